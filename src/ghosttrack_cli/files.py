@@ -1,0 +1,161 @@
+"""The only module that writes files: whole, durable, or not at all.
+
+A file appears under its name only when its bytes are on the disk: temporary name, fsync, rename,
+fsync of the folder. A process killed anywhere in between leaves the old file and at most a
+temporary one beside it, which the next writer of that name replaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.errors import CorruptionError, DiskError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from _typeshed import ReadableBuffer
+
+MAX_JSON_BYTES = 256 * 2**20
+TEMPORARY_SUFFIX = ".partial"
+
+
+@contextmanager
+def disk_errors(path: Path, action: str, size: int | None = None) -> Iterator[None]:
+    """Turn an OSError inside the block into a DiskError that names path, action and bytes."""
+    try:
+        yield
+    except DiskError:
+        raise
+    except OSError as error:
+        amount = "" if size is None else f" {size:,} bytes"
+        hint = None
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            hint = "free some space, then run the same command again: it continues"
+        raise DiskError(
+            f"cannot {action}{amount}: {path}: {error.strerror}", path=path, hint=hint
+        ) from error
+
+
+def make_folder(path: Path) -> Path:
+    """Create `path` and its parents where missing and return it."""
+    with disk_errors(path, "create the folder"):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_bytes(path: Path, *parts: ReadableBuffer) -> None:
+    """Write the concatenation of `parts` to `path` atomically and durably."""
+    size = sum(memoryview(part).nbytes for part in parts)
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    with disk_errors(path, "write", size):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            for part in parts:
+                _write_all(descriptor, memoryview(part).cast("B"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 - one place for the system calls
+    sync_folder(path.parent)
+
+
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` durable."""
+    with disk_errors(folder, "sync the folder"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; lone surrogates become their escapes, so that any text can be kept."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write `document` as indented JSON with sorted keys; NaN and infinity are refused."""
+    write_text(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Read a whole file of at most `limit` bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: it is larger than `limit`.
+        DiskError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DiskError(f"cannot read: {path}: {error.strerror}", path=path) from error
+    if len(data) > limit:
+        raise CorruptionError(f"file too large: {path} has more than {limit:,} bytes")
+    return data
+
+
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON document; a file that is not JSON is a CorruptionError that names it."""
+    data = read_bytes(path, limit=limit)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise CorruptionError(f"not valid JSON: {path}: {error}") from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line in a single write; for logs, where a torn last line may be lost."""
+    with disk_errors(path, "append to"):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            _write_all(descriptor, memoryview(f"{line}\n".encode("utf-8", "backslashreplace")))
+        finally:
+            os.close(descriptor)
+
+
+def sha256_file(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file's bytes."""
+    with disk_errors(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Move a finished file or folder into place durably; an existing target file is replaced."""
+    with disk_errors(target, "rename to"):
+        os.replace(source, target)  # noqa: PTH105 - one place for the system calls
+    sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder if it exists; a symbolic link goes, what it points to stays."""
+    with disk_errors(path, "delete"):
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes free for this user on the disk that holds `path` or its nearest existing parent."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    with disk_errors(path, "look at the free space of"):
+        return shutil.disk_usage(path).free

@@ -1,0 +1,128 @@
+"""The process around a stage: clock, signals, locks, device, dtype, seeds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import LockedError, Stopped, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    import torch
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never jumps: the only one that decides anything."""
+    return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Wait; here so that tests can replace it together with the clock."""
+    time.sleep(seconds)
+
+
+def utc_now() -> str:
+    """The wall clock as ISO 8601, for people to read; nothing is decided by it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], int | None]]:
+    """Give a function that tells which signal asked to stop; a second signal quits at once.
+
+    The first SIGINT, SIGTERM or SIGUSR1 is only noted, so that the stage can finish its step and
+    commit. The handlers that were there before come back at the end.
+    """
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+
+    previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def raise_if_stopped(stop_signal: Callable[[], int | None]) -> None:
+    """Raise Stopped when a signal came; call it only where everything is committed."""
+    number = stop_signal()
+    if number is not None:
+        raise Stopped(number)
+
+
+@contextmanager
+def exclusive_lock(path: Path, *, purpose: str) -> Iterator[None]:
+    """Hold the advisory lock file `path`; the kernel frees it however the process ends.
+
+    Raises:
+        LockedError: another process holds it; the message names that process.
+    """
+    files.make_folder(path.parent)
+    with files.disk_errors(path, "lock"):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+            raise LockedError(
+                f"another process is at work here: {path.parent} ({holder or 'unknown'})",
+                hint="wait for it to end, or use another --workspace",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()}, {purpose}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device for a setting: "auto" takes CUDA, then Apple's MPS, then the CPU."""
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"device: no such device: {name!r}", hint="--device auto, cpu, cuda or cuda:0"
+        ) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"device: {name!r} asked, but torch sees no CUDA device", hint="--device auto or cpu"
+        )
+    return device
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype a model computes in: "auto" is bfloat16 on CUDA and float32 elsewhere."""
+    import torch
+
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in DTYPES:
+        raise UsageError(f"dtype: {name!r} is none of auto, {', '.join(DTYPES)}")
+    dtype = getattr(torch, name)
+    assert isinstance(dtype, torch.dtype)
+    return dtype

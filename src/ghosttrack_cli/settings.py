@@ -1,0 +1,224 @@
+"""The typed settings that all commands share, and where each value came from.
+
+Flags > `GHOSTTRACK_*` environment > `ghosttrack.toml` > preset > defaults. A stage gets its own
+frozen section and never sees the rest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ghosttrack_cli.quantities import parse_amount
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[int, BeforeValidator(parse_amount)]
+
+
+def _no_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path cannot contain a NUL character")
+    return path
+
+
+SafePath = Annotated[Path, AfterValidator(_no_nul)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ModelSettings(Section):
+    """[model]: the language model."""
+
+    name: str = Field(
+        "gpt2", min_length=1, description="hub id or local folder of a decoder-only model"
+    )
+    revision: str | None = Field(None, description="branch, tag or commit on the hub")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+    dtype: Dtype = Field(
+        "auto", description="what the model computes in: auto is bfloat16 on CUDA, else float32"
+    )
+
+
+class CorpusSettings(Section):
+    """[corpus]: the text."""
+
+    source: str = Field(
+        "wikipedia",
+        min_length=1,
+        description="wikipedia, python-docs, a hub data set, or .txt, .jsonl and .parquet files",
+    )
+    language: str = Field(
+        "en", pattern=r"^[a-z][a-z0-9-]{0,15}$", description="language of wikipedia"
+    )
+    date: str = Field("20231101", pattern=r"^\d{8}$", description="date of the wikipedia dump")
+    config: str | None = Field(None, description="configuration of another hub data set")
+    split: str = Field("train", description="split of a hub data set")
+    column: str = Field("text", min_length=1, description="column or JSON key that holds the text")
+    revision: str | None = Field(None, description="branch, tag or commit of the hub data set")
+    min_characters: int = Field(100, ge=0, description="shorter texts are skipped")
+
+
+class ExtractionSettings(Section):
+    """[extraction]: text through the model into the store."""
+
+    layers: str = Field(
+        "middle", coerce_numbers_to_str=True, description="6, 0,6,11, 0-5, middle or all"
+    )
+    tokens: Amount = Field(1_000_000, description="rows to store for each layer: 250000, 300k, 1M")
+    context_length: int | None = Field(
+        None,
+        ge=2,
+        le=1_048_576,
+        description="tokens a window; default: the model's maximum, at most 1024",
+    )
+    batch_size: int | None = Field(
+        None, ge=1, le=65_536, description="windows a forward pass; default: found by itself"
+    )
+    store_dtype: Dtype = Field(
+        "auto", description="what the store keeps: auto is what the model computes in"
+    )
+    compress: Literal["none", "lz4", "zstd"] = Field(
+        "none", description="chunk compression, with bitshuffle"
+    )
+    retry_minutes: Positive = Field(
+        10.0, description="how long a lost hub is retried before giving up"
+    )
+
+
+class SAESettings(Section):
+    """[sae]: the sparse autoencoder."""
+
+    d_model: int | None = Field(
+        None, ge=1, description="width of the model; default: read from the store"
+    )
+    d_hidden: int = Field(4096, ge=1, le=4_194_304, description="number of features")
+    threshold: float = Field(
+        0.001, ge=0, allow_inf_nan=False, description="initial JumpReLU threshold"
+    )
+    bandwidth: Positive = Field(
+        0.01, description="width of the straight-through estimator's rectangle"
+    )
+    sparsity: Literal["target", "l0", "l1", "tanh"] = Field(
+        "target", description="penalty: L0 held at target_l0, L0, L1 or tanh with fixed weight"
+    )
+    lambda_sparse: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="weight of the sparsity penalty"
+    )
+    target_l0: Positive | None = Field(
+        None,
+        description="active features a token; default: the middle of target_sparsity_min and _max",
+    )
+
+
+class SAETrainingSettings(Section):
+    """[sae_training]: how the SAE is trained."""
+
+    epochs: int = Field(20, ge=1, description="passes over the stored rows")
+    batch_size: int = Field(4096, ge=1, le=4_194_304, description="rows a step")
+    learning_rate: Positive = Field(2e-3, description="peak learning rate of Adam")
+    weight_decay: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="decoupled weight decay"
+    )
+    gradient_clip: Positive = Field(1.0, description="largest global gradient norm")
+    target_recon_loss: Positive = Field(
+        0.01, description="the checklist's target for the reconstruction loss"
+    )
+    target_sparsity_min: Positive = Field(
+        50.0, description="fewest active features a token that the checklist accepts"
+    )
+    target_sparsity_max: Positive = Field(
+        100.0, description="most active features a token that the checklist accepts"
+    )
+    schedule: Literal["linear-decay", "cosine"] = Field(
+        "linear-decay", description="constant with a linear decay at the end, or cosine annealing"
+    )
+    warmup_fraction: Fraction = Field(
+        0.02, description="share of the steps in which the learning rate rises"
+    )
+    decay_fraction: Fraction = Field(
+        0.2, description="share of the steps in which linear-decay falls to 0"
+    )
+    sparsity_warmup_fraction: Fraction = Field(
+        0.1, description="share of the steps in which lambda_sparse rises"
+    )
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05, description="share of the documents held out"
+    )
+    evaluations: int = Field(20, ge=1, description="evaluations on held-out rows during training")
+    patience: int | None = Field(
+        None, ge=1, description="stop after this many evaluations without a better one"
+    )
+    checkpoint_minutes: Positive = Field(5.0, description="longest time between checkpoints")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="also a checkpoint every so many steps"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="everything random in training derives from it"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+    deterministic: bool = Field(False, description="the same bits again on a GPU, slower")
+
+
+class InterpretationSettings(Section):
+    """[interpretation]: what the features mean."""
+
+    texts: str = Field(
+        "store",
+        min_length=1,
+        description="store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
+    )
+    max_texts: int | None = Field(None, ge=1, description="texts read at most")
+    max_tokens: Amount | None = Field(None, description="rows read at most")
+    checkpoint: Literal["best", "final"] = Field("best", description="which SAE of the layer")
+    top_examples: int = Field(10, ge=1, le=1000, description="examples kept for each feature")
+    context_tokens: int = Field(
+        16, ge=1, le=512, description="tokens shown on either side of a firing"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="of the random samples of firings")
+
+
+class PathSettings(Section):
+    """[paths]: where things lie."""
+
+    workspace: SafePath = Field(
+        Path("ghosttrack-data"), description="folder of store, checkpoints and reports"
+    )
+    cache_dir: SafePath | None = Field(
+        None, description="cache of models and data sets; default: Hugging Face's own"
+    )
+
+
+class Settings(Section):
+    """All settings of one run."""
+
+    preset: Literal["recipe", "seed"] = Field(
+        "recipe",
+        description="defaults of [sae] and [sae_training]: measured recipe or seed document",
+    )
+    model: ModelSettings = ModelSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    extraction: ExtractionSettings = ExtractionSettings()
+    sae: SAESettings = SAESettings()
+    sae_training: SAETrainingSettings = SAETrainingSettings()
+    interpretation: InterpretationSettings = InterpretationSettings()
+    paths: PathSettings = PathSettings()
+
+
+SEED_PRESET = {
+    "sae": {"threshold": 0.1, "sparsity": "l1", "lambda_sparse": 0.01},
+    "sae_training": {
+        "batch_size": 256,
+        "learning_rate": 1e-4,
+        "schedule": "cosine",
+        "warmup_fraction": 0.0,
+        "sparsity_warmup_fraction": 0.0,
+    },
+}

@@ -1,0 +1,89 @@
+"""Where everything lies: the names and paths inside one workspace folder, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ghosttrack_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CheckpointKind = Literal["last", "best", "final"]
+MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The layout of DESIGN: one store, checkpoints and interpretations for each layer."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """The Zarr v3 group with the activations."""
+        return self.root / "activations.zarr"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of all SAEs."""
+        return self.root / "checkpoints"
+
+    @property
+    def interpretations(self) -> Path:
+        """The folder of all reports."""
+        return self.root / "interpretations"
+
+    @property
+    def log(self) -> Path:
+        """What the commands did, one line an event."""
+        return self.root / "ghosttrack.log"
+
+    def lock(self, stage: str) -> Path:
+        """The lock file that one writer of `stage` holds."""
+        return self.root / f".{stage}.lock"
+
+    def sae(self, layer: int, kind: CheckpointKind) -> Path:
+        """A layer's SAE folder: "last" to resume from, "best" and "final" to use."""
+        return self.checkpoints / f"sae_layer_{layer}_{kind}"
+
+    def history(self, layer: int) -> Path:
+        """The seed's training history of a layer."""
+        return self.checkpoints / f"sae_layer_{layer}_history.json"
+
+    def training_progress(self, layer: int) -> Path:
+        """The small manifest of a layer's training that `status` reads."""
+        return self.checkpoints / f"sae_layer_{layer}_progress.json"
+
+    def interpretation(self, layer: int) -> Path:
+        """The seed's interpretation file of a layer."""
+        return self.interpretations / f"layer_{layer}_interpretations.json"
+
+    def report(self, layer: int) -> Path:
+        """The folder with a layer's full report."""
+        return self.interpretations / f"layer_{layer}"
+
+    @property
+    def browser(self) -> Path:
+        """The page to open: it shows all interpreted layers."""
+        return self.interpretations / "index.html"
+
+
+def safe_name(name: str) -> str:
+    """Return `name` if it can name one file inside a folder.
+
+    Raises:
+        UsageError: empty, absolute, with separators, "..", control characters, or too long.
+    """
+    if (
+        len(name) > MAX_NAME
+        or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
+        or ".." in name
+    ):
+        raise UsageError(
+            f"not a usable name: {name[:60]!r}",
+            hint=f"letters, digits, '.', '_' and '-' only, at most {MAX_NAME}",
+        )
+    return name
