@@ -31,7 +31,7 @@ def parse_amount(text: str | int) -> int:
         )
     whole, fraction, suffix = match[1].replace("_", "").replace(",", ""), match[2] or "", match[3]
     scaled = int(whole + fraction) * MULTIPLIERS[suffix]
-    amount, rest = divmod(scaled, 10 ** len(fraction))
+    amount, rest = divmod(scaled, int(10 ** len(fraction)))
     if rest or not 1 <= amount <= MAX_AMOUNT:
         raise UsageError(f"not a whole amount from 1 to {MAX_AMOUNT:,}: {text!r}")
     return amount
