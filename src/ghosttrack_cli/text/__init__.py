@@ -1,0 +1,1 @@
+"""Text: corpora, the questions of TruthfulQA, and windows of tokens."""

@@ -1,0 +1,41 @@
+"""What a corpus is: documents in a fixed order, and a stream that knows where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+JSON: TypeAlias = Any
+"""A value that `json` writes and reads back unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of a corpus; `id` counts the documents that were kept: 0, 1, 2 and so on."""
+
+    id: int
+    text: str
+
+
+class DocumentStream(Protocol):
+    """An iterator over documents that can be left and taken up again."""
+
+    def __iter__(self) -> DocumentStream: ...
+
+    def __next__(self) -> Document: ...
+
+    def state(self) -> JSON:
+        """Where the stream is: `Corpus.documents(state)` yields what this stream yields next."""
+        ...
+
+
+class Corpus(Protocol):
+    """Text in a fixed order."""
+
+    def identity(self) -> dict[str, JSON]:
+        """What must be equal for a run to be resumed: kind, source, revision, file hashes."""
+        ...
+
+    def documents(self, state: JSON | None = None) -> DocumentStream:
+        """The documents from `state` on, or from the beginning."""
+        ...
