@@ -1,0 +1,64 @@
+# make demo   from a clone to features on the screen
+# make test   lint, types and every test
+# PYTHON=python3.12 chooses another interpreter (3.11 to 3.13).
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint types check-tests test-faults test-peers bench docs browser clean
+
+demo: $(VENV)/.run
+	$(BIN)/ghosttrack demo
+
+test: lint types check-tests
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+check-tests: $(VENV)/.test browser
+	$(BIN)/pytest -m "not faults and not peers" --numprocesses auto --dist worksteal
+
+# The long ones: seeded kills by the dozen, and peers in an environment of their own.
+test-faults: $(VENV)/.test
+	$(BIN)/pytest -m faults --numprocesses auto
+
+test-peers: $(VENV)/.test
+	$(BIN)/pytest -m peers
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/interpret.py
+
+# What is generated from the code: the command reference, ghosttrack.toml, the report schema.
+docs: $(VENV)/.test
+	$(BIN)/python tools/write_docs.py
+
+# The browser tests drive a real Chromium: the one on this machine, or the system's package.
+browser:
+	@tools/get-chromium
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "error: GhostTrack needs Python 3.11 to 3.13; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing GhostTrack into $(VENV) (a few minutes the first time)"
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing GhostTrack and its test tools into $(VENV) (a few minutes the first time)"
+	$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo
