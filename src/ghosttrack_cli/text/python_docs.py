@@ -1,0 +1,256 @@
+"""The text that every CPython carries: help topics, docstrings and sources of the library.
+
+Every line is in exactly one document: docstrings are cut out of the sources, and prose and code
+of a file never share one. Nothing is imported and nothing is read before it is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import sysconfig
+import tokenize
+from dataclasses import dataclass, field
+from inspect import cleandoc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.documents import JSON, Document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+EDITION = 1
+"""Goes up whenever the same files would give other documents, so that old cursors are refused."""
+
+PIECE_CHARACTERS = 4000
+LANES = ("topics", *("prose", "code", "code", "prose", "code") * 3)
+"""Documents are taken from these in turn; the shares are about those of the text itself."""
+
+TOPICS = Path("pydoc_data", "topics.py")
+SKIPPED_FOLDERS = {
+    *("__pycache__", "lib-dynload", "site-packages", "dist-packages", "_bundled"),
+    *("encodings", "pydoc_data", "idlelib", "idle_test", "test", "tests"),
+}
+SKIPPED_FILES = ("_sysconfigdata", "sitecustomize", "usercustomize", "entities")
+"""Tables and what an installation adds: no text."""
+
+_Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text of one document and the topic or file it was cut from."""
+
+    origin: str
+    text: str
+
+
+@dataclass
+class _Lane:
+    """One file being read: `unit` numbers it within its kind, `piece` counts what was taken."""
+
+    unit: int
+    piece: int
+    pieces: list[Piece] | None = field(default=None, repr=False)
+
+
+class PythonDocsCorpus:
+    """Help topics, docstrings and sources in a fixed mixed order.
+
+    `folder` is the standard library (default: that of the running Python); pieces shorter than
+    `min_characters` are skipped.
+
+    Raises:
+        CorpusError: there is no source file in the folder.
+    """
+
+    def __init__(self, folder: Path | None = None, *, min_characters: int = 100) -> None:
+        self.folder = folder or Path(sysconfig.get_path("stdlib"))
+        self.min_characters = min_characters
+        self._files = sorted(_source_files(self.folder))
+        if not self._files:
+            raise CorpusError(
+                f"no Python sources in the standard library: {self.folder}",
+                hint="use text of your own: --corpus PATH",
+            )
+        shuffled = sorted(self._files, key=_shuffle_key)
+        self._units: dict[str, list[Path]] = {
+            "topics": [TOPICS] if (self.folder / TOPICS).is_file() else [],
+            "prose": shuffled,
+            "code": shuffled[::-1],
+        }
+
+    def identity(self) -> dict[str, JSON]:
+        """What must be equal for a run to be resumed: the Python and the sizes of its files."""
+        names = [*self._units["topics"], *self._files]
+        sizes = [f"{name.as_posix()} {(self.folder / name).stat().st_size}\n" for name in names]
+        return {
+            "kind": "python-docs",
+            "edition": EDITION,
+            "python": platform.python_version(),
+            "files": len(names),
+            "sha256": hashlib.sha256("".join(sizes).encode()).hexdigest(),
+            "min_characters": self.min_characters,
+        }
+
+    def documents(self, state: JSON | None = None) -> PythonDocsStream:
+        """The documents from `state` on, or from the beginning."""
+        return PythonDocsStream(self._units, self._read, state)
+
+    def _read(self, kind: str, name: Path) -> list[Piece]:
+        source = _read_source(self.folder / name)
+        cut = {"topics": _topics, "prose": _prose, "code": _code}[kind]
+        pieces = (
+            Piece(origin, text)
+            for origin, whole in cut(name, source)
+            for text in split_text(whole, PIECE_CHARACTERS)
+        )
+        return [piece for piece in pieces if len(piece.text) >= self.min_characters]
+
+
+class PythonDocsStream:
+    """Takes documents from the lanes in turn; a lane at the end of its file opens the next one."""
+
+    def __init__(
+        self,
+        units: dict[str, list[Path]],
+        read: Callable[[str, Path], list[Piece]],
+        state: JSON | None,
+    ) -> None:
+        self._units = units
+        self._read = read
+        start = state or _START
+        self._document: int = start["document"]
+        self._turn: int = start["turn"]
+        self._opened: dict[str, int] = dict(start["opened"])
+        self._lanes = [_Lane(unit, piece) for unit, piece in start["lanes"]]
+        self.origin = ""
+        """The topic or file that the last document was cut from."""
+
+    def __iter__(self) -> PythonDocsStream:
+        return self
+
+    def __next__(self) -> Document:
+        for _ in LANES:
+            piece = self._take(self._turn)
+            self._turn = (self._turn + 1) % len(LANES)
+            if piece is not None:
+                self.origin = piece.origin
+                self._document += 1
+                return Document(self._document - 1, piece.text)
+        raise StopIteration
+
+    def _take(self, turn: int) -> Piece | None:
+        lane, kind = self._lanes[turn], LANES[turn]
+        units = self._units[kind]
+        while True:
+            if 0 <= lane.unit < len(units):
+                if lane.pieces is None:
+                    lane.pieces = self._read(kind, units[lane.unit])
+                if lane.piece < len(lane.pieces):
+                    lane.piece += 1
+                    return lane.pieces[lane.piece - 1]
+            if self._opened[kind] >= len(units):
+                return None
+            lane.unit, lane.piece, lane.pieces = self._opened[kind], 0, None
+            self._opened[kind] += 1
+
+    def state(self) -> JSON:
+        """Where each lane is: what comes next depends on nothing else."""
+        return {
+            "document": self._document,
+            "turn": self._turn,
+            "opened": dict(self._opened),
+            "lanes": [[lane.unit, lane.piece] for lane in self._lanes],
+        }
+
+
+_START: JSON = {
+    "document": 0,
+    "turn": 0,
+    "opened": {"topics": 0, "prose": 0, "code": 0},
+    "lanes": [[-1, 0]] * len(LANES),
+}
+
+
+def split_text(text: str, limit: int) -> list[str]:
+    """Cut text at blank lines into pieces of at most `limit` characters where paragraphs allow."""
+    pieces: list[str] = []
+    for block in text.split("\n\n"):
+        if pieces and len(pieces[-1]) + len(block) + 2 <= limit:
+            pieces[-1] = f"{pieces[-1]}\n\n{block}"
+        else:
+            pieces.append(block)
+    return [stripped for piece in pieces if (stripped := piece.strip("\n").rstrip())]
+
+
+def _source_files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if entry.name not in SKIPPED_FOLDERS:
+                yield from (Path(entry.name, name) for name in _source_files(entry))
+        elif entry.suffix == ".py" and not entry.stem.startswith(SKIPPED_FILES):
+            yield Path(entry.name)
+
+
+def _shuffle_key(name: Path) -> bytes:
+    return hashlib.sha256(name.as_posix().encode()).digest()
+
+
+def _read_source(path: Path) -> str:
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise CorpusError(f"cannot read the Python source: {path}: {error}") from error
+
+
+def _topics(_: Path, source: str) -> Iterator[tuple[str, str]]:
+    table = next(node for node in ast.parse(source).body if isinstance(node, ast.Assign))
+    for name, text in ast.literal_eval(table.value).items():
+        yield f"topics/{name}", text.strip()
+
+
+def _prose(name: Path, source: str) -> Iterator[tuple[str, str]]:
+    module = ".".join(part for part in name.with_suffix("").parts if part != "__init__")
+    documented = _docstrings(ast.parse(source), module)
+    paragraphs = [f"{title}\n\n{cleandoc(node.value)}" for title, node in documented]
+    yield name.as_posix(), "\n\n".join(paragraphs)
+
+
+def _code(name: Path, source: str) -> Iterator[tuple[str, str]]:
+    lines = source.splitlines(keepends=True)
+    for _, node in _docstrings(ast.parse(source), ""):
+        if not lines[node.lineno - 1][: node.col_offset].strip():
+            count = node.end_lineno - node.lineno + 1
+            lines[node.lineno - 1 : node.end_lineno] = [""] * count
+    yield name.as_posix(), "".join(lines)
+
+
+@dataclass(frozen=True)
+class _Docstring:
+    value: str
+    lineno: int
+    end_lineno: int
+    col_offset: int
+
+
+def _docstrings(node: _Named, title: str) -> Iterator[tuple[str, _Docstring]]:
+    docstring = _docstring(node.body)
+    if docstring is not None:
+        yield title, docstring
+    for child in node.body:
+        if isinstance(child, _Named):
+            yield from _docstrings(child, f"{title}.{child.name}")
+
+
+def _docstring(body: Sequence[ast.stmt]) -> _Docstring | None:
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str() as value) as node), *_]:
+            assert node.end_lineno is not None
+            return _Docstring(value, node.lineno, node.end_lineno, node.col_offset)
+        case _:
+            return None
