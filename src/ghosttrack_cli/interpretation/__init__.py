@@ -1,0 +1,1 @@
+"""What the features of an SAE mean: one pass over text, a report, and a browser for it."""
