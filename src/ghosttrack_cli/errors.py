@@ -77,7 +77,14 @@ class CorpusError(GhostTrackError):
 
 
 class HubError(GhostTrackError, ConnectionError):
-    """The hub cannot be reached, refuses, or does not have what was asked."""
+    """The hub cannot be reached, refuses, or does not have what was asked.
+
+    `transient` is True where the same request may succeed later, so that it is worth a retry.
+    """
+
+    def __init__(self, what: str, *, hint: str | None = None, transient: bool = False) -> None:
+        super().__init__(what, hint=hint)
+        self.transient = transient
 
 
 class ModelError(GhostTrackError):
