@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_JSON_BYTES = 256 * 2**20
 TEMPORARY_SUFFIX = ".partial"
+PREVIOUS_SUFFIX = ".previous"
 
 
 @contextmanager
@@ -151,6 +152,26 @@ def remove(path: Path) -> None:
             path.unlink()
         elif path.is_dir():
             shutil.rmtree(path)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Put the finished folder `source` in the place of `target`; one of the two always exists.
+
+    A process killed between the two renames leaves the old folder under the name that
+    `present_folder` finds.
+    """
+    previous = target.with_name(target.name + PREVIOUS_SUFFIX)
+    if target.exists():
+        remove(previous)
+        rename(target, previous)
+    rename(source, target)
+    remove(previous)
+
+
+def present_folder(folder: Path) -> Path:
+    """`folder`, or the one it was about to replace when the process was killed in between."""
+    previous = folder.with_name(folder.name + PREVIOUS_SUFFIX)
+    return previous if previous.is_dir() and not folder.exists() else folder
 
 
 def free_bytes(path: Path) -> int:

@@ -1,0 +1,1 @@
+"""One sparse autoencoder for each layer, from the rows of the store."""
