@@ -1,0 +1,186 @@
+"""Settings of one run: merged from all sources, validated once, each with its origin.
+
+Flags > `GHOSTTRACK_*` environment > `ghosttrack.toml` > preset > defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ghosttrack_cli import sources
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.setting_fields import SettingField, reference_toml, setting_fields, toml_value
+from ghosttrack_cli.settings import SEED_PRESET, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from ghosttrack_cli.sources import Given
+
+__all__ = ["Explained", "Resolved", "explain_settings", "load_settings", "reference_toml"]
+
+MAX_SHOWN = 60
+SECRETS = re.compile(r"\bhf_\w{8,}|\bsk-[\w-]{8,}|(?<=://)[^/\s@]+@")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Validated settings and, for each key that somebody gave, who gave it."""
+
+    settings: Settings
+    origins: Mapping[str, Given]
+
+    def is_given(self, key: str) -> bool:
+        """Whether `key` came from a flag, the environment or a file."""
+        return key in self.origins and self.origins[key].kind not in {"preset", "default"}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A setting in force: its key, its value, and where that came from."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+def load_settings(
+    config: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Load the settings in force.
+
+    Args:
+        config: the TOML file; default: ./ghosttrack.toml where there is one.
+        overrides: values that win over everything, by section: {"sae": {"d_hidden": 8192}}.
+
+    Raises:
+        UsageError: an unknown key or a value that is not valid; says where it stands.
+    """
+    return resolve(None if config is None else Path(config), overrides or {}).settings
+
+
+def resolve(
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Resolved:
+    """Merge all sources; `labels` names the flag behind an overridden key in messages."""
+    fields = setting_fields()
+    path = sources.find_config(config)
+    given = {} if path is None else sources.from_file(path, fields)
+    given |= sources.from_environment(fields)
+    given |= sources.from_mapping(overrides or {}, fields, "flag", labels or {})
+    if "preset" in given and given["preset"].value == "seed":
+        labels = dict.fromkeys(fields, "preset seed")
+        given = sources.from_mapping(SEED_PRESET, fields, "preset", labels) | given
+    _refuse_booleans(given, fields)
+    try:
+        settings = Settings.model_validate(_nest(given))
+    except ValidationError as error:
+        raise _explain_error(error.errors()[0], given, fields) from None
+    _check_together(settings, given)
+    return Resolved(settings, given)
+
+
+def explain_settings(
+    config: Path | str | None = None, overrides: Mapping[str, Any] | None = None
+) -> list[Explained]:
+    """All settings in force, each with its origin, in the order of the settings file."""
+    return explain(resolve(None if config is None else Path(config), overrides))
+
+
+def explain(resolved: Resolved) -> list[Explained]:
+    """List resolved settings; secrets that strayed into a value are masked."""
+    return [
+        Explained(key, _masked(_value_of(resolved.settings, key)), _origin(resolved.origins, key))
+        for key in setting_fields()
+    ]
+
+
+def _origin(origins: Mapping[str, Given], key: str) -> str:
+    return origins[key].where if key in origins else "default"
+
+
+def _value_of(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Path):
+        value = str(value)
+    return mask_secrets(value) if isinstance(value, str) else value
+
+
+def mask_secrets(text: str) -> str:
+    """Replace what looks like a token, a key or a password in an address.
+
+    >>> mask_secrets("https://me:secret@host/x hf_abcdefghij")
+    'https://***@host/x ***'
+    """
+    return SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
+
+
+def _nest(given: Mapping[str, Given]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, one in given.items():
+        section, _, name = key.rpartition(".")
+        target = nested.setdefault(section, {}) if section else nested
+        target[name] = one.value
+    return nested
+
+
+def _refuse_booleans(given: Mapping[str, Given], fields: Mapping[str, SettingField]) -> None:
+    """Python counts True as 1; nobody who writes `epochs = true` means one epoch."""
+    for key, one in given.items():
+        if isinstance(one.value, bool) and not fields[key].is_bool:
+            raise _invalid(one, fields[key])
+
+
+def _explain_error(
+    details: ErrorDetails, given: Mapping[str, Given], fields: Mapping[str, SettingField]
+) -> UsageError:
+    location = [str(part) for part in details["loc"]]
+    key = next(key for key in (".".join(location[:depth]) for depth in (2, 1)) if key in fields)
+    return _invalid(given[key], fields[key])
+
+
+def _invalid(given: Given, field: SettingField) -> UsageError:
+    shown = mask_secrets(_written(given))
+    if len(shown) > MAX_SHOWN:
+        shown = shown[:MAX_SHOWN] + "..."
+    name = "" if given.kind in {"flag", "environment"} else f"{field.key} = "
+    return UsageError(
+        f"{given.where}: {name}{shown} is not valid, it takes {field.valid}",
+        hint=f"{field.key}: {field.description}",
+    )
+
+
+def _written(given: Given) -> str:
+    """A value as it was typed: bare on the command line, as TOML in a file."""
+    if given.kind == "file" and isinstance(given.value, str | bool):
+        return toml_value(given.value)
+    return str(given.value)
+
+
+def _check_together(settings: Settings, given: Mapping[str, Given]) -> None:
+    training = settings.sae_training
+    if training.target_sparsity_min > training.target_sparsity_max:
+        raise UsageError(
+            f"sae_training.target_sparsity_min ({training.target_sparsity_min:g}) is above"
+            f" target_sparsity_max ({training.target_sparsity_max:g})",
+            hint="set both: "
+            + ", ".join(
+                f"{name} comes from {_origin(given, f'sae_training.{name}')}"
+                for name in ("target_sparsity_min", "target_sparsity_max")
+            ),
+        )

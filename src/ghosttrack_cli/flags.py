@@ -1,0 +1,220 @@
+"""Which flag of which command sets which setting: one table for parser, messages and reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EXTRACT, TRAIN, INTERPRET, RUN, DEMO = "extract", "train", "interpret", "run", "demo"
+STAGES = (EXTRACT, TRAIN, INTERPRET, RUN)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that sets `keys`; `names[0]` is the one that messages and references use."""
+
+    names: tuple[str, ...]
+    keys: tuple[str, ...]
+    metavar: str
+    help: str
+    commands: tuple[str, ...]
+
+    @property
+    def parameter(self) -> str:
+        """The flag as the name of a Python parameter."""
+        return self.names[0].removeprefix("--").replace("-", "_")
+
+
+FLAGS = (
+    Flag(
+        ("--layers", "--layer"),
+        ("extraction.layers",),
+        "LAYERS",
+        "layers to store: 6, 0,6,11, 0-5, middle or all",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--tokens",),
+        ("extraction.tokens",),
+        "AMOUNT",
+        "rows to store for each layer: 250000, 300k, 1M",
+        (EXTRACT, RUN, DEMO),
+    ),
+    Flag(
+        ("--model",),
+        ("model.name",),
+        "MODEL",
+        "hub id or local folder of a decoder-only model",
+        STAGES,
+    ),
+    Flag(
+        ("--revision",),
+        ("model.revision",),
+        "NAME",
+        "branch, tag or commit of the model on the hub",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--corpus",),
+        ("corpus.source",),
+        "TEXT",
+        "wikipedia, python-docs, a hub data set, or .txt, .jsonl and .parquet files",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--context-length",),
+        ("extraction.context_length",),
+        "N",
+        "tokens a window; the model's maximum, at most 1024, if not given",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--batch-size",),
+        ("extraction.batch_size",),
+        "N",
+        "windows a forward pass; found by itself if not given",
+        (EXTRACT,),
+    ),
+    Flag(
+        ("--dtype",),
+        ("model.dtype",),
+        "TYPE",
+        "what the model computes in: auto, float32, float16 or bfloat16",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--store-dtype",),
+        ("extraction.store_dtype",),
+        "TYPE",
+        "what the store keeps: auto (as computed), float32, float16 or bfloat16",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--compress",),
+        ("extraction.compress",),
+        "CODEC",
+        "chunk compression: none, lz4 or zstd",
+        (EXTRACT, RUN),
+    ),
+    Flag(
+        ("--d-hidden",),
+        ("sae.d_hidden",),
+        "N",
+        "number of features of each SAE",
+        (TRAIN, RUN),
+    ),
+    Flag(
+        ("--epochs",),
+        ("sae_training.epochs",),
+        "N",
+        "passes over the stored rows",
+        (TRAIN, RUN, DEMO),
+    ),
+    Flag(
+        ("--batch-size",),
+        ("sae_training.batch_size",),
+        "N",
+        "rows a step",
+        (TRAIN,),
+    ),
+    Flag(
+        ("--learning-rate",),
+        ("sae_training.learning_rate",),
+        "RATE",
+        "peak learning rate of Adam",
+        (TRAIN, RUN),
+    ),
+    Flag(
+        ("--target-l0",),
+        ("sae.target_l0",),
+        "N",
+        "active features a token that training aims at",
+        (TRAIN, RUN),
+    ),
+    Flag(
+        ("--preset",),
+        ("preset",),
+        "NAME",
+        "defaults of training: recipe (measured) or seed (the seed document's)",
+        (TRAIN, RUN),
+    ),
+    Flag(
+        ("--seed",),
+        ("sae_training.seed",),
+        "N",
+        "everything random in training derives from it",
+        (TRAIN, RUN),
+    ),
+    Flag(
+        ("--texts",),
+        ("interpretation.texts",),
+        "TEXT",
+        "store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
+        (INTERPRET, RUN),
+    ),
+    Flag(
+        ("--max-texts",),
+        ("interpretation.max_texts",),
+        "N",
+        "texts read at most",
+        (INTERPRET,),
+    ),
+    Flag(
+        ("--max-tokens",),
+        ("interpretation.max_tokens",),
+        "AMOUNT",
+        "rows read at most",
+        (INTERPRET,),
+    ),
+    Flag(
+        ("--top-examples",),
+        ("interpretation.top_examples",),
+        "N",
+        "examples kept for each feature",
+        (INTERPRET,),
+    ),
+    Flag(
+        ("--checkpoint",),
+        ("interpretation.checkpoint",),
+        "WHICH",
+        "which SAE of the layer: best or final",
+        (INTERPRET,),
+    ),
+    Flag(
+        ("--device",),
+        ("model.device",),
+        "DEVICE",
+        "where the model runs: auto, cpu, cuda, cuda:1 or mps",
+        (EXTRACT, INTERPRET),
+    ),
+    Flag(
+        ("--device",),
+        ("sae_training.device",),
+        "DEVICE",
+        "where training runs: auto, cpu, cuda, cuda:1 or mps",
+        (TRAIN,),
+    ),
+    Flag(
+        ("--device",),
+        ("model.device", "sae_training.device"),
+        "DEVICE",
+        "where model and training run: auto, cpu, cuda, cuda:1 or mps",
+        (RUN,),
+    ),
+)
+WORKSPACE = Flag(
+    ("--workspace",),
+    ("paths.workspace",),
+    "DIR",
+    "folder of store, checkpoints and reports",
+    (),
+)
+
+
+def flags_of(command: str) -> tuple[Flag, ...]:
+    """The setting flags that `command` takes, in the order of its help."""
+    return tuple(flag for flag in FLAGS if command in flag.commands)
+
+
+def flag_names(key: str) -> tuple[str, ...]:
+    """The flags that set `key`, each once."""
+    return tuple(dict.fromkeys(flag.names[0] for flag in (*FLAGS, WORKSPACE) if key in flag.keys))
