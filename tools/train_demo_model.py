@@ -395,7 +395,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=Recipe.batch, help="windows a step")
     parser.add_argument("--lr", type=float, default=Recipe.lr, help="peak learning rate")
     parser.add_argument(
-        "--dropout", type=float, nargs="+", default=[0.1, 0.2, 0.3], help="one run each, best is kept"
+        "--dropout",
+        type=float,
+        nargs="+",
+        default=[0.1, 0.2, 0.3],
+        help="one run each, best is kept",
     )
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--evaluations", type=int, default=Recipe.evaluations)
