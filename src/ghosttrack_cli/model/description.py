@@ -1,0 +1,118 @@
+"""What a model is, read from its configuration alone: enough for a plan, no weights loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError, ModelError
+from ghosttrack_cli.model.source import MAX_SMALL_FILE, find_source, weight_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedConfig
+
+    from ghosttrack_cli.model.source import ModelSource
+    from ghosttrack_cli.settings import ModelSettings
+
+MAX_LAYERS = 2048
+MAX_WIDTH = 2**20
+MAX_VOCABULARY = 2**24
+UNLIMITED_CONTEXT = 2**20
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A model's measures.
+
+    `weight_bytes` is the size of the weight files, `download_bytes` what of it is not here yet.
+    """
+
+    name: str
+    revision: str | None
+    architecture: str
+    n_layers: int
+    d_model: int
+    vocab_size: int
+    max_context: int
+    weight_bytes: int
+    download_bytes: int
+
+
+def describe_model(settings: ModelSettings, cache_dir: Path | None = None) -> ModelDescription:
+    """Read a model's measures without its weights.
+
+    Raises:
+        UsageError, HubError: the model cannot be found.
+        ModelError: its configuration is damaged or of an unknown kind.
+    """
+    return describe(find_source(settings, cache_dir))
+
+
+def describe(source: ModelSource) -> ModelDescription:
+    """The measures of a model whose small files are here."""
+    config = read_config(source)
+    text = config.get_text_config()
+    total, absent = weight_bytes(source)
+    return ModelDescription(
+        name=source.name,
+        revision=source.revision,
+        architecture=str(config.model_type),
+        n_layers=_measure(text, "num_hidden_layers", MAX_LAYERS, source),
+        d_model=_measure(text, "hidden_size", MAX_WIDTH, source),
+        vocab_size=_measure(text, "vocab_size", MAX_VOCABULARY, source),
+        max_context=int(getattr(text, "max_position_embeddings", None) or UNLIMITED_CONTEXT),
+        weight_bytes=total,
+        download_bytes=absent,
+    )
+
+
+def read_config(source: ModelSource) -> PreTrainedConfig:
+    """The transformers configuration of `source`; code that comes with a model is never run."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig, PreTrainedConfig
+
+    document = _read_document(source.config)
+    try:
+        config = AutoConfig.from_pretrained(
+            source.folder, local_files_only=True, trust_remote_code=False
+        )
+    except (StrictDataclassError, OSError, ValueError, KeyError, TypeError) as error:
+        kind = str(document.get("model_type"))[:60]
+        raise ModelError(
+            f"configuration not usable: {source.config}: model_type {kind!r}: {_first_line(error)}",
+            hint="a model that transformers itself supports is needed; its own code is never run",
+        ) from error
+    if document.get("quantization_config") is not None:
+        raise ModelError(
+            f"quantised weights are not supported: {source.name}",
+            hint="take the model's unquantised release",
+        )
+    assert isinstance(config, PreTrainedConfig)
+    return config
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = files.read_json(path, limit=MAX_SMALL_FILE)
+    except CorruptionError as error:
+        raise ModelError(f"configuration damaged: {error.what}") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"configuration damaged: {path} holds no JSON object")
+    return document
+
+
+def _measure(config: PreTrainedConfig, name: str, limit: int, source: ModelSource) -> int:
+    value = getattr(config, name, None)
+    if not isinstance(value, int) or not 1 <= value <= limit:
+        raise ModelError(
+            f"configuration not usable: {source.config}: {name} is {value!r}, "
+            f"valid are 1 to {limit:,}"
+        )
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -1,0 +1,93 @@
+"""A model on the hub: looked up, fetched file by file, or taken from an earlier run's cache."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli import hub_errors
+from ghosttrack_cli.errors import HubError, ModelError
+from ghosttrack_cli.model.source import (
+    CONFIG,
+    OTHER_SOURCES,
+    TOKENIZER_FILES,
+    WEIGHTS_INDEX,
+    ModelSource,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+REQUEST_SECONDS = 8.0
+SMALL_FILES = (CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES)
+
+
+def find(name: str, revision: str | None, cache_dir: Path | None) -> ModelSource:
+    """Look up `name` on the hub and fetch its small files; without a hub, use the cache.
+
+    Raises:
+        HubError: the hub cannot be reached, or refuses, and the cache does not have the model.
+    """
+    try:
+        repository = hub_errors.look_up("model", name, revision)
+    except HubError:
+        cached = _cached(name, revision, cache_dir)
+        if cached is None:
+            raise
+        return cached
+    if CONFIG not in repository.files:
+        raise ModelError(f"no model: {name} on the hub has no {CONFIG}", hint=OTHER_SOURCES)
+    small = [file for file in SMALL_FILES if file in repository.files]
+    folder = _fetch(name, repository.commit, small, cache_dir)
+    return ModelSource(name, folder, repository.commit, frozenset(repository.files))
+
+
+def fetch(source: ModelSource, names: Iterable[str], cache_dir: Path | None) -> None:
+    """Fetch the files `names` of `source`; those in the cache are not asked for again."""
+    assert source.revision is not None
+    _fetch(source.name, source.revision, names, cache_dir)
+
+
+def size(source: ModelSource, name: str) -> int:
+    """Bytes of a file that has not been fetched."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    with _translated(f"{name} of the model {source.name!r}"):
+        url = hf_hub_url(source.name, name, revision=source.revision)
+        return get_hf_file_metadata(url, timeout=REQUEST_SECONDS).size or 0
+
+
+def _fetch(name: str, commit: str, names: Iterable[str], cache_dir: Path | None) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    folder = Path()
+    for file in names:
+        with _translated(f"{file} of the model {name!r}"):
+            path = hf_hub_download(
+                name, file, revision=commit, cache_dir=cache_dir, etag_timeout=REQUEST_SECONDS
+            )
+        folder = Path(path).parent
+    return folder
+
+
+def _cached(name: str, revision: str | None, cache_dir: Path | None) -> ModelSource | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(name, CONFIG, cache_dir=cache_dir, revision=revision)
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    names = frozenset(path.name for path in folder.iterdir() if path.is_file())
+    return ModelSource(name, folder, folder.name, names)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        translated = hub_errors.translate_hub_error(error, what)
+        if translated is None:
+            raise
+        raise translated from error

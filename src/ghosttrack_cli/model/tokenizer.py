@@ -1,0 +1,53 @@
+"""The model's own fast tokenizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.model.source import find_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedTokenizerFast
+
+    from ghosttrack_cli.model.source import ModelSource
+    from ghosttrack_cli.settings import ModelSettings
+
+
+def load_tokenizer(
+    settings: ModelSettings, cache_dir: Path | None = None
+) -> PreTrainedTokenizerFast:
+    """Load the tokenizer of a model without the model.
+
+    Raises:
+        UsageError, HubError: the model cannot be found.
+        ModelError: it has no tokenizer that transformers can load as a fast one.
+    """
+    return open_tokenizer(find_source(settings, cache_dir))
+
+
+def open_tokenizer(source: ModelSource) -> PreTrainedTokenizerFast:
+    """Load the tokenizer whose files lie in the folder of `source`."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if not source.tokenizer_files():
+        raise ModelError(f"no tokenizer: {source.name} has no tokenizer.json")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.folder, local_files_only=True, trust_remote_code=False
+        )
+    # The Rust library raises bare Exception for a damaged tokenizer.json.
+    except Exception as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        raise ModelError(f"tokenizer not usable: {source.folder}: {line}") from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ModelError(f"no fast tokenizer: {source.name} has only a slow one")
+    return tokenizer
+
+
+def special_token_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """Ids that stand for no text, in order."""
+    marked = (number for number, token in tokenizer.added_tokens_decoder.items() if token.special)
+    return tuple(sorted({*tokenizer.all_special_ids, *marked}))
