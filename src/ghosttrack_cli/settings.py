@@ -109,8 +109,11 @@ class SAESettings(Section):
     sparsity: Literal["target", "l0", "l1", "tanh"] = Field(
         "target", description="penalty: L0 held at target_l0, L0, L1 or tanh with fixed weight"
     )
-    lambda_sparse: float = Field(
-        1.0, ge=0, allow_inf_nan=False, description="weight of the sparsity penalty"
+    lambda_sparse: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="weight of the sparsity penalty; default: 1 for target, 0.01 for l1, else 0.001",
     )
     target_l0: Positive | None = Field(
         None,
@@ -153,8 +156,14 @@ class SAETrainingSettings(Section):
         0.05, description="share of the documents held out"
     )
     evaluations: int = Field(20, ge=1, description="evaluations on held-out rows during training")
+    evaluation_rows: Amount = Field(
+        65_536, description="held-out rows of an evaluation during training; the last takes all"
+    )
     patience: int | None = Field(
         None, ge=1, description="stop after this many evaluations without a better one"
+    )
+    max_dead_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="training stops when a larger share of the features is dead"
     )
     checkpoint_minutes: Positive = Field(5.0, description="longest time between checkpoints")
     checkpoint_steps: int | None = Field(

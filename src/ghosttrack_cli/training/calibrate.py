@@ -1,0 +1,69 @@
+"""One factor on all thresholds at the end of training, so that L0 is the one that was asked.
+
+B batch, D d_model, F d_hidden.
+
+The penalty pulls L0 towards the target and the reconstruction pulls it up, so training ends a few
+per cent above. Under the factor c a feature fires where h > c theta, that is where h / theta > c:
+one pass that counts the ratios in fine bins answers for every c at once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ghosttrack_cli.training.evaluate import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from ghosttrack_cli.sae import JumpReLUSAE
+
+LOWEST, HIGHEST, BINS = 0.125, 8.0, 2**15
+TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The factor found, and L0 over `rows` training rows without and with it."""
+
+    factor: float
+    rows: int
+    l0_before: float
+    l0_after: float
+
+    def reached(self, target_l0: float) -> bool:
+        """Whether L0 is within 2 % of the target."""
+        return abs(self.l0_after - target_l0) <= TOLERANCE * target_l0
+
+
+@torch.no_grad()
+def calibrate(sae: JumpReLUSAE, batches: Iterable[Tensor], target_l0: float) -> Calibration:
+    """Find the factor between 1/8 and 8 whose L0 on raw rows is nearest to the target."""
+    rows = 0
+    counts = torch.zeros(BINS + 2, dtype=torch.int64, device=sae.W_enc.device)
+    for x in blocks(batches, sae):
+        counts += ratio_counts(sae.pre_acts(x), sae.threshold)
+        rows += x.shape[0]
+    # Entry k of `l0` belongs to the factor edges[k]: all ratios in the bins from k + 1 on count.
+    l0 = counts.flip(0).cumsum(0).flip(0)[1:].double().cpu() / max(1, rows)  # (BINS + 1,)
+    edges = torch.logspace(math.log2(LOWEST), math.log2(HIGHEST), BINS + 1, 2, dtype=torch.float64)
+    best = int((l0 - target_l0).abs().argmin())
+    before = int((edges - 1).abs().argmin())
+    return Calibration(edges[best].item(), rows, l0[before].item(), l0[best].item())
+
+
+def ratio_counts(h: Tensor, threshold: Tensor) -> Tensor:
+    """Counts of h / theta over all entries (B, F): below LOWEST, in BINS octave parts, above.
+
+    A threshold of 0 gives an infinite ratio, which no factor changes.
+    """
+    ratios = (h / threshold)[(h > LOWEST * threshold) & (h > 0)]
+    place = (ratios / LOWEST).log2() * (BINS / math.log2(HIGHEST / LOWEST))
+    bins = place.clamp(min=0, max=BINS).long() + 1
+    return torch.bincount(bins, minlength=BINS + 2)

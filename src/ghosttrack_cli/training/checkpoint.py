@@ -1,0 +1,109 @@
+"""The state of a training on disk: pairs of tensors and record, newest valid one wins.
+
+    sae_layer_6_last/
+      step-000001000.safetensors     the tensors of State
+      step-000001000.json            body (step, history, settings, store ...) and SHA-256 of both
+
+The record is written after the tensors, and an older pair goes only after a newer one is
+complete, so that a process killed anywhere leaves at least the pair it had before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
+from ghosttrack_cli.training.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+SCHEMA = 1
+KEPT = 2
+RECORD_NAME = re.compile(r"step-(\d{9,15})\.json")
+MAX_RECORD_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state and what is known about it; `body` is JSON."""
+
+    state: State
+    body: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, state: State, body: Mapping[str, Any]) -> None:
+    """Write a checkpoint durably, then remove all but the newest two."""
+    files.make_folder(folder)
+    stem = f"step-{int(state.step):09d}"
+    tensors_sha256 = write_tensors(folder / f"{stem}.safetensors", state.tensors())
+    document = {"schema": SCHEMA, "body": dict(body), "tensors_sha256": tensors_sha256}
+    files.write_json(folder / f"{stem}.json", document | {"sha256": _digest(document)})
+    _prune(folder)
+
+
+def load_checkpoint(
+    folder: Path, notice: Callable[[str], None], *, limit: int
+) -> Checkpoint | None:
+    """The newest valid checkpoint, or None where there is none at all.
+
+    `limit` bounds the bytes of the tensors. A damaged checkpoint is passed over with a notice.
+
+    Raises:
+        CorruptionError: there are checkpoints, and none is valid.
+    """
+    stems = _stems(folder)
+    for stem in stems:
+        try:
+            return _load(folder, stem, limit)
+        except (CorruptionError, FileNotFoundError) as error:
+            notice(f"checkpoint passed over: {error}")
+    if stems:
+        raise CorruptionError(
+            f"no valid checkpoint in {folder}", hint="ghosttrack train --overwrite starts anew"
+        )
+    return None
+
+
+def _load(folder: Path, stem: str, limit: int) -> Checkpoint:
+    document = files.read_json(folder / f"{stem}.json", limit=MAX_RECORD_BYTES)
+    if not isinstance(document, dict) or document.pop("sha256", None) != _digest(document):
+        raise CorruptionError(f"checksum differs: {folder / stem}.json is not what was written")
+    if document["schema"] != SCHEMA:
+        raise CorruptionError(f"schema {document['schema']} is not {SCHEMA}: {folder / stem}.json")
+    path = folder / f"{stem}.safetensors"
+    tensors = read_tensors(path, sha256=document["tensors_sha256"], limit=limit)
+    return Checkpoint(State.from_tensors(tensors), document["body"])
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _stems(folder: Path) -> list[str]:
+    """Names of the records without suffix, newest first."""
+    if not folder.is_dir():
+        return []
+    found = [match for path in folder.iterdir() if (match := RECORD_NAME.fullmatch(path.name))]
+    return [match[0].removesuffix(".json") for match in sorted(found, key=_step, reverse=True)]
+
+
+def _step(match: re.Match[str]) -> int:
+    return int(match[1])
+
+
+def _prune(folder: Path) -> None:
+    """Remove old records, then every tensor file without a record."""
+    for stem in _stems(folder)[KEPT:]:
+        files.remove(folder / f"{stem}.json")
+    kept = set(_stems(folder))
+    for path in folder.glob("step-*.safetensors*"):
+        if path.name.partition(".")[0] not in kept:
+            files.remove(path)

@@ -1,0 +1,86 @@
+"""An SAE on held-out rows: sums in float64, the same figures whatever the batch size.
+
+B batch, D d_model, F d_hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ghosttrack_cli.metrics import FiringCounts, ReconstructionMetrics, ReconstructionSums
+from ghosttrack_cli.training.objective import penalty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from torch import Tensor
+
+    from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.training.objective import Objective
+
+BLOCK_ENTRIES = 2**25
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One look at held-out rows."""
+
+    metrics: ReconstructionMetrics
+    sparsity_loss: float
+
+    @property
+    def loss(self) -> float:
+        """What training minimises, on these rows."""
+        return self.metrics.recon_loss + self.sparsity_loss
+
+
+@torch.no_grad()
+def evaluate(
+    sae: JumpReLUSAE,
+    batches: Iterable[Tensor],
+    *,
+    scale: float,
+    objective: Objective,
+    weight: float,
+) -> Evaluation:
+    """Look at raw rows, (B, D) each, with a folded SAE; at least one row is needed."""
+    sums = ReconstructionSums(sae.d_model, scale=scale)
+    tanh_sum = torch.zeros((), dtype=torch.float64, device=sae.W_enc.device)
+    for x in blocks(batches, sae):
+        acts = sae.encode(x)
+        sums.update(x, sae.decode(acts), acts)
+        if objective.sparsity == "tanh":
+            tanh_sum += (objective.slope * acts).tanh().sum(dtype=torch.float64)
+    metrics = sums.result()
+    return Evaluation(metrics, weight * _penalty(objective, metrics, tanh_sum.item()))
+
+
+def _penalty(objective: Objective, metrics: ReconstructionMetrics, tanh_sum: float) -> float:
+    match objective.sparsity:
+        case "tanh":
+            return tanh_sum / metrics.rows
+        case "l1":
+            return metrics.l1
+        case _:
+            l0 = torch.tensor(metrics.l0, dtype=torch.float64)
+            return penalty(objective, l0, l0, 1).item()
+
+
+@torch.no_grad()
+def count_firings(sae: JumpReLUSAE, batches: Iterable[Tensor]) -> FiringCounts:
+    """How often each feature fires on raw rows."""
+    counts = FiringCounts(sae.d_hidden, sae.W_enc.device)
+    for x in blocks(batches, sae):
+        counts.update(sae.pre_acts(x) > sae.threshold.clamp(min=0))
+    return counts
+
+
+def blocks(batches: Iterable[Tensor], sae: JumpReLUSAE) -> Iterator[Tensor]:
+    """The rows on the SAE's device as float32, few enough at a time for the (B, F) entries."""
+    rows = max(1, BLOCK_ENTRIES // sae.d_hidden)
+    for batch in batches:
+        for x in torch.split(batch, rows):
+            yield x.to(sae.W_enc.device).float()

@@ -1,0 +1,70 @@
+"""When training must not go on: values that are not finite, spikes, collapse.
+
+The step itself refuses an update that is not finite or whose loss jumped (step.py, `is_sound`), so
+the state that is kept is always the last good one; what is seen over many steps is judged here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ghosttrack_cli.settings import SAETrainingSettings
+    from ghosttrack_cli.training.history import History
+
+DIVERGED = 10.0
+JUDGED_DEAD_ROWS = 100_000
+
+
+def refuse_halted(layer: int, step: int, learning_rate: float) -> TrainingError:
+    """The error for a step that was refused."""
+    return TrainingError(
+        f"layer {layer}: the loss is not finite or jumped a hundredfold at step {step + 1}; the"
+        f" state after step {step} is kept",
+        hint=_lower(learning_rate),
+    )
+
+
+def check_entry(
+    layer: int, history: History, entry: Mapping[str, float], training: SAETrainingSettings
+) -> None:
+    """Judge a new evaluation against those before it.
+
+    Raises:
+        TrainingError: not finite, diverged, nothing fires any more, or most features died.
+    """
+    bad = [name for name, value in entry.items() if not math.isfinite(value)]
+    if bad:
+        raise TrainingError(
+            f"layer {layer}: not finite on held-out rows: {', '.join(bad)}",
+            hint=_lower(training.learning_rate),
+        )
+    before = history.columns["recon_loss"]
+    if before and entry["recon_loss"] > DIVERGED * max(1.0, min(before)):
+        raise TrainingError(
+            f"layer {layer}: training diverged: held-out recon_loss rose from {min(before):.3g} to"
+            f" {entry['recon_loss']:.3g}",
+            hint=_lower(training.learning_rate),
+        )
+    _check_alive(layer, entry, training)
+
+
+def _check_alive(
+    layer: int, entry: Mapping[str, float], training: SAETrainingSettings
+) -> None:
+    rows, dead = int(entry["dead_rows"]), entry["dead_fraction"]
+    if rows >= JUDGED_DEAD_ROWS and dead > training.max_dead_fraction:
+        raise TrainingError(
+            f"layer {layer}: collapsed: {dead:.0%} of the features did not fire in the last"
+            f" {rows:,} training rows",
+            hint=f"{_lower(training.learning_rate)}, or allow it with max_dead_fraction",
+        )
+
+
+def _lower(learning_rate: float) -> str:
+    return f"lower learning_rate (it is {learning_rate:g}) and start anew with --overwrite"

@@ -1,0 +1,197 @@
+"""The loss of a JumpReLU SAE and its gradients, written out: pure functions of tensors.
+
+B batch, D d_model, F d_hidden.
+
+    h = x W_enc + b_enc                 (B, F)
+    f = h [h > theta]                   (B, F)
+    e = f W_dec + b_dec - x             (B, D)
+    loss = mean_b |e|^2 + lambda P(f)
+
+with one of four penalties P, f_j >= 0 and L0 the batch mean of #(f > 0):
+
+    target   (L0 / L0_target - 1)^2
+    l0       L0                          Rajamanoharan et al. 2024, "Jumping Ahead"
+    tanh     mean_b sum_j tanh(c f_j)    Anthropic, January 2025 update
+    l1       mean_b sum_j f_j            thresholds stay where they are
+
+The derivative of a step is estimated with a rectangle of width eps around the threshold, and passed
+to the threshold only:
+
+    dloss/dtheta_j = -(1/eps) sum_b K((h_bj - theta_j) / eps) (theta_j dE/df_bj + J_j)
+
+E is the reconstruction error and J_j what the penalty gains when feature j begins to fire with the
+value theta_j: the derivative to L0 for target and l0, lambda tanh(c theta_j) / B for tanh.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Sparsity = Literal["target", "l0", "l1", "tanh"]
+
+
+class Weights(NamedTuple):
+    """The five tensors of an SAE, of its gradient, or of one of Adam's moments."""
+
+    W_enc: Tensor  # (D, F)
+    b_enc: Tensor  # (F,)
+    W_dec: Tensor  # (F, D)
+    b_dec: Tensor  # (D,)
+    threshold: Tensor  # (F,)
+
+
+class Figures(NamedTuple):
+    """What one batch says about the weights it was given; each of shape ()."""
+
+    recon_loss: Tensor
+    sparsity_loss: Tensor
+    l0: Tensor
+
+
+class Gradients(NamedTuple):
+    """The result of one backward pass."""
+
+    weights: Weights
+    figures: Figures
+    fired: Tensor  # (F,) bool: the feature fired in this batch
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The constants of the loss; `slope` is the c of tanh."""
+
+    sparsity: Sparsity
+    target_l0: float
+    bandwidth: float
+    slope: float
+
+    @property
+    def trains_threshold(self) -> bool:
+        """Whether the threshold gets a gradient."""
+        return self.sparsity != "l1"
+
+
+def penalty(objective: Objective, acts: Tensor, l0: Tensor, rows: int) -> Tensor:
+    """The value of P, (); `acts` are the activations of the batch, zeros may be left out."""
+    match objective.sparsity:
+        case "target":
+            return (l0 / objective.target_l0 - 1).square()
+        case "l0":
+            return l0
+        case "tanh":
+            return (objective.slope * acts).tanh().sum() / rows
+        case "l1":
+            return acts.sum() / rows
+
+
+def penalty_slope(
+    objective: Objective, acts: Tensor, weight: Tensor | float, rows: int
+) -> Tensor | float:
+    """The derivative of lambda P to the value of one active entry, shaped like `acts` or scalar."""
+    match objective.sparsity:
+        case "tanh":
+            gain = objective.slope * (1 - (objective.slope * acts).tanh().square())
+            return gain * (weight / rows)
+        case "l1":
+            return weight / rows
+        case _:
+            return 0.0
+
+
+def penalty_jump(
+    objective: Objective, threshold: Tensor, l0: Tensor, weight: Tensor | float, rows: int
+) -> Tensor:
+    """J: what lambda P gains when one entry begins to fire, () or (F,)."""
+    match objective.sparsity:
+        case "target":
+            return 2 * weight * (l0 / objective.target_l0 - 1) / (objective.target_l0 * rows)
+        case "l0":
+            return torch.ones_like(l0) * (weight / rows)
+        case "tanh":
+            return (objective.slope * threshold).tanh() * (weight / rows)
+        case "l1":
+            return torch.zeros_like(l0)
+
+
+def threshold_gradient(
+    objective: Objective,
+    threshold: Tensor,
+    error_slopes: Tensor,
+    entries: Tensor,
+    jump: Tensor,
+) -> Tensor:
+    """The estimator above, (F,).
+
+    `error_slopes` (F,) holds the sums of dE/df over the entries inside the window and `entries`
+    (F,) their number.
+    """
+    if not objective.trains_threshold:
+        return torch.zeros_like(threshold)
+    return (threshold * error_slopes + jump * entries) / -objective.bandwidth
+
+
+def dense_gradients(
+    weights: Weights,
+    x: Tensor,
+    weight: Tensor | float,
+    objective: Objective,
+    products: torch.dtype = torch.float32,
+) -> Gradients:
+    """Loss and gradients of one batch with five dense matrix products.
+
+    `x` (B, D) is in training units, `weight` is lambda; the products are computed in the dtype
+    `products` and everything else in float32.
+    """
+    rows = x.shape[0]
+    x_low, W_enc, W_dec = x.to(products), weights.W_enc.to(products), weights.W_dec.to(products)
+    h = (x_low @ W_enc).float() + weights.b_enc  # (B, F)
+    active = h > weights.threshold  # (B, F)
+    acts = torch.where(active, h, 0.0)  # (B, F)
+    acts_low = acts.to(products)
+    error = (acts_low @ W_dec).float() + (weights.b_dec - x)  # (B, D)
+    l0 = active.sum(dtype=torch.float32) / rows
+    figures = Figures(
+        recon_loss=error.square().sum() / rows,
+        sparsity_loss=weight * penalty(objective, acts, l0, rows),
+        l0=l0,
+    )
+
+    error = error * (2 / rows)  # (B, D) the derivative of E to x_hat
+    error_low = error.to(products)
+    slopes = (error_low @ W_dec.T).float()  # (B, F) dE/df
+    window = (h - weights.threshold).abs() < objective.bandwidth / 2  # (B, F)
+    jump = penalty_jump(objective, weights.threshold, l0, weight, rows)
+    threshold = threshold_gradient(
+        objective,
+        weights.threshold,
+        torch.where(window, slopes, 0.0).sum(dim=0),
+        window.sum(dim=0, dtype=torch.float32),
+        jump,
+    )
+    slopes = slopes + penalty_slope(objective, acts, weight, rows)
+    slopes = torch.where(active, slopes, 0.0)  # (B, F) dloss/dh
+    gradient = Weights(
+        W_enc=(x_low.T @ slopes.to(products)).float(),
+        b_enc=slopes.sum(dim=0),
+        W_dec=project((acts_low.T @ error_low).float(), weights.W_dec),
+        b_dec=error.sum(dim=0),
+        threshold=threshold,
+    )
+    return Gradients(gradient, figures, active.any(dim=0))
+
+
+def project(gradient: Tensor, W_dec: Tensor) -> Tensor:
+    """Take out of each row, (F, D), what would only change the length of the unit decoder row."""
+    return gradient - (gradient * W_dec).sum(dim=1, keepdim=True) * W_dec
+
+
+def tanh_slope(d_model: int) -> float:
+    """The c of tanh: 4 where E|x|^2 = D (Anthropic), so 4 sqrt(D) where E|x|^2 = 1."""
+    return 4.0 * math.sqrt(d_model)

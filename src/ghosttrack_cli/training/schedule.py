@@ -1,0 +1,72 @@
+"""What changes with the step: learning rate, sparsity weight, Adam's bias corrections.
+
+Plain numbers, a pure function of the step, so that a resumed run needs nothing but its step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.settings import SAETrainingSettings
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class Controls(NamedTuple):
+    """The numbers of one step."""
+
+    learning_rate: float
+    sparsity_weight: float
+    correction1: float  # 1 - beta1^t
+    correction2: float  # 1 - beta2^t
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up, then constant with a linear decay at the end, or cosine annealing."""
+
+    total_steps: int
+    peak: float
+    kind: Literal["linear-decay", "cosine"]
+    warmup_steps: int
+    decay_steps: int
+    weight: float
+    weight_warmup_steps: int
+
+    @classmethod
+    def of(cls, training: SAETrainingSettings, total_steps: int, weight: float) -> Schedule:
+        """The schedule of some settings over `total_steps`."""
+        return cls(
+            total_steps=total_steps,
+            peak=training.learning_rate,
+            kind=training.schedule,
+            warmup_steps=round(training.warmup_fraction * total_steps),
+            decay_steps=round(training.decay_fraction * total_steps),
+            weight=weight,
+            weight_warmup_steps=round(training.sparsity_warmup_fraction * total_steps),
+        )
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of the step after `step` finished ones."""
+        if step < self.warmup_steps:
+            return self.peak * (step + 1) / self.warmup_steps
+        if self.kind == "cosine":
+            share = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+            return self.peak * 0.5 * (1 + math.cos(math.pi * share))
+        return self.peak * min(1.0, (self.total_steps - step) / max(1, self.decay_steps))
+
+    def sparsity_weight(self, step: int) -> float:
+        """The weight lambda of the step after `step` finished ones."""
+        return self.weight * min(1.0, (step + 1) / max(1, self.weight_warmup_steps))
+
+    def controls(self, step: int) -> Controls:
+        """All numbers of the step after `step` finished ones."""
+        return Controls(
+            self.learning_rate(step),
+            self.sparsity_weight(step),
+            1 - BETA1 ** (step + 1),
+            1 - BETA2 ** (step + 1),
+        )

@@ -1,0 +1,158 @@
+"""One training step: clip, refuse what is not finite, Adam, clamp, renormalise.
+
+B batch, D d_model, F d_hidden.
+
+`update` is written out of elementwise parts without looking at a value, so that a compiler can
+fuse it and a CUDA graph can hold it; `fused_update` is the same step for the CPU.
+Adam: Kingma and Ba 2015; weight decay: Loshchilov and Hutter 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.optim.adam import adam
+
+from ghosttrack_cli.training.objective import Figures, Gradients, Weights, dense_gradients
+from ghosttrack_cli.training.schedule import BETA1, BETA2, EPSILON, Controls
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ghosttrack_cli.training.objective import Objective
+    from ghosttrack_cli.training.state import State
+
+SPIKE = 100.0
+SMALLEST_REFERENCE = 0.01
+REFERENCE_DECAY = 0.99
+SMALLEST_NORM = 1e-12
+DECAYED = ("W_enc", "W_dec")
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The constants of a step."""
+
+    objective: Objective
+    gradient_clip: float
+    weight_decay: float = 0.0
+    products: torch.dtype = torch.float32
+
+
+def train_step(state: State, x: Tensor, controls: Tensor, settings: StepSettings) -> None:
+    """Change `state` in place by one batch: `x` (B, D) in training units, `controls` (4,)."""
+    gradients = dense_gradients(
+        state.weights, x, controls[1], settings.objective, settings.products
+    )
+    update(state, gradients, controls, x.shape[0], settings)
+
+
+def gradient_norm(gradient: Weights) -> Tensor:
+    """The global norm over all five tensors, ()."""
+    squares = torch.stack([torch.linalg.vector_norm(part).square() for part in gradient])
+    return squares.sum().sqrt()
+
+
+def is_sound(state: State, figures: Figures, norm: Tensor) -> Tensor:
+    """Whether the step may be taken, () bool: finite, and no loss spike."""
+    limit = SPIKE * state.reference.clamp(min=SMALLEST_REFERENCE)
+    return torch.isfinite(figures.recon_loss + norm) & (figures.recon_loss <= limit)
+
+
+def update(
+    state: State, gradients: Gradients, controls: Tensor, rows: int, settings: StepSettings
+) -> None:
+    """Take the step, or, where it is not sound, set `halted` and change nothing from then on."""
+    norm = gradient_norm(gradients.weights)
+    state.halted.logical_or_(~is_sound(state, gradients.figures, norm))
+    keep = ~state.halted
+    clip = (settings.gradient_clip / norm.clamp(min=SMALLEST_NORM)).clamp(max=1.0)
+    for name, weight, first, second, gradient in zip(
+        Weights._fields, state.weights, state.first, state.second, gradients.weights, strict=True
+    ):
+        decay = settings.weight_decay if name in DECAYED else 0.0
+        new = adam_step(weight, first, second, gradient * clip, controls, decay)
+        if name == "W_dec":
+            new = new._replace(weight=unit_rows(new.weight))
+        if name == "threshold":
+            new = new._replace(weight=new.weight.clamp(min=0.0))
+        weight.copy_(torch.where(keep, new.weight, weight))
+        first.copy_(torch.where(keep, new.first, first))
+        second.copy_(torch.where(keep, new.second, second))
+    count(state, gradients, norm, clip, rows)
+
+
+def count(state: State, gradients: Gradients, norm: Tensor, clip: Tensor, rows: int) -> None:
+    """Keep the books of a step; a refused one changes none."""
+    figures, keep = gradients.figures, ~state.halted
+    one = torch.ones_like(norm)
+    line = torch.stack([one, *figures, norm, (clip < 1).float()]).double()  # (6,)
+    state.sums.copy_(torch.where(keep, state.sums + line, state.sums))
+    moved = torch.lerp(figures.recon_loss, state.reference, REFERENCE_DECAY)
+    moved = torch.where(torch.isfinite(state.reference), moved, figures.recon_loss)
+    state.reference.copy_(torch.where(keep, moved, state.reference))
+    quiet = torch.where(gradients.fired, 0, state.quiet_rows + rows)
+    state.quiet_rows.copy_(torch.where(keep, quiet, state.quiet_rows))
+    state.step.add_(keep.long())
+
+
+class _Moved(NamedTuple):
+    weight: Tensor
+    first: Tensor
+    second: Tensor
+
+
+def adam_step(
+    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, controls: Tensor, decay: float
+) -> _Moved:
+    """One step of Adam with decoupled weight decay: the new weight and moments."""
+    rate, _, correction1, correction2 = controls.unbind()
+    first = BETA1 * first + (1 - BETA1) * gradient
+    second = BETA2 * second + (1 - BETA2) * gradient.square()
+    change = (first / correction1) / ((second / correction2).sqrt() + EPSILON)
+    return _Moved(weight * (1 - rate * decay) - rate * change, first, second)
+
+
+def unit_rows(W_dec: Tensor) -> Tensor:
+    """The rows (F, D) scaled to length 1."""
+    lengths = torch.linalg.vector_norm(W_dec, dim=1, keepdim=True)  # (F, 1)
+    return W_dec.div(lengths.clamp(min=SMALLEST_NORM))
+
+
+def fused_update(
+    state: State, gradients: Gradients, controls: Controls, rows: int, settings: StepSettings
+) -> None:
+    """`update` for the CPU: one pass over weights and moments, no temporaries, skipped whole."""
+    norm = gradient_norm(gradients.weights)
+    clip = (settings.gradient_clip / norm.clamp(min=SMALLEST_NORM)).clamp(max=1.0)
+    if not bool(is_sound(state, gradients.figures, norm)) or bool(state.halted):
+        state.halted.fill_(True)
+        return
+    if settings.weight_decay:
+        for name in DECAYED:
+            weight = getattr(state.weights, name)
+            weight.mul_(1 - controls.learning_rate * settings.weight_decay)
+    steps = [state.step.float() for _ in state.weights]
+    adam(
+        list(state.weights),
+        list(gradients.weights),
+        list(state.first),
+        list(state.second),
+        [],
+        steps,
+        fused=True,
+        grad_scale=1 / clip,
+        amsgrad=False,
+        beta1=BETA1,
+        beta2=BETA2,
+        lr=controls.learning_rate,
+        weight_decay=0.0,
+        eps=EPSILON,
+        maximize=False,
+    )
+    state.weights.threshold.clamp_(min=0.0)
+    W_dec = state.weights.W_dec
+    W_dec.div_(torch.linalg.vector_norm(W_dec, dim=1, keepdim=True).clamp_(min=SMALLEST_NORM))
+    count(state, gradients, norm, clip, rows)
