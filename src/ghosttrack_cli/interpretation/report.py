@@ -163,7 +163,7 @@ class ContrastEntry(Record):
     answers_hallucinated: Count
     more_factual: Count = Field(description="questions whose factual answer has the higher rate")
     more_hallucinated: Count
-    effect: float = Field(description="mean / standard deviation of the rate difference, paired")
+    effect: float = Field(description="(more_factual - more_hallucinated) / questions, -1 to 1")
     p_value: Share = Field(description="exact two-sided sign test over questions")
     p_corrected: Share = Field(description="Benjamini-Hochberg over the features tested")
 

@@ -1,0 +1,133 @@
+"""Small corpora of made-up activations, and the collector run over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pytest
+import torch
+
+from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
+from ghosttrack_cli.interpretation.events import Block, Rows
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+VOCABULARY = 40
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Rows of a whole corpus and dense activations on them, (N, F)."""
+
+    rows: Rows
+    acts: npt.NDArray[np.float32]
+
+    @property
+    def d_hidden(self) -> int:
+        return int(self.acts.shape[1])
+
+    def neighbours(self) -> npt.NDArray[np.int64]:
+        """The next two features, in a circle."""
+        following: npt.NDArray[np.int64] = np.arange(self.d_hidden)[:, None] + np.array([1, 2])
+        return following % self.d_hidden
+
+    def part(self, start: int, stop: int) -> Planted:
+        fields = {name: getattr(self.rows, name)[start:stop] for name in vars(self.rows)}
+        return Planted(Rows(**fields), self.acts[start:stop])
+
+    def borders(self, windows_a_batch: int) -> list[int]:
+        """Where batches of so many windows begin, and the end."""
+        starts = np.flatnonzero(np.diff(self.rows.windows, prepend=-1))
+        return [*starts[::windows_a_batch].tolist(), len(self.rows)]
+
+
+class MakePlanted(Protocol):
+    def __call__(
+        self, seed: int, *, windows: int = 12, features: int = 5, density: float = 0.3
+    ) -> Planted: ...
+
+
+class Collect(Protocol):
+    def __call__(
+        self,
+        planted: Planted,
+        *,
+        windows_a_batch: int = 1000,
+        block: int = 1000,
+        collector: Collector | None = None,
+        finish: bool = True,
+    ) -> Collector: ...
+
+
+def make_planted(
+    seed: int, *, windows: int = 12, features: int = 5, density: float = 0.3
+) -> Planted:
+    """Windows of 1 to 12 rows; activations from a few values, so that there are ties."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 13, windows)
+    n = int(lengths.sum())
+    window = np.repeat(np.arange(windows), lengths)
+    positions = np.concatenate([np.arange(length) for length in lengths])
+    kept = rng.random(n) > 0.1
+    rows = Rows(
+        token_ids=rng.integers(0, VOCABULARY, n),
+        numbers=np.sort(rng.choice(10 * n, n, replace=False)),
+        windows=window,
+        documents=window // 2,
+        positions=positions,
+        kept=kept,
+        counted=kept & (rng.random(n) > 0.1),
+        answers=np.where(positions < 2, 0, 1 + window % 2),
+        questions=window // 2,
+    )
+    values = rng.choice([0.25, 0.5, 1.5, 3.0, 700.0], (n, features))
+    acts = np.where(rng.random((n, features)) < density, values, 0)
+    return Planted(rows, acts.astype(np.float32))
+
+
+def collect(
+    planted: Planted,
+    *,
+    windows_a_batch: int = 1000,
+    block: int = 1000,
+    collector: Collector | None = None,
+    finish: bool = True,
+) -> Collector:
+    """Run the collector in batches of windows and blocks of features."""
+    collector = collector or new_collector(planted)
+    borders = planted.borders(windows_a_batch)
+    for start, stop in pairwise(borders):
+        batch = planted.part(start, stop)
+        taken = []
+        for first in range(0, planted.d_hidden, block):
+            pre_acts = torch.from_numpy(batch.acts[:, first : first + block].T.copy())
+            piece = Block(first, pre_acts, torch.zeros(pre_acts.shape[0], 1))
+            taken.append(collector.take(batch.rows, piece, piece.events()))
+        collector.end_batch(batch.rows, taken)
+    if finish:
+        collector.finish()
+    return collector
+
+
+def new_collector(planted: Planted) -> Collector:
+    shape = CollectorShape(planted.d_hidden, VOCABULARY, kept=4, side=2, seed=7)
+    return Collector(shape, planted.neighbours())
+
+
+@pytest.fixture(name="make_planted", scope="session")
+def make_planted_fixture() -> MakePlanted:
+    return make_planted
+
+
+@pytest.fixture(name="collect", scope="session")
+def collect_fixture() -> Collect:
+    return collect
+
+
+@pytest.fixture(name="new_collector", scope="session")
+def new_collector_fixture() -> object:
+    return new_collector
