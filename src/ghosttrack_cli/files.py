@@ -52,25 +52,100 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def write_bytes(path: Path, *parts: ReadableBuffer) -> None:
-    """Write the concatenation of `parts` to `path` atomically and durably."""
-    size = sum(memoryview(part).nbytes for part in parts)
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-    with disk_errors(path, "write", size):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            for part in parts:
-                _write_all(descriptor, memoryview(part).cast("B"))
+def write_bytes(path: Path, *parts: ReadableBuffer, durable: bool = True) -> None:
+    """Write the concatenation of `parts` to `path` atomically and, unless told, durably.
+
+    `durable=False` is for what can be made again: after a power failure the old or no bytes may
+    be there.
+    """
+    with _open_temporary(path, *parts) as descriptor:
+        if durable:
             os.fsync(descriptor)
+    with disk_errors(path, "rename to"):
+        os.replace(temporary_path(path), path)  # noqa: PTH105 - one place for the system calls
+    if durable:
+        sync_folder(path.parent)
+
+
+def temporary_path(path: Path) -> Path:
+    """Where the bytes of `path` are while they are not all there."""
+    return path.with_name(path.name + TEMPORARY_SUFFIX)
+
+
+@contextmanager
+def _open_temporary(path: Path, *parts: ReadableBuffer) -> Iterator[int]:
+    with disk_errors(path, "write", sum(memoryview(part).nbytes for part in parts)):
+        descriptor = _write_temporary(path, parts)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105 - one place for the system calls
-    sync_folder(path.parent)
+
+
+def _write_temporary(path: Path, parts: tuple[ReadableBuffer, ...]) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    descriptor = os.open(temporary_path(path), flags, 0o644)
+    try:
+        for part in parts:
+            _write_all(descriptor, memoryview(part).cast("B"))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+class WriteBatch:
+    """Files that become durable together, which costs far less than one after the other.
+
+    `add` writes bytes under a temporary name at once; `finish` makes all of them durable and gives
+    them their names, in the order of the calls. Before that, none of them is visible.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._files: list[tuple[int, Path]] = []
+        self._folders: dict[Path, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def add(self, path: Path, *parts: ReadableBuffer) -> None:
+        """Write the concatenation of `parts` for `path`, and make its folder where missing."""
+        size = sum(memoryview(part).nbytes for part in parts)
+        self._make_folder(path.parent)
+        with disk_errors(path, "write", size):
+            self._files.append((_write_temporary(path, parts), path))
+        self.bytes += size
+
+    def _make_folder(self, folder: Path) -> None:
+        self._folders[folder] = None
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            make_folder(folder)
+
+    def finish(self) -> None:
+        """Make every added file durable under its name and begin anew."""
+        for descriptor, path in self._files:
+            with disk_errors(path, "write"):
+                os.fsync(descriptor)
+        for _, path in self._files:
+            with disk_errors(path, "rename to"):
+                os.replace(temporary_path(path), path)  # noqa: PTH105 - one place for these calls
+        for folder in self._folders:
+            sync_folder(folder)
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what was added; temporary files stay for the next writer of their names."""
+        for descriptor, _ in self._files:
+            os.close(descriptor)
+        self.bytes = 0
+        self._files, self._folders = [], {}
 
 
 def sync_folder(folder: Path) -> None:

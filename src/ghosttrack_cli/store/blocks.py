@@ -1,0 +1,113 @@
+"""Blocks of chunks read ahead of the training that uses them."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.store import layout
+from ghosttrack_cli.store.chunks import ChunkSpec
+from ghosttrack_cli.store.dtypes import to_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    import torch
+
+    from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.reader import ActivationStore
+
+BLOCKS_AHEAD = 2
+LOAD_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """Chunks that are shuffled together; `number` counts the blocks of an epoch."""
+
+    number: int
+    chunks: Array
+
+
+@dataclass(frozen=True)
+class ShuffledBlock:
+    """Rows (n, D) in memory, and the order (k,) in which k of them are taken."""
+
+    rows: torch.Tensor
+    order: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Loading:
+    buffer: Array
+    chunks: list[Future[None]]
+    order: Future[Array]
+
+
+def stream_blocks(
+    store: ActivationStore,
+    layer: int,
+    blocks: list[Block],
+    order: Callable[[Block], Array],
+) -> Generator[ShuffledBlock]:
+    """Read blocks from the disk, two ahead of the one in use, every chunk checked.
+
+    `order` gives the places to take inside a block whose chunks lie one after the other, a full
+    chunk's rows apart. A block is valid until the next one is asked for.
+
+    Raises:
+        CorruptionError: a chunk is missing or not what was committed.
+    """
+    with ThreadPoolExecutor(LOAD_THREADS, thread_name_prefix="row-batches") as pool:
+        try:
+            yield from _stream(store, layer, iter(blocks), order, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _stream(
+    store: ActivationStore,
+    layer: int,
+    todo: Iterator[Block],
+    order: Callable[[Block], Array],
+    pool: ThreadPoolExecutor,
+) -> Generator[ShuffledBlock]:
+    spec = ChunkSpec.of(store.identity, layout.layer_array(layer))
+    spare: list[Array] = []
+    ahead: deque[_Loading] = deque()
+
+    def start_next() -> None:
+        block = next(todo, None)
+        if block is None:
+            return
+        size = len(block.chunks) * store.chunk_rows
+        fitting = next((buffer for buffer in spare if len(buffer) == size), None)
+        spare.clear()
+        buffer = spec.empty(size) if fitting is None else fitting
+        chunks = [
+            pool.submit(_load, store, layer, int(index), buffer[slot * store.chunk_rows :])
+            for slot, index in enumerate(block.chunks)
+        ]
+        ahead.append(_Loading(buffer, chunks, pool.submit(order, block)))
+
+    for _ in range(BLOCKS_AHEAD):
+        start_next()
+    while ahead:
+        loading = ahead.popleft()
+        yield _finished(loading)
+        spare.append(loading.buffer)
+        start_next()
+
+
+def _finished(loading: _Loading) -> ShuffledBlock:
+    import torch
+
+    for chunk in loading.chunks:
+        chunk.result()
+    return ShuffledBlock(to_torch(loading.buffer), torch.from_numpy(loading.order.result()))
+
+
+def _load(store: ActivationStore, layer: int, index: int, out: Array) -> None:
+    store.read_chunk_into(layer, index, out[: store.committed_rows(index)])

@@ -1,0 +1,191 @@
+"""One chunk as the bytes of its file, and back.
+
+A chunk file is the rows, little-endian, padded with zeros to a full chunk, optionally compressed,
+then four bytes of crc32c: what the Zarr codecs `bytes`, `blosc` and `crc32c` give.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import google_crc32c
+import numpy as np
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.store import layout
+from ghosttrack_cli.store.dtypes import numpy_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.identity import Compression, StoreIdentity
+
+CRC_BYTES = 4
+BLOSC_HEADER = 16
+
+
+@dataclass(frozen=True)
+class ChunkSpec:
+    """The shape and coding of all chunks of one array."""
+
+    array: str
+    rows: int
+    shape: tuple[int, ...]
+    """Shape of one row: () or (D,)."""
+    dtype: np.dtype[np.generic]
+    compress: Compression = "none"
+
+    @classmethod
+    def of(cls, identity: StoreIdentity, array: str) -> ChunkSpec:
+        """The specification of an array of a store with this identity."""
+        if array in layout.ROW_ARRAYS:
+            return cls(array, identity.chunk_rows, (), numpy_dtype(layout.ROW_ARRAYS[array]))
+        shape, dtype = (identity.d_model,), numpy_dtype(identity.dtype)
+        return cls(array, identity.chunk_rows, shape, dtype, identity.compress)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a full chunk before compression."""
+        return self.rows * self.row_bytes
+
+    def empty(self, rows: int | None = None) -> Array:
+        """An uninitialised array of `rows` rows, or of a full chunk."""
+        return np.empty((self.rows if rows is None else rows, *self.shape), self.dtype)
+
+
+def raw(rows: Array) -> Array:
+    """The bytes of contiguous rows, uint8, without a copy."""
+    return rows.reshape(-1).view(np.uint8)
+
+
+def checksum(rows: Array) -> int:
+    """The crc32c of the rows' little-endian bytes: what a commit keeps."""
+    return _crc(raw(rows))
+
+
+def _crc(data: Array) -> int:
+    return int(google_crc32c.value(data))
+
+
+def encode(spec: ChunkSpec, chunk: Array) -> tuple[memoryview | bytes, bytes]:
+    """The two parts of the file of a full, padded chunk: body, crc32c of the body."""
+    assert chunk.shape == (spec.rows, *spec.shape)
+    assert chunk.dtype == spec.dtype
+    body = raw(chunk).data if spec.compress == "none" else _squeeze(spec, chunk)
+    return body, _crc(np.frombuffer(body, np.uint8)).to_bytes(CRC_BYTES, "little")
+
+
+def crc_value(stored: bytes) -> int:
+    """The checksum that the last four bytes of a chunk file hold."""
+    return int.from_bytes(stored, "little")
+
+
+def _squeeze(spec: ChunkSpec, chunk: Array) -> bytes:
+    from numcodecs.blosc import BITSHUFFLE, compress
+
+    # Blosc writes its blocks in the order in which threads finish; the committer is a thread of its
+    # own, where numcodecs compresses with one, so that the bytes are always the same.
+    name, level = spec.compress.encode(), layout.COMPRESSION_LEVEL
+    squeezed: bytes = compress(raw(chunk), name, level, BITSHUFFLE, typesize=spec.dtype.itemsize)
+    return squeezed
+
+
+def read(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -> None:
+    """Fill `out` with the first `len(out)` rows of a chunk, whose crc32c must be `crc`.
+
+    Raises:
+        CorruptionError: the file is missing, has another size, or other bytes; names array and
+            chunk.
+        DiskError: the operating system could not read it.
+    """
+    path = layout.chunk_path(store, spec.array, index)
+    try:
+        with files.disk_errors(path, "read"), _opened(path) as descriptor:
+            if spec.compress == "none":
+                _read_plain(descriptor, spec, crc, out)
+            else:
+                _read_squeezed(descriptor, spec, crc, out)
+    except _BadFileError as bad:
+        raise CorruptionError(
+            f"bad chunk: {spec.array}, chunk {index}: {bad}: {path}",
+            hint="ghosttrack extract --repair",
+        ) from None
+
+
+class _BadFileError(Exception):
+    """What is wrong with a chunk file."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise _BadFileError("the file is missing") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read_plain(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> None:
+    size = os.fstat(descriptor).st_size
+    if size != spec.bytes + CRC_BYTES:
+        raise _BadFileError(f"{size:,} bytes instead of {spec.bytes + CRC_BYTES:,}")
+    padding = np.empty(spec.bytes - out.nbytes, np.uint8)
+    stored = np.empty(CRC_BYTES, np.uint8)
+    _read_all(descriptor, [raw(out).data, padding.data, stored.data])
+    found = checksum(out)
+    _check_crc(found, crc)
+    own = int(google_crc32c.extend(found, padding)) if len(padding) else found
+    _check_own(own, stored)
+
+
+def _read_squeezed(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> None:
+    from numcodecs.blosc import decompress
+
+    size = os.fstat(descriptor).st_size
+    if not BLOSC_HEADER + CRC_BYTES <= size <= spec.bytes + BLOSC_HEADER + CRC_BYTES:
+        raise _BadFileError(f"{size:,} bytes, which no chunk has")
+    body, stored = np.empty(size - CRC_BYTES, np.uint8), np.empty(CRC_BYTES, np.uint8)
+    _read_all(descriptor, [body.data, stored.data])
+    _check_own(_crc(body), stored)
+    if int.from_bytes(body[4:8], "little") != spec.bytes:
+        raise _BadFileError("its header names another size")
+    chunk = spec.empty()
+    decompress(body, raw(chunk))
+    out[:] = chunk[: len(out)]
+    _check_crc(checksum(out), crc)
+
+
+def _read_all(descriptor: int, parts: list[memoryview]) -> None:
+    parts = [part for part in parts if part.nbytes]
+    while parts:
+        count = os.readv(descriptor, parts)
+        if not count:
+            raise _BadFileError("the file ends early")
+        while parts and count >= parts[0].nbytes:
+            count -= parts.pop(0).nbytes
+        if parts:
+            parts[0] = parts[0][count:]
+
+
+def _check_crc(found: int, crc: int) -> None:
+    if found != crc:
+        raise _BadFileError("its rows are not those that were committed")
+
+
+def _check_own(found: int, stored: Array) -> None:
+    if found != crc_value(stored.tobytes()):
+        raise _BadFileError("its own checksum does not match")

@@ -1,0 +1,158 @@
+"""Writes filled chunks and commits them, in a thread of its own.
+
+Order: chunk files made durable, then segments, then `commit.json`, then the shapes in `zarr.json`.
+A process killed in between leaves the commit before, and every chunk that it names as it was.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files
+from ghosttrack_cli.store import chunks, layout
+from ghosttrack_cli.store.commit import SEGMENT_CHUNKS, Commit, LayerSums, write_commit
+from ghosttrack_cli.store.norms import norm_sums
+from ghosttrack_cli.store.segments import Segment, write_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ghosttrack_cli.store.buffers import FilledChunk
+    from ghosttrack_cli.store.commit import ArrayCommit, ResumePoint
+
+COMMIT_BYTES = 48 * 2**20
+COMMIT_CHUNKS = 4
+MAX_PENDING = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """Chunks that were filled at the same row, and what the commit that names them will say."""
+
+    chunks: tuple[FilledChunk, ...]
+    changes: Mapping[str, Any]
+    """Fields of `Commit` to replace."""
+    origins: Mapping[int, ResumePoint] = field(default_factory=dict)
+    """The batch that holds the first row of a segment, by segment."""
+    final: bool = False
+    """Commit at once, and make the shapes durable too."""
+
+
+class Committer:
+    """A bounded queue in front of one thread that owns all writing to a store."""
+
+    def __init__(self, store: Path, commit: Commit) -> None:
+        self.committed = commit
+        """The newest durable commit."""
+        self._store = store
+        self._staged = commit
+        self._origins = {commit.arrays[layout.TOKEN_IDS].segments: commit.origin}
+        self._batch = files.WriteBatch()
+        self._jobs = 0
+        self._failure: BaseException | None = None
+        self._pending: deque[Future[None]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-committer")
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; waits while two are queued, and raises what an earlier one raised."""
+        while self._pending and (len(self._pending) >= MAX_PENDING or self._pending[0].done()):
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(self._guarded, job))
+
+    def wait(self) -> None:
+        """Return when every queued job is done; raises what one of them raised."""
+        while self._pending:
+            self._pending.popleft().result()
+
+    def close(self) -> None:
+        """Commit the chunks that are written, unless writing failed, and end the thread."""
+        try:
+            if self._failure is None:
+                self.submit(Job((), {}, final=True))
+                self.wait()
+        finally:
+            self._thread.shutdown()
+            self._batch.discard()
+
+    def _guarded(self, job: Job) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._run(job)
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _run(self, job: Job) -> None:
+        for chunk in job.chunks:
+            self._write(chunk)
+        self._origins |= job.origins
+        self._staged = replace(self._staged, **job.changes)
+        self._jobs += bool(job.chunks)
+        if job.final or self._batch.bytes >= COMMIT_BYTES or self._jobs >= COMMIT_CHUNKS:
+            self._commit(final=job.final)
+
+    def _write(self, chunk: FilledChunk) -> None:
+        spec = chunk.spec
+        body, file_crc = chunks.encode(spec, chunk.values)
+        path = layout.chunk_path(self._store, spec.array, chunk.index)
+        self._batch.add(path, body, file_crc)
+        whole = chunk.rows == spec.rows and spec.compress == "none"
+        crc = chunks.crc_value(file_crc) if whole else chunks.checksum(chunk.values[: chunk.rows])
+        size = memoryview(body).nbytes + len(file_crc)
+        before = self._staged.arrays[spec.array]
+        after = before.with_chunk(chunk.index, chunk.rows, spec.rows, crc, size)
+        self._staged = replace(
+            self._staged,
+            arrays=self._staged.arrays | {spec.array: after},
+            sums=self._staged.sums | self._layer_sums(chunk),
+        )
+        chunk.release(chunk.values)
+
+    def _layer_sums(self, chunk: FilledChunk) -> dict[int, LayerSums]:
+        if chunk.squares is None:
+            return {}
+        layer = layout.array_layer(chunk.spec.array)
+        full, new = self._staged.sums[layer].full, norm_sums(chunk.squares)
+        whole = chunk.rows == chunk.spec.rows
+        return {layer: LayerSums(full + new) if whole else LayerSums(full, new)}
+
+    def _commit(self, *, final: bool) -> None:
+        if len(self._batch):
+            self._batch.finish()
+        arrays = {name: self._seal(name, array) for name, array in self._staged.arrays.items()}
+        origin = self._origins.get(arrays[layout.TOKEN_IDS].segments)
+        self._staged = replace(self._staged, arrays=arrays, origin=origin)
+        changed = self._staged != self.committed
+        if changed:
+            write_commit(self._store, self._staged)
+        before, self.committed, self._jobs = self.committed, self._staged, 0
+        if changed:
+            write_shapes(self._store, before, self._staged, durable=final)
+
+    def _seal(self, name: str, array: ArrayCommit) -> ArrayCommit:
+        chunk_rows = self._staged.chunk_rows
+        while array.rows // chunk_rows >= (array.segments + 1) * SEGMENT_CHUNKS:
+            origin = self._origins[array.segments] if name == layout.TOKEN_IDS else None
+            head, rest = array.checksums[:SEGMENT_CHUNKS], array.checksums[SEGMENT_CHUNKS:]
+            segment = Segment(name, array.segments, array.last_segment, head, origin)
+            array = replace(
+                array,
+                segments=array.segments + 1,
+                last_segment=write_segment(self._store, segment),
+                checksums=rest,
+            )
+        return array
+
+
+def write_shapes(store: Path, before: Commit, after: Commit, *, durable: bool) -> None:
+    """Write the `zarr.json` of every array whose rows changed; lost ones are mended on opening."""
+    rows = {name: array.rows for name, array in after.arrays.items()}
+    changed = {n for n, count in rows.items() if durable or before.arrays[n].rows != count}
+    for node, data in layout.metadata(after.identity, rows).items():
+        if node in changed:
+            files.write_bytes(layout.metadata_path(store, node), data, durable=durable)

@@ -1,0 +1,95 @@
+"""What a store was made with: it must be equal whenever the store is continued."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from ghosttrack_cli.errors import ConflictError, CorruptionError
+
+JSON: TypeAlias = Any
+"""A value that `json` writes and reads back unchanged."""
+
+StoreDtype = Literal["float32", "float16", "bfloat16"]
+Compression = Literal["none", "lz4", "zstd"]
+
+ITEM_SIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
+MAX_CHUNK_ROWS = 2**20
+MAX_D_MODEL = 2**20
+MAX_CHUNK_BYTES = 2**31 - 2**20  # Blosc counts in 32 signed bits
+
+
+@dataclass(frozen=True)
+class StoreIdentity:
+    """Model, tokenizer, corpus, windows and layout of one store; layers and rows may grow."""
+
+    model: str
+    model_revision: str | None
+    weights_sha256: str
+    tokenizer_sha256: str
+    special_token_ids: tuple[int, ...]
+    corpus: dict[str, JSON]
+    context_length: int
+    batch_size: int
+    """Windows a forward pass: part of the identity because it can change the last bits."""
+    d_model: int
+    dtype: StoreDtype
+    hook_point: str = "resid_post"
+    chunk_rows: int = 8192
+    compress: Compression = "none"
+    extra: dict[str, JSON] = field(default_factory=dict)
+    """What else must be equal, for instance the dtype that the model computed in."""
+
+    def __post_init__(self) -> None:
+        assert self.dtype in get_args(StoreDtype), self.dtype
+        assert self.compress in get_args(Compression), self.compress
+        assert 1 <= self.chunk_rows <= MAX_CHUNK_ROWS
+        assert 1 <= self.d_model <= MAX_D_MODEL
+        assert self.chunk_bytes <= MAX_CHUNK_BYTES
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of one layer."""
+        return self.d_model * ITEM_SIZE[self.dtype]
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of one full chunk of one layer before compression, without its checksum."""
+        return self.chunk_rows * self.row_bytes
+
+    def to_json(self) -> dict[str, JSON]:
+        """The identity as it stands in `commit.json` and in the group's attributes."""
+        return asdict(self) | {"special_token_ids": list(self.special_token_ids)}
+
+    @classmethod
+    def from_json(cls, document: JSON, *, where: object) -> StoreIdentity:
+        """Read an identity back; CorruptionError if a field is missing, unknown or impossible."""
+        try:
+            special = tuple(int(token) for token in document["special_token_ids"])
+            return cls(**{**document, "special_token_ids": special})
+        except (TypeError, KeyError, ValueError, AssertionError) as error:
+            raise CorruptionError(f"not the identity of a store: {where}: {error!r}") from error
+
+
+def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object) -> None:
+    """Raise a ConflictError that lists every field in which the two differ."""
+    on_disk, wanted = _flat(found.to_json()), _flat(asked.to_json())
+    fields = {
+        name: (on_disk.get(name), wanted.get(name))
+        for name in dict.fromkeys([*on_disk, *wanted])
+        if on_disk.get(name) != wanted.get(name)
+    }
+    if fields:
+        raise ConflictError(
+            f"the store was made with other settings: {where}",
+            fields=fields,
+            hint="use the settings on disk, another --workspace, or --overwrite to start anew",
+        )
+
+
+def _flat(document: dict[str, JSON], prefix: str = "") -> dict[str, JSON]:
+    flat: dict[str, JSON] = {}
+    for key, value in document.items():
+        nested = isinstance(value, dict) and value
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return flat

@@ -1,0 +1,51 @@
+"""Norms of rows: the same bits for a row however many rows come with it.
+
+D d_model, N rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ghosttrack_cli.store.statistics import BIN_SHIFT, NormSums
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.store.dtypes import Array
+
+BLOCK_BYTES = 2**18
+
+
+def square_norms(rows: Array) -> Array:
+    """The squared norm of each row, float64 (N,), of rows (N, D) in any float dtype.
+
+    Squares are summed in float32, where they fit, because that is four times faster; a row with a
+    NaN or an infinity gives one.
+    """
+    block = max(1, BLOCK_BYTES // (4 * rows.shape[1]))
+    squares = np.empty(len(rows), np.float64)  # (N,)
+    for start in range(0, len(rows), block):
+        values = rows[start : start + block].astype(np.float32, copy=False)  # (n, D)
+        squares[start : start + block] = np.einsum("nd,nd->n", values, values)
+    large = np.flatnonzero(~np.isfinite(squares))
+    if len(large):
+        values = rows[large].astype(np.float64)
+        squares[large] = np.einsum("nd,nd->n", values, values)
+    return squares
+
+
+def row_norms(rows: Array) -> Array:
+    """The norm of each row, float32 (N,)."""
+    norms: Array = np.sqrt(square_norms(rows)).astype(np.float32)
+    return norms
+
+
+def norm_sums(squares: Array) -> NormSums:
+    """Sums and histogram of squared norms, float64 (N,), all finite."""
+    if not len(squares):
+        return NormSums()
+    norms = np.sqrt(squares).astype(np.float32)  # (N,)
+    bins, counts = np.unique(norms.view(np.uint32) >> BIN_SHIFT, return_counts=True)
+    histogram = dict(zip(bins.tolist(), counts.tolist(), strict=True))
+    return NormSums(len(squares), float(squares.sum()), float(norms.max()), histogram)

@@ -1,0 +1,192 @@
+"""A store as it was committed, read back and checked chunk by chunk.
+
+D d_model.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ghosttrack_cli.errors import StateError
+from ghosttrack_cli.store import chunks, layout
+from ghosttrack_cli.store.chunks import ChunkSpec
+from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.store.norms import row_norms
+from ghosttrack_cli.store.segments import read_checksums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.identity import StoreIdentity
+    from ghosttrack_cli.store.statistics import NormSums
+
+READ_THREADS = 2
+
+
+class ActivationStore:
+    """A read-only view of one commit; rows that are added later do not appear in it."""
+
+    def __init__(self, path: Path, commit: Commit) -> None:
+        self.path = path
+        self.commit = commit
+        self._checksums: dict[str, list[int]] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> ActivationStore:
+        """Open the store in the folder `path` at its newest commit.
+
+        Raises:
+            StateError: there is none, or it is of another version.
+            CorruptionError: the commit is damaged.
+        """
+        return cls(path, read_commit(path))
+
+    @property
+    def identity(self) -> StoreIdentity:
+        """What the store was made with."""
+        return self.commit.identity
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Layers that have all `rows`; one that is still being added is not among them."""
+        lagging = self.commit.lagging
+        return tuple(layer for layer in self.commit.layers if layer not in lagging)
+
+    @property
+    def rows(self) -> int:
+        """Committed rows of each of `layers`."""
+        return self.commit.rows
+
+    @property
+    def d_model(self) -> int:
+        """Width of a row."""
+        return self.identity.d_model
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What `read` returns: float32, float16 or `ml_dtypes.bfloat16`."""
+        return ChunkSpec.of(self.identity, layout.layer_array(0)).dtype
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a full chunk."""
+        return self.identity.chunk_rows
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of each array."""
+        return -(-self.rows // self.chunk_rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer has as many rows as were asked for."""
+        return self.commit.complete
+
+    def token_ids(self) -> Array:
+        """The token of each row, int32 (rows,)."""
+        return self._read(layout.TOKEN_IDS, 0, self.rows)
+
+    def doc_ids(self) -> Array:
+        """The document of each row, int64 (rows,)."""
+        return self._read(layout.DOC_IDS, 0, self.rows)
+
+    def positions(self) -> Array:
+        """The position of each row in its window, int32 (rows,)."""
+        return self._read(layout.POSITIONS, 0, self.rows)
+
+    def read(self, layer: int, start: int = 0, stop: int | None = None) -> Array:
+        """Rows `start` to `stop` of a layer, (n, D) as stored, every chunk checked.
+
+        Raises:
+            StateError: the store does not have that layer.
+            CorruptionError: a chunk is missing or not what was committed; names layer and chunk.
+        """
+        return self._read(self._array(layer), start, self.rows if stop is None else stop)
+
+    def chunk(self, layer: int, index: int) -> Array:
+        """One chunk of a layer, (chunk_rows or fewer, D), checked."""
+        start = index * self.chunk_rows
+        return self.read(layer, start, min(self.rows, start + self.chunk_rows))
+
+    def read_chunk_into(self, layer: int, index: int, out: Array) -> None:
+        """Fill `out` (committed_rows(index), D), contiguous, with a chunk of a layer, checked."""
+        self._read_chunk(self._array(layer), index, out)
+
+    def norms(self, layer: int) -> Array:
+        """The norm of each row of a layer, float32 (rows,): one pass over its chunks."""
+        norms = np.empty(self.rows, np.float32)
+
+        def compute(index: int) -> None:
+            rows = self.chunk(layer, index)
+            start = index * self.chunk_rows
+            norms[start : start + len(rows)] = row_norms(rows)
+
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            list(pool.map(compute, range(self.chunks)))
+        return norms
+
+    def statistics(self, layer: int) -> NormSums:
+        """Norm sums of a layer from the commit: `median_norm`, `mean_square_norm`, `max_norm`."""
+        self._array(layer)
+        return self.commit.statistics[layer]
+
+    def checksums(self, array: str) -> list[int]:
+        """The committed crc32c of every chunk of an array."""
+        if array not in self._checksums:
+            commit = self.commit.arrays[array]
+            self._checksums[array] = read_checksums(self.path, array, commit)
+        return self._checksums[array]
+
+    def _array(self, layer: int) -> str:
+        if layer not in self.layers:
+            there = ", ".join(map(str, self.layers)) or "none"
+            raise StateError(
+                f"layer {layer} is not in the store: {self.path} has {there}",
+                hint=f"ghosttrack extract --layer {layer}",
+            )
+        return layout.layer_array(layer)
+
+    def _read(self, array: str, start: int, stop: int) -> Array:
+        assert 0 <= start <= stop <= self.rows, (start, stop, self.rows)
+        out = ChunkSpec.of(self.identity, array).empty(stop - start)
+        self.checksums(array)
+
+        def fill(span: tuple[int, int, int]) -> None:
+            index, first, last = span
+            self._fill(array, index, out[first - start : last - start], first)
+
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            list(pool.map(fill, self._spans(start, stop)))
+        return out
+
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        while start < stop:
+            index = start // self.chunk_rows
+            last = min(stop, (index + 1) * self.chunk_rows)
+            yield index, start, last
+            start = last
+
+    def _fill(self, array: str, index: int, out: Array, first: int) -> None:
+        offset = first - index * self.chunk_rows
+        if len(out) == self.committed_rows(index):
+            self._read_chunk(array, index, out)
+        else:
+            whole = ChunkSpec.of(self.identity, array).empty(self.committed_rows(index))
+            self._read_chunk(array, index, whole)
+            out[:] = whole[offset : offset + len(out)]
+
+    def committed_rows(self, index: int) -> int:
+        """Committed rows of a chunk: `chunk_rows`, or fewer in the last one."""
+        return min(self.chunk_rows, self.rows - index * self.chunk_rows)
+
+    def _read_chunk(self, array: str, index: int, out: Array) -> None:
+        assert len(out) == self.committed_rows(index)
+        spec, crc = ChunkSpec.of(self.identity, array), self.checksums(array)[index]
+        chunks.read(self.path, spec, index, crc, out)

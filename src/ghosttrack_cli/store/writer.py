@@ -1,0 +1,319 @@
+"""The one writer of a store: takes batches of rows, commits whole chunks, goes on after a kill."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError, StateError
+from ghosttrack_cli.runtime import exclusive_lock
+from ghosttrack_cli.store import layout
+from ghosttrack_cli.store.buffers import LayerBuffer, RowBuffer
+from ghosttrack_cli.store.chunks import ChunkSpec
+from ghosttrack_cli.store.commit import (
+    SEGMENT_CHUNKS,
+    START,
+    Commit,
+    ResumePoint,
+    has_store,
+    new_commit,
+    read_commit,
+    write_commit,
+)
+from ghosttrack_cli.store.committer import Committer, Job
+from ghosttrack_cli.store.identity import JSON, StoreIdentity, check_identity
+from ghosttrack_cli.store.segments import read_checksums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+
+    from ghosttrack_cli.store.dtypes import Array
+
+
+class StoreWriter:
+    """Appends rows to a store; a context manager that holds the store's lock.
+
+    A pass runs the text once: it makes new rows for every layer, or adds layers to the rows that
+    are there, or both. `layers` says which layers `append` takes, `cursor` where the text goes on.
+    Rows that the store has already are compared (token ids, document ids, positions) and skipped;
+    rows beyond those asked for are dropped.
+    """
+
+    layers: tuple[int, ...]
+    """Layers that every `append` must bring."""
+
+    def __init__(
+        self, path: Path, commit: Commit, layers: tuple[int, ...], lock: ExitStack
+    ) -> None:
+        self.path = path
+        self.layers = layers
+        self._lock = lock
+        self._rows_at_open = commit.rows
+        self._grows = not commit.reached
+        self._end = commit.asked_rows if self._grows else commit.rows
+        self._fills = not set(layers).isdisjoint(commit.lagging)
+        self._position = commit.rows_before
+        self._batch = commit.resume
+        self._origins: dict[int, ResumePoint] = {}
+        self._committer = Committer(path, commit)
+        self._row_buffers = {name: self._row_buffer(commit, name) for name in layout.ROW_ARRAYS}
+        self._layer_buffers = {layer: self._layer_buffer(commit, layer) for layer in layers}
+        self._usable = True
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        identity: StoreIdentity,
+        layers: Iterable[int],
+        *,
+        asked_rows: int,
+        overwrite: bool = False,
+    ) -> StoreWriter:
+        """Create the store in the folder `path`, or continue it.
+
+        A store with fewer than `asked_rows` rows grows, in all its layers and in `layers`; a store
+        that has them gets those of `layers` that it lacks.
+
+        Raises:
+            LockedError: another process writes to it.
+            ConflictError: it was made with another identity; lists the fields that differ.
+            StateError: the folder holds something else, or a store of a newer version.
+            CorruptionError: the commit is damaged.
+        """
+        lock = ExitStack()
+        lock.enter_context(exclusive_lock(layout.lock_path(path), purpose="extract"))
+        with lock:
+            if overwrite:
+                remove_store(path)
+            layers = tuple(sorted({*layers}))
+            commit = _open_commit(path, identity, layers, asked_rows)
+            mend_metadata(path, commit)
+            return cls(path, commit, _pass_layers(commit, layers), lock.pop_all())
+
+    @property
+    def commit(self) -> Commit:
+        """The newest durable commit."""
+        return self._committer.committed
+
+    @property
+    def rows(self) -> int:
+        """Committed rows."""
+        return self.commit.rows
+
+    @property
+    def asked_rows(self) -> int:
+        """Rows that the store shall have."""
+        return self.commit.asked_rows
+
+    @property
+    def cursor(self) -> JSON:
+        """The cursor of the batch to append first; None at the start of the corpus."""
+        return self.commit.cursor
+
+    @property
+    def position(self) -> int:
+        """Row at which the next appended batch starts, counting rows that are skipped."""
+        return self._position
+
+    @property
+    def full(self) -> bool:
+        """Whether all rows of this pass were appended: stop and `seal(complete=True)`."""
+        return self._position >= self._end
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing to do: all rows asked for are committed in every layer asked."""
+        return self.commit.reached and not self.layers
+
+    def append(
+        self,
+        activations: Mapping[int, torch.Tensor | Array],
+        token_ids: Array,
+        doc_ids: Array,
+        positions: Array,
+        *,
+        cursor: JSON,
+    ) -> None:
+        """Add N rows: activations (N, D) for each of `layers`, and N ids, documents, positions.
+
+        `cursor` is where the text of this batch starts. Returns before the rows are durable: `rows`
+        says how many are. Waits while the disk is behind.
+
+        Raises:
+            ModelError: a value is not finite, or too large for the store's dtype; names layer,
+                document and row. Nothing of this batch's chunk is committed.
+            ConflictError: token ids, documents or positions differ from rows that the store has.
+            DiskError: writing failed, now or for an earlier batch.
+        """
+        assert self._usable
+        self._usable = False
+        self._check_shapes(activations, token_ids, doc_ids, positions)
+        start, self._position = self._position, self._position + len(token_ids)
+        self._batch = ResumePoint(cursor, start)
+        stop = min(self._position, self._end)
+        self._note_origins(start, stop)
+        arrays = {layout.TOKEN_IDS: token_ids, layout.DOC_IDS: doc_ids, layout.POSITIONS: positions}
+        for first, last in _chunk_spans(start, stop, self.commit.chunk_rows):
+            here = slice(first - start, last - start)
+            for name, buffer in self._row_buffers.items():
+                buffer.put(first, arrays[name][here])
+            for layer, layer_buffer in self._layer_buffers.items():
+                layer_buffer.put_layer(first, activations[layer][here], doc_ids[here])
+            if last % self.commit.chunk_rows == 0:
+                self._submit(self._resume_changes(last, self._batch))
+        self._usable = True
+
+    def seal(self, *, complete: bool, cursor: JSON = None) -> None:
+        """Write the partial last chunk and commit everything that was appended.
+
+        `cursor` is where the batch after the last one would start; without it, the next run begins
+        with the last batch again. `complete` holds only where all asked rows were appended.
+
+        Raises:
+            DiskError: writing failed.
+        """
+        assert self._usable
+        self._usable = False
+        point = self._batch
+        if cursor is not None and self.commit.rows_before <= self._position <= self._end:
+            point = ResumePoint(cursor, self._position)
+        changes = self._resume_changes(min(self._position, self._end), point)
+        if self._grows:
+            changes["reached"] = complete and self.full
+        self._submit(changes, final=True)
+        self._committer.wait()
+
+    def close(self) -> None:
+        """Commit whole chunks that are still on their way, and free the lock."""
+        with self._lock:
+            self._committer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _row_buffer(self, commit: Commit, name: str) -> RowBuffer:
+        spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
+        return RowBuffer(self.path, spec, array.rows, read_checksums(self.path, name, array))
+
+    def _layer_buffer(self, commit: Commit, layer: int) -> LayerBuffer:
+        name = layout.layer_array(layer)
+        spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
+        checksums = read_checksums(self.path, name, array)
+        return LayerBuffer(self.path, spec, array.rows, checksums, layer=layer)
+
+    def _check_shapes(
+        self,
+        activations: Mapping[int, torch.Tensor | Array],
+        token_ids: Array,
+        doc_ids: Array,
+        positions: Array,
+    ) -> None:
+        n = len(token_ids)
+        assert n > 0
+        assert len(doc_ids) == len(positions) == n
+        for layer in self.layers:
+            assert tuple(activations[layer].shape) == (n, self.commit.d_model), layer
+
+    def _note_origins(self, start: int, stop: int) -> None:
+        segment_rows = SEGMENT_CHUNKS * self.commit.chunk_rows
+        for segment in range(-(-start // segment_rows), -(-stop // segment_rows)):
+            if stop > self._rows_at_open:
+                self._origins[segment] = self._batch
+
+    def _resume_changes(self, row: int, point: ResumePoint) -> dict[str, Any]:
+        if row < self._rows_at_open:
+            return {"filling": point} if self._fills else {}
+        return {"filling": None} | ({"growth": point} if self._grows else {})
+
+    def _submit(self, changes: dict[str, Any], *, final: bool = False) -> None:
+        buffers = [*self._row_buffers.values(), *self._layer_buffers.values()]
+        filled = tuple(chunk for chunk in (buffer.take() for buffer in buffers) if chunk)
+        origins, self._origins = self._origins, {}
+        self._committer.submit(Job(filled, changes, origins, final))
+
+
+def _chunk_spans(start: int, stop: int, chunk_rows: int) -> Iterator[tuple[int, int]]:
+    while start < stop:
+        last = min(stop, (start // chunk_rows + 1) * chunk_rows)
+        yield start, last
+        start = last
+
+
+def _open_commit(
+    path: Path, identity: StoreIdentity, layers: tuple[int, ...], asked_rows: int
+) -> Commit:
+    found = _read_or_none(path)
+    if found is not None:
+        check_identity(found.identity, identity, where=path)
+    commit = (found or new_commit(identity, asked_rows)).with_layers(layers)
+    asked = max(asked_rows, commit.rows)
+    commit = replace(commit, asked_rows=asked, reached=commit.reached and asked == commit.rows)
+    commit = replace(commit, filling=_filling(commit, _pass_layers(commit, layers)))
+    if commit != found:
+        files.make_folder(path)
+        write_commit(path, commit)
+    return commit
+
+
+def _read_or_none(path: Path) -> Commit | None:
+    if has_store(path):
+        return read_commit(path)
+    if path.exists() and not _is_unborn(path):
+        raise StateError(
+            f"not an activation store, and not empty: {path}", hint="use another --workspace"
+        )
+    return None
+
+
+def _is_unborn(path: Path) -> bool:
+    unborn = files.temporary_path(layout.commit_path(path))
+    return path.is_dir() and all(child == unborn for child in path.iterdir())
+
+
+def _pass_layers(commit: Commit, layers: tuple[int, ...]) -> tuple[int, ...]:
+    if not commit.reached:
+        return tuple(commit.layers)
+    return tuple(layer for layer in layers if layer in commit.lagging)
+
+
+def _filling(commit: Commit, layers: tuple[int, ...]) -> ResumePoint | None:
+    rows = min((commit.layers[layer] for layer in layers), default=commit.rows)
+    if rows == commit.rows:
+        return None
+    usable = commit.filling is not None and commit.filling.rows_before <= rows
+    return commit.filling if usable else START
+
+
+def mend_metadata(path: Path, commit: Commit) -> None:
+    """Write every `zarr.json` that is missing or does not say what the commit says."""
+    rows = {name: array.rows for name, array in commit.arrays.items()}
+    for node, data in layout.metadata(commit.identity, rows).items():
+        file = layout.metadata_path(path, node)
+        if _differs(file, data):
+            files.make_folder(file.parent)
+            files.write_bytes(file, data)
+
+
+def _differs(file: Path, data: bytes) -> bool:
+    try:
+        return files.read_bytes(file, limit=len(data)) != data
+    except (FileNotFoundError, CorruptionError):
+        return True
+
+
+def remove_store(path: Path) -> None:
+    """Delete a store; a kill in between leaves no store, or the whole one."""
+    trash = path.with_name(f".{path.name}.deleted")
+    files.remove(trash)
+    if path.is_symlink() or path.exists():
+        files.rename(path, trash)
+        files.remove(trash)
