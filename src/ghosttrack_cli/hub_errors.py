@@ -95,7 +95,7 @@ def translate_hub_error(error: BaseException, what: str) -> HubError | None:
     `what` names what was asked for, as it reads in a sentence: "the model 'gpt2'".
     """
     chain = list(_chain(error))
-    for translate in (_answer, _transport_error, _consequence):
+    for translate in (_exact, _vague):
         for cause in chain:
             translated = translate(cause, what)
             if translated is not None:
@@ -111,7 +111,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _answer(error: BaseException, what: str) -> HubError | None:
+def _exact(error: BaseException, what: str) -> HubError | None:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, HubError):
@@ -123,10 +123,10 @@ def _answer(error: BaseException, what: str) -> HubError | None:
         )
     if isinstance(error, HfHubHTTPError):
         return status_error(error.response.status_code, what, _wait(error.response))
-    return None
+    return _transport_error(error, what)
 
 
-def _consequence(error: BaseException, what: str) -> HubError | None:
+def _vague(error: BaseException, what: str) -> HubError | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, (socket.gaierror, ConnectionRefusedError, LocalEntryNotFoundError)):

@@ -1,0 +1,115 @@
+"""From the [corpus] settings to a corpus."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.formats import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ghosttrack_cli.settings import CorpusSettings
+    from ghosttrack_cli.text.documents import JSON, Corpus
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+
+def open_corpus(
+    settings: CorpusSettings,
+    cache_dir: Path | None = None,
+    *,
+    recorded: Mapping[str, JSON] | None = None,
+) -> Corpus:
+    """The corpus that `settings.source` names: wikipedia, python-docs, a path, or a hub data set.
+
+    `recorded` is the corpus identity of a run to be resumed: without a revision in the settings,
+    the same data set on the hub is opened at the commit recorded there.
+
+    Raises:
+        CorpusError: no such file or folder, or nothing in it that can be read.
+        HubError: the hub cannot be reached or refuses.
+    """
+    source = settings.source
+    if source == "python-docs":
+        from ghosttrack_cli.text.python_docs import PythonDocsCorpus
+
+        return PythonDocsCorpus(min_characters=settings.min_characters)
+    if source != "wikipedia":
+        path = Path(source).expanduser()
+        if _exists(path):
+            from ghosttrack_cli.text.local import LocalCorpus
+
+            return LocalCorpus(path, column=settings.column, min_characters=settings.min_characters)
+        if not HUB_ID.fullmatch(source) or path.suffix.lower() in FORMATS:
+            raise CorpusError(
+                f"no such file or folder: {source[:200]}",
+                hint="--corpus takes wikipedia, python-docs, a path, or owner/name on the hub",
+            )
+    return _hub_corpus(settings, cache_dir, recorded or {})
+
+
+def open_texts(
+    texts: str, settings: CorpusSettings, cache_dir: Path | None = None, *, seed: int = 0
+) -> Corpus:
+    """The corpus that `[interpretation] texts` names: truthfulqa, wikipedia, or a file or folder.
+
+    TruthfulQA, from the hub or as its CSV, gives the prompts of the training examples. Texts of
+    any length are kept, except in wikipedia, where `settings` decide.
+
+    Raises:
+        CorpusError: nothing there that can be read.
+        HubError: the hub cannot be reached or refuses.
+    """
+    from ghosttrack_cli.text.truthfulqa import TruthfulQACorpus, is_truthfulqa
+
+    if texts == "truthfulqa":
+        return TruthfulQACorpus(None, cache_dir=cache_dir, seed=seed)
+    path = Path(texts).expanduser()
+    if _exists(path) and is_truthfulqa(path):
+        return TruthfulQACorpus(path, seed=seed)
+    changes: dict[str, object] = {"source": texts}
+    if texts not in {settings.source, "wikipedia"}:
+        changes["min_characters"] = 0
+    return open_corpus(settings.model_copy(update=changes), cache_dir)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _hub_corpus(
+    settings: CorpusSettings, cache_dir: Path | None, recorded: Mapping[str, JSON]
+) -> Corpus:
+    from ghosttrack_cli.text.hub import WIKIPEDIA, HubCorpus, WikipediaCorpus
+
+    wikipedia = settings.source == "wikipedia"
+    repository = WIKIPEDIA if wikipedia else settings.source
+    revision = settings.revision
+    if revision is None and recorded.get("repository") == repository:
+        revision = recorded.get("commit")
+    if wikipedia:
+        return WikipediaCorpus(
+            cache_dir,
+            settings.language,
+            settings.date,
+            split=settings.split,
+            column=settings.column,
+            revision=revision,
+            min_characters=settings.min_characters,
+        )
+    return HubCorpus(
+        repository,
+        config=settings.config,
+        split=settings.split,
+        column=settings.column,
+        revision=revision,
+        min_characters=settings.min_characters,
+        cache_dir=cache_dir,
+    )

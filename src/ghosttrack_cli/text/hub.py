@@ -1,0 +1,197 @@
+"""Text streamed from data sets on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.hub_errors import HubRepository, look_up
+from ghosttrack_cli.text.fail_fast import HubWatch
+from ghosttrack_cli.text.formats import checked_text, missing_column
+from ghosttrack_cli.text.kept import Keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Self
+
+    from ghosttrack_cli.text.documents import JSON, Document
+
+WIKIPEDIA = "wikimedia/wikipedia"
+
+
+class HubCorpus:
+    """One split of a data set, streamed in the order of its files at one commit.
+
+    Nothing is asked of the hub before the identity or the documents are.
+
+    Raises:
+        HubError: the hub cannot be reached, refuses, or does not have the data set.
+        CorpusError: it has no such configuration, split or column, or no text.
+    """
+
+    def __init__(
+        self,
+        repository: str,
+        *,
+        config: str | None = None,
+        split: str = "train",
+        column: str = "text",
+        revision: str | None = None,
+        min_characters: int = 100,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.repository = repository
+        self.config = config
+        self.split = split
+        self.column = column
+        self.revision = revision
+        self.min_characters = min_characters
+        self.cache_dir = cache_dir
+        self.watch = HubWatch(f"the data set {repository!r}")
+
+    def identity(self) -> dict[str, JSON]:
+        """What must be equal for a run to be resumed: the commit and the files of the split."""
+        files = self._files()
+        return {
+            "kind": "hub",
+            "repository": self.repository,
+            "config": self.config,
+            "split": self.split,
+            "commit": self._at.commit,
+            "files": len(files),
+            "sha256": hashlib.sha256("\n".join(files).encode()).hexdigest(),
+            "column": self.column,
+            "min_characters": self.min_characters,
+        }
+
+    def documents(self, state: JSON | None = None) -> HubStream:
+        """The documents from `state` on, or from the beginning."""
+        return HubStream(self, state)
+
+    def rows(self) -> Any:
+        """The split as a `datasets.IterableDataset`."""
+        with self.watch.errors():
+            return self._builder.as_streaming_dataset(split=self.split)
+
+    @cached_property
+    def _at(self) -> HubRepository:
+        return look_up("dataset", self.repository, self.revision)
+
+    @cached_property
+    def _builder(self) -> Any:
+        commit = self._at.commit
+        from datasets.load import load_dataset_builder
+
+        self.watch.install()
+        try:
+            with self.watch.errors():
+                # The prefix keeps a local folder of the same name from being read instead.
+                builder = load_dataset_builder(
+                    f"hf://datasets/{self.repository}",
+                    self.config,
+                    revision=commit,
+                    cache_dir=None if self.cache_dir is None else str(self.cache_dir),
+                )
+        except (ValueError, FileNotFoundError) as error:
+            raise CorpusError(
+                f"cannot use {self.watch.what}: {str(error).splitlines()[0][:500]}",
+                hint="[corpus] config names the configuration",
+            ) from error
+        self._require_split(builder)
+        return builder
+
+    def _require_split(self, builder: Any) -> None:
+        splits = [str(name) for name in builder.config.data_files or {}]
+        if self.split not in splits:
+            raise CorpusError(
+                f"no split {self.split!r}: {self.watch.what} has {', '.join(splits) or 'none'}",
+                hint="[corpus] split names the split",
+            )
+
+    def _files(self) -> list[str]:
+        return [str(file) for file in self._builder.config.data_files[self.split]]
+
+
+class HubStream:
+    """Rows of the data set as documents; its place is the library's own and a count."""
+
+    def __init__(self, corpus: HubCorpus, state: JSON | None) -> None:
+        self._corpus = corpus
+        self._keeper = Keeper(
+            corpus.watch.what, corpus.min_characters, 0 if state is None else state["document"]
+        )
+        self._rows = corpus.rows()
+        if state is not None:
+            self._rows.load_state_dict(state["rows"])
+        self._iterator = iter(self._rows)
+
+    def __iter__(self) -> HubStream:
+        return self
+
+    def __next__(self) -> Document:
+        while True:
+            with self._corpus.watch.errors():
+                row = next(self._iterator, None)
+            if row is None:
+                self._keeper.require_any()
+                raise StopIteration
+            document = self._document(row)
+            if document is not None:
+                return document
+
+    def _document(self, row: dict[str, Any]) -> Document | None:
+        column, what = self._corpus.column, self._corpus.watch.what
+        if column not in row:
+            raise missing_column(what, column, row)
+        text = checked_text(row[column], column, lambda: what)
+        return None if text is None else self._keeper.keep(text)
+
+    def state(self) -> JSON:
+        """Where the stream is."""
+        return {"rows": self._rows.state_dict(), "document": self._keeper.count}
+
+
+class WikipediaCorpus(HubCorpus):
+    """Articles of `wikimedia/wikipedia` in one language, as it was on one date."""
+
+    def __init__(
+        self,
+        cache_dir: Path | None = None,
+        language: str = "en",
+        date: str = "20231101",
+        *,
+        split: str = "train",
+        column: str = "text",
+        revision: str | None = None,
+        min_characters: int = 100,
+    ) -> None:
+        super().__init__(
+            WIKIPEDIA,
+            config=f"{date}.{language}",
+            split=split,
+            column=column,
+            revision=revision,
+            min_characters=min_characters,
+            cache_dir=cache_dir,
+        )
+
+    def load(self) -> Self:
+        """Connect now, so that what is wrong shows here; returns itself."""
+        self.identity()
+        return self
+
+    def get_text_batches(
+        self, batch_size: int, max_batches: int | None = None
+    ) -> Iterator[list[str]]:
+        """Lists of `batch_size` articles from the beginning, at most `max_batches` of them."""
+        texts = (document.text for document in self.documents())
+        batches = iter(lambda: list(itertools.islice(texts, batch_size)), [])
+        return itertools.islice(batches, max_batches)
+
+    def get_texts(self, n: int) -> list[str]:
+        """The first `n` articles."""
+        return [document.text for document in itertools.islice(self.documents(), n)]

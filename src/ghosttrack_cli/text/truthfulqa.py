@@ -1,0 +1,209 @@
+"""TruthfulQA (Lin et al. 2021): questions with a factual and a hallucinated answer."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.documents import JSON, Document
+from ghosttrack_cli.text.kept import encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+REPOSITORY = "truthfulqa/truthful_qa"
+CONFIG = "generation"
+SPLIT = "validation"
+SHARES = (0.8, 0.1, 0.1)
+"""Of train, validation and test."""
+
+COLUMNS = ("question", "best_answer", "incorrect_answers", "category")
+
+
+@dataclass(frozen=True, slots=True)
+class TruthfulQAExample:
+    """A question, its best answer, the first wrong answer that people give, and its subject."""
+
+    prompt: str
+    factual_answer: str
+    hallucinated_answer: str
+    category: str
+
+
+Split = tuple[list[TruthfulQAExample], list[TruthfulQAExample], list[TruthfulQAExample]]
+
+
+def load_truthfulqa(
+    path: Path | str | None = None, *, cache_dir: Path | None = None, seed: int = 0
+) -> Split:
+    """Train, validation and test (80, 10 and 10 %), each with its share of every category.
+
+    `path` is a local CSV of the data set (column names of the hub or of the original file);
+    without it, the hub's `truthfulqa/truthful_qa` is read. The split depends on the examples and
+    `seed` only, not on their order.
+
+    Raises:
+        CorpusError: the file cannot be read or lacks a column.
+        HubError: the hub cannot be reached or refuses.
+    """
+    records = _from_hub(cache_dir) if path is None else _from_csv(Path(path))
+    return split_examples(_examples(records), seed)
+
+
+class TruthfulQACorpus:
+    """The prompts of the training examples as a corpus."""
+
+    def __init__(
+        self, path: Path | None = None, *, cache_dir: Path | None = None, seed: int = 0
+    ) -> None:
+        train, _, _ = load_truthfulqa(path, cache_dir=cache_dir, seed=seed)
+        self._prompts = [example.prompt for example in train]
+        if not train:
+            raise CorpusError(f"no questions: {path or REPOSITORY}")
+
+    def identity(self) -> dict[str, JSON]:
+        """What must be equal: the prompts and their order."""
+        digest = hashlib.sha256("\0".join(self._prompts).encode()).hexdigest()
+        return {"kind": "truthfulqa", "prompts": len(self._prompts), "sha256": digest}
+
+    def documents(self, state: JSON | None = None) -> ListStream:
+        """The prompts from `state` on, or from the beginning."""
+        return ListStream(self._prompts, state or 0)
+
+
+class ListStream:
+    """Texts of a list as documents; its place is an index."""
+
+    def __init__(self, texts: Sequence[str], place: int) -> None:
+        self._texts = texts
+        self._place = place
+
+    def __iter__(self) -> ListStream:
+        return self
+
+    def __next__(self) -> Document:
+        if self._place >= len(self._texts):
+            raise StopIteration
+        self._place += 1
+        return Document(self._place - 1, self._texts[self._place - 1])
+
+    def state(self) -> JSON:
+        """The index of the next text."""
+        return self._place
+
+
+def split_examples(examples: Iterable[TruthfulQAExample], seed: int) -> Split:
+    """Shuffle each category by `seed` and deal it out by SHARES.
+
+    What rounding leaves over in a category counts towards the next, so that the totals keep to
+    the shares although many categories are small.
+    """
+    parts: Split = ([], [], [])
+    categories: dict[str, list[TruthfulQAExample]] = {}
+    for example in sorted(set(examples), key=_sort_key):
+        categories.setdefault(example.category, []).append(example)
+    for category in sorted(categories):
+        members = categories[category]
+        _generator(seed, category).shuffle(members)
+        for example in members:
+            _most_wanting(parts).append(example)
+    for part in parts:
+        _generator(seed, "").shuffle(part)
+    return parts
+
+
+def _most_wanting(parts: Split) -> list[TruthfulQAExample]:
+    total = 1 + sum(len(part) for part in parts)
+    wanting = [share * total - len(part) for share, part in zip(SHARES, parts, strict=True)]
+    return parts[wanting.index(max(wanting))]
+
+
+def _generator(seed: int, name: str) -> random.Random:
+    digest = hashlib.sha256(f"{seed} {name}".encode("utf-8", "backslashreplace")).digest()
+    return random.Random(int.from_bytes(digest[:8], "little"))
+
+
+def _sort_key(example: TruthfulQAExample) -> tuple[str, ...]:
+    return (
+        example.category,
+        example.prompt,
+        example.factual_answer,
+        example.hallucinated_answer,
+    )
+
+
+def _examples(records: Iterable[Mapping[str, Any]]) -> Iterator[TruthfulQAExample]:
+    for record in records:
+        wrong = _answers(record["incorrect_answers"])
+        example = TruthfulQAExample(
+            prompt=_text(record["question"]),
+            factual_answer=_text(record["best_answer"]),
+            hallucinated_answer=wrong[0] if wrong else "",
+            category=_text(record["category"]),
+        )
+        if example.prompt and example.factual_answer and example.hallucinated_answer:
+            yield example
+
+
+def _text(value: object) -> str:
+    return encodable(str(value or "")).strip()
+
+
+def _answers(value: str | Sequence[str] | None) -> list[str]:
+    parts = value.split(";") if isinstance(value, str) else value or []
+    return [text for part in parts if (text := _text(part))]
+
+
+def _from_csv(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = {_column(name): name for name in reader.fieldnames or ()}
+            _require(columns, str(path))
+            for record in reader:
+                yield {name: record[columns[name]] for name in COLUMNS}
+    except (OSError, csv.Error, ValueError) as error:
+        if isinstance(error, CorpusError):
+            raise
+        raise CorpusError(f"cannot read TruthfulQA: {path}: {error}") from error
+
+
+def _column(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
+
+
+def is_truthfulqa(path: Path) -> bool:
+    """Whether a local file is a CSV with TruthfulQA's columns."""
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, csv.Error):
+        return False
+    return set(COLUMNS) <= {_column(name) for name in header}
+
+
+def _require(columns: Iterable[str], where: str) -> None:
+    missing = sorted(set(COLUMNS) - set(columns))
+    if missing:
+        raise CorpusError(
+            f"not TruthfulQA: {where} has no column {', '.join(missing)}",
+            hint="load_truthfulqa() reads the hub's, load_truthfulqa(PATH) the original CSV",
+        )
+
+
+def _from_hub(cache_dir: Path | None) -> Iterator[dict[str, Any]]:
+    from ghosttrack_cli.text.hub import HubCorpus
+
+    corpus = HubCorpus(REPOSITORY, config=CONFIG, split=SPLIT, cache_dir=cache_dir)
+    with corpus.watch.errors():
+        for number, record in enumerate(corpus.rows()):
+            if not number:
+                _require(record, REPOSITORY)
+            yield record
