@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+pytest_plugins = ["tests.hub.fixtures"]
+
 FAMILY_DEFAULTS = {
     "num_hidden_layers": 3,
     "hidden_size": 16,
