@@ -1,0 +1,151 @@
+"use strict";
+// Features that separate true from false: their rates on factual and on hallucinated answers.
+
+(() => {
+  const { el, svg } = ghosttrack.dom;
+  const { number, count, percent, chip } = ghosttrack.format;
+  const { featureLink, crumbs, card, segmented, fact } = ghosttrack.parts;
+  const { columns, VirtualRows } = ghosttrack;
+
+  const ORDERS = {
+    p: ["Significant", (a, b) => a.p_corrected - b.p_corrected || Math.abs(b.effect) - Math.abs(a.effect)],
+    factual: ["Factual", (a, b) => b.effect - a.effect],
+    hallucinated: ["Hallucinated", (a, b) => a.effect - b.effect],
+  };
+
+  // Two marks on one logarithmic scale for all rows; a rate of 0 stands at its left end.
+  function dumbbell(entry, [low, high]) {
+    const place = (rate) => `${rate > 0 ? 6 + (91 * Math.log(rate / low)) / Math.log(high / low) : 2}%`;
+    const [left, right] = [entry.rate_factual, entry.rate_hallucinated].map(place);
+    return svg(
+      "svg",
+      { class: "dumbbell", width: "100%", height: 20, role: "img", "aria-label": `factual ${percent(entry.rate_factual)}, hallucinated ${percent(entry.rate_hallucinated)}` },
+      svg("line", { class: "axis", x1: "0%", x2: "100%", y1: 10, y2: 10 }),
+      svg("line", { class: "between", x1: left, x2: right, y1: 10, y2: 10 }),
+      svg("circle", { class: "factual", cx: left, cy: 10, r: 5 }),
+      svg("rect", { class: "hallucinated", x: right, y: 5.5, width: 9, height: 9, transform: "translate(-4.5 0)" }),
+    );
+  }
+
+  function rateRange(entries) {
+    let [low, high] = [1, 0];
+    for (const { rate_factual, rate_hallucinated } of entries) {
+      for (const rate of [rate_factual, rate_hallucinated]) {
+        if (rate > 0) [low, high] = [Math.min(low, rate), Math.max(high, rate)];
+      }
+    }
+    return high > low ? [low, high] : [low / 10, low];
+  }
+
+  class ContrastPage {
+    constructor(layer, contrast, all) {
+      Object.assign(this, { layer, contrast, all, order: "p" });
+      this.range = rateRange(contrast.entries);
+      this.title = `True against false · layer ${layer}`;
+      this.virtual = new VirtualRows((entry) => this.row(entry), () => (window.innerWidth < 720 ? 108 : 48));
+      this.holder = el("div", {});
+      this.node = this.page();
+    }
+
+    page() {
+      const { layer } = this;
+      return el(
+        "div",
+        { class: "page" },
+        crumbs(["All layers", "#"], [`Layer ${layer}`, `#layer=${layer}`], ["True against false"]),
+        el("div", { class: "page-head" }, el("h1", {}, "Features that separate true from false")),
+        el("p", { class: "lede" }, "The same questions, once with a factual and once with a hallucinated answer: which features fire more on one of the two?"),
+        this.facts(),
+        card("Features", { class: "contrast-card", note: "Significance is an exact sign test over questions, corrected for the number of features (Benjamini-Hochberg).", actions: this.marks() }, this.holder, this.table()),
+      );
+    }
+
+    facts() {
+      const { contrast } = this;
+      return el(
+        "dl",
+        { class: "facts" },
+        fact("Separate", number(contrast.significant, "count"), `of ${count(contrast.tested)} tested, p < 0.05 corrected`),
+        fact("Questions", number(contrast.questions, "count"), "with both answers"),
+        fact("Factual", number(contrast.rows_factual, "count"), "rows"),
+        fact("Hallucinated", number(contrast.rows_hallucinated, "count"), "rows"),
+      );
+    }
+
+    marks() {
+      return el("p", { class: "contrast-key" }, el("span", { class: "factual" }, "factual"), el("span", { class: "hallucinated" }, "hallucinated"));
+    }
+
+    table() {
+      const head = (name, text, title) => el("div", { role: "columnheader", class: `cell cell-${name}`, title }, text);
+      return el(
+        "div",
+        { class: "grid-table contrast-table", role: "table", "aria-label": "Features by how they separate factual from hallucinated answers" },
+        el(
+          "div",
+          { class: "grid-head", role: "rowgroup" },
+          el(
+            "div",
+            { class: "grid-row", role: "row" },
+            head("feature", "Feature"),
+            head("fires-on", "Fires on"),
+            head("dumbbell", "Rates, log scale", "the same scale in every row; 0 stands at the left end"),
+            head("rate", "Factual", "rate on the rows of factual answers"),
+            head("rate", "Hallucinated", "rate on the rows of hallucinated answers"),
+            head("effect", "Effect", "mean / standard deviation of the paired rate difference"),
+            head("p", "p corrected", "sign test over questions, Benjamini-Hochberg"),
+            head("sides", "Questions", "questions whose factual / hallucinated answer has the higher rate"),
+          ),
+        ),
+        this.virtual.node,
+      );
+    }
+
+    row(entry) {
+      const { all, layer } = this;
+      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
+      const name = entry.p_corrected < 0.05 ? "grid-row body-row significant" : "grid-row body-row";
+      return el(
+        "div",
+        { class: name, role: "row", "data-feature": entry.feature },
+        cell("feature", featureLink(layer, entry.feature, { class: "row-link" })),
+        cell("fires-on", (all.fires[entry.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
+        cell("dumbbell", dumbbell(entry, this.range)),
+        cell("rate", number(entry.rate_factual, "percent")),
+        cell("rate", number(entry.rate_hallucinated, "percent")),
+        cell("effect", number(entry.effect, "signed")),
+        cell("p", number(entry.p_corrected, "significant", 2)),
+        cell("sides", `${count(entry.more_factual)} : ${count(entry.more_hallucinated)}`),
+      );
+    }
+
+    shown() {
+      this.holder.replaceChildren(segmented("Which come first", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), this.order, (key) => {
+        this.order = key;
+        this.shown();
+        this.holder.querySelector(`[data-choice="${key}"]`).focus();
+      }));
+      this.virtual.show([...this.contrast.entries].sort(ORDERS[this.order][1]));
+    }
+
+    key(name) {
+      if (name !== "up") return false;
+      location.hash = `#layer=${this.layer}`;
+      return true;
+    }
+
+    destroy() {
+      this.virtual.destroy();
+    }
+  }
+
+  async function contrast({ layer }) {
+    const { contrast: found } = ghosttrack.catalogue.layer(layer);
+    if (!found) return ghosttrack.views.missing("This layer has no comparison of true and false answers.", "Run `ghosttrack interpret --texts truthfulqa` to make one.");
+    const all = columns.prepare(await ghosttrack.data.load(`layer_${layer}/index`));
+    const full = await ghosttrack.data.load(`layer_${layer}/contrast`);
+    return new ContrastPage(layer, full, all);
+  }
+
+  ghosttrack.views = { ...ghosttrack.views, contrast };
+})();

@@ -1,0 +1,53 @@
+"use strict";
+// The one global name: each file adds its concept to it, and data files hand their payload to it.
+
+const ghosttrack = {};
+
+(() => {
+  const arrived = new Map();
+  const asked = new Map();
+  const SHARDS_KEPT = 24;
+
+  // Data files call this; they are scripts because `fetch` is refused on file://.
+  function deliver(name, payload) {
+    arrived.set(name, payload);
+  }
+
+  function get(name) {
+    return arrived.get(name);
+  }
+
+  function load(name) {
+    if (arrived.has(name)) return Promise.resolve(arrived.get(name));
+    if (!asked.has(name)) asked.set(name, request(name));
+    return asked.get(name);
+  }
+
+  function request(name) {
+    return new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      const settle = (ok) => {
+        script.remove();
+        asked.delete(name);
+        if (ok && arrived.has(name)) {
+          resolve(arrived.get(name));
+          forgetOldShards();
+        } else {
+          reject(new Error(`The data file browser/data/${name}.js is missing or damaged.`));
+        }
+      };
+      script.onload = () => settle(true);
+      script.onerror = () => settle(false);
+      script.src = `browser/data/${name}.js`;
+      document.head.append(script);
+    });
+  }
+
+  function forgetOldShards() {
+    const shards = [...arrived.keys()].filter((name) => name.includes("/features-"));
+    for (const name of shards.slice(0, -SHARDS_KEPT)) arrived.delete(name);
+  }
+
+  ghosttrack.deliver = deliver;
+  ghosttrack.data = { get, load };
+})();

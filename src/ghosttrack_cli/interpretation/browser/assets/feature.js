@@ -1,0 +1,271 @@
+"use strict";
+// Everything about one feature.
+
+(() => {
+  const { el, icon } = ghosttrack.dom;
+  const { number, count, percent, significant, signed, chip, visible } = ghosttrack.format;
+  const { card, fact, table, meter, flags, featureLink, segmented, empty, crumbs } = ghosttrack.parts;
+  const { columns, query, tokens } = ghosttrack;
+
+  // Kept while walking from feature to feature.
+  const reading = { lists: "top" };
+
+  function unpack(shard, index) {
+    const packed = shard.features[index];
+    const examples = packed.examples.map((one) => {
+      const acts = new Float64Array(one.tokens.length);
+      one.at.forEach((place, order) => (acts[place] = one.acts[order]));
+      return {
+        t: one.tokens.map((entry) => shard.texts[entry]),
+        i: one.tokens.map((entry) => shard.ids[entry]),
+        a: acts,
+        peak: one.peak,
+        act: one.act,
+        doc: one.document,
+        pos: one.position,
+        answer: one.answer,
+      };
+    });
+    const pick = (indices) => indices.map((place) => examples[place]);
+    return {
+      ...packed,
+      top: pick(packed.top),
+      uniform: pick(packed.uniform),
+      weighted: pick(packed.weighted),
+      bands: packed.bands.map((band) => ({ ...band, examples: pick(band.examples) })),
+    };
+  }
+
+  async function fetchFeature(layer, feature, all) {
+    const place = all.shards.findLastIndex((first) => first <= feature);
+    const shard = await ghosttrack.data.load(`layer_${layer}/features-${String(place).padStart(4, "0")}`);
+    return unpack(shard, feature - shard.first);
+  }
+
+  function head(layer, report, walk) {
+    const step = (target, name, text) =>
+      el(
+        "a",
+        { class: "button step", href: target === null ? null : `#layer=${layer}&feature=${target}`, "aria-disabled": target === null ? "true" : null, "aria-label": text, title: text },
+        icon(name),
+      );
+    return el(
+      "div",
+      { class: "page-head feature-head" },
+      el("div", {}, el("h1", {}, el("span", { class: "h1-kind" }, "Feature "), `#${report.feature}`), flags(report.flags)),
+      el(
+        "nav",
+        { class: "walk", "aria-label": "Walk through the list" },
+        el("span", { class: "walk-place" }, walk.place < 0 ? "not in the list" : `${count(walk.place + 1)} of ${count(walk.rows.length)}`),
+        step(walk.previous, "left", "Previous feature (k)"),
+        step(walk.next, "right", "Next feature (j)"),
+      ),
+    );
+  }
+
+  function headline(report) {
+    const behind = `N\u00a0=\u00a0${count(report.rows)} rows`;
+    const bound = report.firings ? `${percent(report.rate_low, 2)} to ${percent(report.rate_high, 2)} with 95 %` : `below ${percent(report.rate_high, 2)} with 95 %`;
+    return el(
+      "dl",
+      { class: "facts" },
+      fact("Rate", number(report.rate, "percent"), `${bound}; ${behind}`, "share of counted rows on which it fires"),
+      fact("Firings", number(report.firings, "count"), behind),
+      fact("Windows", number(report.windows, "count"), `of ${count(report.windows_seen)}, ${percent(report.windows_seen ? report.windows / report.windows_seen : null, 2)}`, "windows with at least one firing"),
+      fact("Strongest", number(report.max_act), `over ${count(report.firings)} firings`),
+      fact("Mean ± sd", el("span", {}, number(report.mean_act), el("span", { class: "soft" }, " ± "), number(report.std_act)), `over ${count(report.firings)} firings`),
+      fact("Encoder · decoder", number(report.encoder_decoder_cosine), "cosine of the two directions"),
+    );
+  }
+
+  function examplesCard(report) {
+    const lists = {
+      top: ["Strongest", "The strongest firing of each window, strongest first.", report.top],
+      bands: ["Bands", "Firings from weak to strong: every band holds equally many.", report.bands.flatMap((band) => band.examples)],
+      uniform: ["Uniform", "Firings drawn at random, each equally likely.", report.uniform],
+      weighted: ["Weighted", "Firings drawn at random in proportion to their activation.", report.weighted],
+    };
+    const body = el("div", { class: "example-lists" });
+    const holder = el("div", { class: "segments" });
+    const show = (key) => {
+      reading.lists = key;
+      const [, note, chosen] = lists[key];
+      const list = key === "bands" ? bands(report) : tokens.list(chosen, report.max_act, lists[key][0]);
+      body.replaceChildren(el("p", { class: "note" }, note), list);
+      holder.replaceChildren(choices());
+    };
+    const choices = () => segmented("Which examples", Object.entries(lists).map(([key, [text, , all]]) => [key, text, all.length]), reading.lists, (key) => {
+      show(key);
+      holder.querySelector(`[data-choice="${key}"]`).focus();
+    });
+    show(reading.lists);
+    return card("Examples", { class: "examples-card", actions: tokens.legend(report.max_act) }, holder, body);
+  }
+
+  function bands(report) {
+    return el(
+      "div",
+      {},
+      report.bands.map((band, index) =>
+        el(
+          "section",
+          { class: "band", "aria-label": `Band ${index + 1}` },
+          el("h3", {}, `${significant(band.low)} to ${significant(band.high)}`, el("span", { class: "soft" }, ` band ${index + 1} of ${report.bands.length}`)),
+          tokens.list(band.examples, report.max_act, `Examples of band ${index + 1}`),
+        ),
+      ),
+    );
+  }
+
+  function strengths(report) {
+    const chart = ghosttrack.histogram(report.histogram, {
+      label: "Firings by activation",
+      unit: "firings",
+      title: "activation",
+      logCounts: true,
+    });
+    return card("Activations", { note: `${count(report.firings)} firings; both axes are logarithmic.` }, chart);
+  }
+
+  function firingTokens(report) {
+    if (!report.tokens.length) return null;
+    const rows = report.tokens.map((one) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, chip(one.text, { title: `id ${one.id}` })),
+        el("td", { class: "number" }, number(one.count, "count")),
+        el("td", { class: "number" }, number(one.p_token_given_fires, "percent", 2), meter(one.p_token_given_fires)),
+        el("td", { class: "number" }, number(one.p_fires_given_token, "percent", 2), meter(one.p_fires_given_token)),
+        el("td", { class: "number", title: `${count(one.occurrences)} rows hold this token` }, number(one.lift, "significant", 2), "×"),
+      ),
+    );
+    const heads = [
+      ["Token"],
+      ["Firings", "number", "firings on this token, at least"],
+      ["Of firings", "number", "P(token | fires)"],
+      ["Of token", "number", "P(fires | token)"],
+      ["Lift", "number", "P(token | fires) / P(token)"],
+    ];
+    const note = report.tokens_error ? `Counts may be too small by up to ${count(report.tokens_error)} of ${count(report.firings)} firings.` : `Over ${count(report.firings)} firings.`;
+    return card("Fires on", { note }, table("Tokens on which the feature fires", heads, rows, { class: "tight" }));
+  }
+
+  function logits(report) {
+    if (!report.promoted.length && !report.suppressed.length) return null;
+    const most = Math.max(...[...report.promoted, ...report.suppressed].map((one) => Math.abs(one.logit)));
+    const side = (title, entries, name) =>
+      el(
+        "div",
+        { class: "lens-side" },
+        el("h3", {}, title),
+        el(
+          "ol",
+          { class: "lens" },
+          entries.map((one) =>
+            el("li", {}, chip(one.text, { title: `id ${one.id}` }), el("span", { class: "lens-value" }, number(one.logit, "signed"), meter(Math.abs(one.logit) / most, { class: `meter ${name}` }))),
+          ),
+        ),
+      );
+    return card(
+      "Logit lens",
+      { note: "What the decoder direction does to the next token's logits, final norm folded in." },
+      el("div", { class: "lens-sides" }, side("Promotes", report.promoted, "up"), side("Suppresses", report.suppressed, "down")),
+    );
+  }
+
+  function neighbours(layer, report, all) {
+    if (!report.neighbours.length) return null;
+    const rows = report.neighbours.map((one) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, featureLink(layer, one.feature)),
+        el("td", { class: "neighbour-tokens" }, (all.fires[one.feature] ?? []).slice(0, 3).map((text) => chip(all.strings[text]))),
+        el("td", { class: "number" }, number(one.cosine), meter(Math.abs(one.cosine))),
+        el("td", { class: "number" }, number(one.cofires, "count")),
+      ),
+    );
+    const heads = [["Feature"], ["Fires on"], ["Cosine", "number", "of the decoder directions"], ["Together", "number", "rows on which both fire"]];
+    return card("Neighbours", { note: `Nearest decoder directions; co-firing over ${count(report.rows)} rows.` }, table("Nearest features", heads, rows, { class: "tight" }));
+  }
+
+  function places(report) {
+    const total = report.positions.counts.reduce((sum, value) => sum + value, 0);
+    if (!total) return null;
+    const edges = report.positions.edges.map((edge) => Math.max(edge, 0.5));
+    const chart = ghosttrack.histogram({ edges, counts: report.positions.counts }, { label: "Firings by position in the window", unit: "firings", title: "position in the window", height: 150, edgeText: (value) => count(value < 1 ? 0 : value) });
+    return card("Positions", {}, chart);
+  }
+
+  function contrastCard(layer, report) {
+    const { contrast: one } = report;
+    if (!one) return null;
+    const { contrast } = ghosttrack.catalogue.layer(layer);
+    return card(
+      "True against false",
+      { note: `Paired over ${count(contrast.questions)} questions.`, actions: el("a", { href: `#layer=${layer}&view=contrast` }, "All features") },
+      el(
+        "dl",
+        { class: "facts small" },
+        fact("Factual", number(one.rate_factual, "percent"), `N = ${count(contrast.rows_factual)} rows`),
+        fact("Hallucinated", number(one.rate_hallucinated, "percent"), `N = ${count(contrast.rows_hallucinated)} rows`),
+        fact("Effect", number(one.effect, "signed"), "mean / sd of the difference"),
+        fact("p, corrected", number(one.p_corrected, "significant", 2), `p = ${significant(one.p_value, 2)}`),
+      ),
+    );
+  }
+
+  function walkOf(layer, feature, all) {
+    const { rows } = query.remembered(layer, all);
+    const place = rows.indexOf(feature);
+    const at = (index) => rows[index] ?? null;
+    if (place >= 0) return { rows, place, previous: at(place - 1), next: at(place + 1) };
+    return { rows, place, previous: at(rows.length - 1), next: at(0) };
+  }
+
+  function summary(report) {
+    if (report.firings) return null;
+    return empty(
+      `Dead on these texts: no firing in ${count(report.rows)} rows.`,
+      `Its rate is below ${percent(report.rate_high)} with 95 % confidence. What its weights say is below.`,
+    );
+  }
+
+  async function feature({ layer, feature: wanted }) {
+    const all = columns.prepare(await ghosttrack.data.load(`layer_${layer}/index`));
+    if (!(wanted < all.length)) return ghosttrack.views.missing(`Layer ${layer} has no feature #${wanted}.`, `Its features are #0 to #${all.length - 1}.`);
+    const report = await fetchFeature(layer, wanted, all);
+    const walk = walkOf(layer, wanted, all);
+    const go = (target) => {
+      if (target !== null) location.hash = `#layer=${layer}&feature=${target}`;
+    };
+    const list = query.href(layer, query.remembered(layer, all).wanted);
+    return {
+      title: `#${wanted} · layer ${layer}`,
+      node: el(
+        "div",
+        { class: "page" },
+        crumbs(["All layers", "#"], [`Layer ${layer}`, `#layer=${layer}`], ["Features", list], [`#${wanted}`]),
+        head(layer, report, walk),
+        headline(report),
+        summary(report),
+        el(
+          "div",
+          { class: "feature-columns" },
+          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null),
+          el("div", { class: "feature-side" }, contrastCard(layer, report), report.firings ? strengths(report) : null, firingTokens(report), logits(report), neighbours(layer, report, all), places(report)),
+        ),
+      ),
+      key: (name) => {
+        if (name === "next") go(walk.next);
+        else if (name === "previous") go(walk.previous);
+        else if (name === "up") location.hash = list;
+        else return false;
+        return true;
+      },
+    };
+  }
+
+  ghosttrack.views = { ...ghosttrack.views, feature };
+})();

@@ -1,0 +1,244 @@
+"use strict";
+// The list of all features of a layer: sort, filter, search, walk with the keys.
+
+(() => {
+  const { el, icon, debounce } = ghosttrack.dom;
+  const { number, count, chip } = ghosttrack.format;
+  const { flags, meter, logShare, crumbs, empty, FLAGS } = ghosttrack.parts;
+  const { columns, query, VirtualRows } = ghosttrack;
+
+  const HEADS = [
+    ["feature", "Feature", "the number of the feature"],
+    [null, "Fires on", "tokens on which it fires most"],
+    [null, "Promotes", "tokens that its decoder direction makes more likely"],
+    ["rate", "Rate", "share of tokens on which it fires; the bar is logarithmic"],
+    ["max", "Max", "strongest activation"],
+    ["mean", "Mean", "mean activation where it fires"],
+    [null, "Flags", "what to know before trusting it"],
+  ];
+
+  class FeatureList {
+    constructor(layer, all, wanted) {
+      Object.assign(this, { layer, all, wanted, chosen: -1, scroll: 0 });
+      this.virtual = new VirtualRows((row, index) => this.row(row, index), () => (window.innerWidth < 720 ? 84 : 44));
+      this.total = el("p", { class: "total-line", role: "status" });
+      this.none = empty("No feature fits.", "Loosen a filter, or press Escape in the search field to clear it.");
+      this.heads = HEADS.map((head) => this.head(head));
+      this.search = this.searchField();
+      this.node = this.page();
+      this.title = `Features · layer ${layer}`;
+    }
+
+    page() {
+      return el(
+        "div",
+        { class: "page list-page" },
+        crumbs(["All layers", "#"], [`Layer ${this.layer}`, `#layer=${this.layer}`], ["Features"]),
+        el("div", { class: "page-head" }, el("h1", {}, "Features"), this.total),
+        this.filters(),
+        el(
+          "div",
+          { class: "grid-table", role: "table", "aria-label": `Features of layer ${this.layer}`, "aria-rowcount": this.all.length + 1 },
+          el("div", { class: "grid-head", role: "rowgroup" }, el("div", { class: "grid-row", role: "row", "aria-rowindex": 1 }, this.heads)),
+          this.virtual.node,
+        ),
+        this.none,
+      );
+    }
+
+    head([key, text, title]) {
+      if (!key) return el("div", { role: "columnheader", class: `cell cell-${text.toLowerCase().replace(" ", "-")}`, title }, text);
+      const button = el("button", { type: "button", title: `${title}: sort`, "data-sort": key, onclick: () => this.sortBy(key) }, text, icon("sort"));
+      return el("div", { role: "columnheader", class: `cell cell-${key}` }, button);
+    }
+
+    searchField() {
+      const later = debounce(() => this.change({ query: this.search.value }), 60);
+      return el("input", {
+        type: "search",
+        id: "search",
+        placeholder: "Search tokens, or #123",
+        "aria-label": "Search tokens or a feature number",
+        autocomplete: "off",
+        spellcheck: "false",
+        value: this.wanted.query,
+        oninput: later,
+        onkeydown: (event) => this.searchKey(event),
+      });
+    }
+
+    searchKey(event) {
+      if (event.key === "Escape") {
+        event.stopPropagation();
+        if (this.search.value) this.change({ query: (this.search.value = "") });
+        else this.search.blur();
+      } else if (event.key === "Enter" || event.key === "ArrowDown") {
+        event.preventDefault();
+        this.search.blur();
+        this.choose(0);
+      }
+    }
+
+    filters() {
+      this.flagButtons = columns.flagCounts(this.all).map(([name, total]) => this.flagButton(name, total));
+      this.low = this.rateField("at least", "low");
+      this.high = this.rateField("at most", "high");
+      this.sortChoice = this.sortField();
+      const more = el(
+        "div",
+        { class: "filter-more" },
+        el("div", { class: "flag-filters", role: "group", "aria-label": "Flags" }, this.flagButtons),
+        el("div", { class: "rate-filters", role: "group", "aria-label": "Firing rate in percent" }, el("span", { class: "label" }, "Rate, %"), this.low, el("span", { "aria-hidden": "true" }, "–"), this.high),
+        this.sortChoice,
+      );
+      const toggle = el("button", { type: "button", class: "filter-toggle", "aria-expanded": "false" }, icon("filter"), "Filters");
+      toggle.addEventListener("click", () => toggle.setAttribute("aria-expanded", String(more.classList.toggle("open"))));
+      const field = el("div", { class: "search-field" }, icon("search"), this.search, el("kbd", { "aria-hidden": "true" }, "/"));
+      return el("div", { class: "filters", role: "search" }, field, toggle, more);
+    }
+
+    flagButton(name, total) {
+      const button = el(
+        "button",
+        { type: "button", class: "flag-filter", "data-flag": name, title: `${FLAGS[name] ?? name}. Click: only these, again: without these, again: all`, disabled: total === 0 },
+        el("span", { class: "sign", "aria-hidden": "true" }),
+        name,
+        el("span", { class: "total" }, count(total)),
+      );
+      button.addEventListener("click", () => this.turnFlag(name));
+      return button;
+    }
+
+    rateField(text, key) {
+      const change = debounce((event) => {
+        const value = Number.parseFloat(event.target.value.replace(",", "."));
+        this.change({ [key]: Number.isFinite(value) ? Number((value / 100).toPrecision(12)) : null });
+      }, 150);
+      const value = this.wanted[key];
+      return el("input", { type: "text", inputmode: "decimal", class: "rate-field", placeholder: text, "aria-label": `Rate ${text}, in percent`, value: value === null ? "" : Number((value * 100).toPrecision(10)), oninput: change });
+    }
+
+    sortField() {
+      const options = columns.SORTS.flatMap((key) => [
+        [key, `${key}, low first`],
+        [`-${key}`, `${key}, high first`],
+      ]);
+      const select = el(
+        "select",
+        { "aria-label": "Order" },
+        options.map(([value, text]) => el("option", { value }, text)),
+      );
+      select.addEventListener("change", () => {
+        this.change({ sort: select.value.replace(/^-/, ""), descending: select.value.startsWith("-") });
+      });
+      return el("label", { class: "sort-field" }, el("span", { class: "label" }, "Order"), select);
+    }
+
+    sortBy(key) {
+      const same = this.wanted.sort === key;
+      this.change({ sort: key, descending: same ? !this.wanted.descending : key !== "feature" });
+    }
+
+    turnFlag(name) {
+      const without = (names) => names.filter((one) => one !== name);
+      const { include, exclude } = this.wanted;
+      if (include.includes(name)) this.change({ include: without(include), exclude: [...exclude, name] });
+      else if (exclude.includes(name)) this.change({ exclude: without(exclude) });
+      else this.change({ include: [...include, name] });
+    }
+
+    change(part) {
+      this.wanted = { ...this.wanted, ...part };
+      history.replaceState(null, "", query.href(this.layer, this.wanted));
+      document.documentElement.dataset.shown = location.hash;
+      this.chosen = -1;
+      this.show();
+      const top = this.node.querySelector(".filters").offsetTop - 70;
+      if (window.scrollY > top) window.scrollTo(0, Math.max(0, top));
+    }
+
+    show() {
+      this.rows = columns.select(this.all, this.wanted);
+      this.hits = this.wanted.query.trim() ? columns.hitsOf(this.all, this.wanted.query) : null;
+      query.remember(this.layer, this.wanted, this.rows);
+      this.total.textContent = this.rows.length === this.all.length ? `${count(this.all.length)} features` : `${count(this.rows.length)} of ${count(this.all.length)} features`;
+      this.none.hidden = this.rows.length > 0;
+      this.marks();
+      this.virtual.show(this.rows);
+    }
+
+    marks() {
+      const { sort, descending, include, exclude } = this.wanted;
+      for (const head of this.heads) {
+        const key = head.querySelector("button")?.dataset.sort;
+        if (key === sort) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+        else head.removeAttribute("aria-sort");
+      }
+      for (const button of this.flagButtons) {
+        const name = button.dataset.flag;
+        button.dataset.state = include.includes(name) ? "only" : exclude.includes(name) ? "without" : "any";
+        button.setAttribute("aria-pressed", include.includes(name) ? "true" : exclude.includes(name) ? "mixed" : "false");
+      }
+      this.sortChoice.querySelector("select").value = `${descending ? "-" : ""}${sort}`;
+    }
+
+    row(row, index) {
+      const { all, layer } = this;
+      const feature = all.feature[row];
+      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
+      const link = el("a", { class: "row-link", href: `#layer=${layer}&feature=${feature}` }, `#${feature}`);
+      return el(
+        "div",
+        { class: `grid-row body-row${index === this.chosen ? " chosen" : ""}`, role: "row", "aria-rowindex": index + 2, "data-feature": feature },
+        cell("feature", link),
+        cell("fires-on", all.firings[row] ? this.chips(all.fires[row], 6) : el("span", { class: "missing" }, "no firings")),
+        cell("promotes", this.chips(all.promotes[row], 5)),
+        cell("rate", number(all.rate[row], "percent"), meter(logShare(all.rate[row]))),
+        cell("max", number(all.max[row])),
+        cell("mean", number(all.mean[row])),
+        cell("flags", flags(columns.flagsOf(all, row))),
+      );
+    }
+
+    // What was searched for comes first and is marked.
+    chips(indices, limit) {
+      const { hits, all } = this;
+      const first = hits ? [...indices].sort((a, b) => hits[b] - hits[a]) : indices;
+      return first.slice(0, limit).map((index) => chip(all.strings[index], { class: hits?.[index] ? "chip hit" : "chip" }));
+    }
+
+    choose(index) {
+      if (!this.rows.length) return;
+      this.virtual.rows.get(this.chosen)?.classList.remove("chosen");
+      this.chosen = Math.min(this.rows.length - 1, Math.max(0, index));
+      this.virtual.reveal(this.chosen, 150);
+      const row = this.virtual.rows.get(this.chosen);
+      row.classList.add("chosen");
+      row.querySelector("a").focus({ preventScroll: true });
+    }
+
+    key(name) {
+      if (name === "next") this.choose(this.chosen + 1);
+      else if (name === "previous") this.choose(this.chosen - 1);
+      else if (name === "search") this.search.focus();
+      else if (name === "up") location.hash = `#layer=${this.layer}`;
+      else return false;
+      return true;
+    }
+
+    shown() {
+      this.show();
+    }
+
+    destroy() {
+      this.virtual.destroy();
+    }
+  }
+
+  async function features({ layer, parameters }) {
+    const all = columns.prepare(await ghosttrack.data.load(`layer_${layer}/index`));
+    return new FeatureList(layer, all, query.parse(parameters));
+  }
+
+  ghosttrack.views = { ...ghosttrack.views, features };
+})();

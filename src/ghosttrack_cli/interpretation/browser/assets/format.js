@@ -1,0 +1,91 @@
+"use strict";
+// Numbers and token text as people read them. Every number keeps its exact value in a <data> element.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const MISSING = "–";
+  const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+  const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+  function significant(value, digits = 3) {
+    if (!isNumber(value)) return MISSING;
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    if (size >= 10 ** digits - 0.5) return whole.format(value).replace("-", "−");
+    if (size < 1e-4) return exponent(value, digits - 1);
+    return value.toPrecision(digits).replace("-", "−");
+  }
+
+  function exponent(value, digits) {
+    const [mantissa, power] = value.toExponential(digits).split("e");
+    const raised = [...String(Number(power))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
+    return `${mantissa.replace("-", "−")}×10${raised}`;
+  }
+
+  function count(value) {
+    return isNumber(value) ? whole.format(value) : MISSING;
+  }
+
+  function compact(value) {
+    if (!isNumber(value)) return MISSING;
+    for (const [size, suffix] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+      if (value >= size) return `${(value / size).toPrecision(3).replace(/\.?0+$/, "")}${suffix}`;
+    }
+    return significant(value);
+  }
+
+  function percent(value, digits = 3) {
+    if (!isNumber(value)) return MISSING;
+    const hundredths = value * 100;
+    if (hundredths === 0) return "0 %";
+    if (Math.abs(hundredths) < 1e-3) return `${exponent(hundredths, 1)} %`;
+    return `${significant(hundredths, Math.abs(hundredths) >= 99.95 ? 4 : digits)} %`;
+  }
+
+  function signed(value, digits = 2) {
+    if (!isNumber(value)) return MISSING;
+    return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+  }
+
+  const FORMS = { significant, count, compact, percent, signed };
+
+  function number(value, form = "significant", digits = undefined) {
+    const text = FORMS[form](value, digits);
+    if (!isNumber(value)) return el("span", { class: "missing" }, text);
+    return el("data", { value: String(value), title: String(value) }, text);
+  }
+
+  // Characters that would be unseen, reorder the line or end it: shown by name instead.
+  const UNSEEN = new RegExp(
+    "[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f" +
+      "\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff9-\\ufffc]" +
+      "|[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]",
+    "g",
+  );
+
+  function nameOf(character) {
+    const code = character.charCodeAt(0);
+    if (character === "\n") return "⏎";
+    if (character === "\t") return "⇥";
+    if (character === "\r") return "␍";
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    if (code === 0x7f) return "␡";
+    return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  }
+
+  function visible(text) {
+    return text.replace(UNSEEN, nameOf);
+  }
+
+  // A token on its own: spaces are marked, because " the" and "the" are two tokens.
+  function token(text) {
+    return text === "" ? "∅" : visible(text).replaceAll(" ", "·").replaceAll("\u00a0", "⍽");
+  }
+
+  function chip(text, properties) {
+    return el("bdi", { class: "chip", ...properties }, token(text));
+  }
+
+  ghosttrack.format = { significant, count, compact, percent, signed, number, visible, token, chip, isNumber };
+})();

@@ -1,0 +1,197 @@
+"use strict";
+// One layer: how good its SAE is, over which rows, how it was trained, what its features are like.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { number, count, percent, significant, visible } = ghosttrack.format;
+  const { card, fact, table, crumbs, flag, FLAGS } = ghosttrack.parts;
+  const { metrics } = ghosttrack;
+
+  const HEADLINE = ["fvu", "l0", "ce_recovered", "kl_recovered", "dead"];
+  const TABLED = ["fvu", "explained_variance", "l0", "l1", "recon_loss", "mse", "cosine", "l2_ratio", "bias"];
+  const CURVES = {
+    fvu: "FVU",
+    l0: "L0",
+    dead_fraction: "Dead fraction",
+    recon_loss: "Reconstruction loss",
+    train_loss: "Training loss",
+    val_loss: "Validation loss",
+    sparsity_loss: "Sparsity loss",
+    sparsity: "Sparsity",
+    train_sparsity: "Training sparsity",
+    lr: "Learning rate",
+  };
+
+  function head(report) {
+    const { layer, model, sae, source, contrast } = report;
+    const facts = [model.name, `residual stream after block ${layer}`, `${count(sae.d_model)} → ${count(sae.d_hidden)}`, sae.folder];
+    return el(
+      "div",
+      { class: "page-head" },
+      el("div", {}, el("h1", {}, `Layer ${layer}`), el("p", { class: "lede-more" }, facts.map((text) => el("bdi", { class: "fact-part" }, visible(text))))),
+      el(
+        "div",
+        { class: "actions" },
+        contrast ? el("a", { class: "button", href: `#layer=${layer}&view=contrast` }, "True against false") : null,
+        el("a", { class: "button primary", href: `#layer=${layer}&view=features` }, `Browse ${count(report.counts.features)} features`),
+      ),
+    );
+  }
+
+  function headline(report) {
+    const facts = HEADLINE.map((key) => {
+      const behind = metrics.rows(report, key);
+      return fact(metrics.name(key), metrics.shown(key, metrics.value(report, key)), behind === null ? null : `N\u00a0=\u00a0${count(behind)} rows`, metrics.about(key));
+    });
+    return el("dl", { class: "facts" }, facts);
+  }
+
+  function shape(report, columns) {
+    const { layer, density, counts } = report;
+    const filtered = (low, high) => {
+      location.hash = ghosttrack.query.href(layer, { sort: "rate", descending: true, include: [], exclude: [], low, high, query: "" });
+    };
+    const rates = { edges: density.edges.map((edge) => 10 ** edge), counts: density.counts };
+    return el(
+      "div",
+      { class: "halves" },
+      card(
+        "Rate against strength",
+        { note: "A point a feature; flagged ones are orange. Point to read, click to open." },
+        counts.active ? ghosttrack.scatter(columns, (feature) => (location.hash = `#layer=${layer}&feature=${feature}`)) : el("p", { class: "note" }, "No feature fired."),
+      ),
+      card(
+        "Firing rates",
+        { note: `Active features by rate over ${count(counts.rows)} rows. Click a bar to list its features.` },
+        ghosttrack.histogram(rates, {
+          label: "Active features by firing rate",
+          unit: "features",
+          title: "firing rate",
+          height: 320,
+          edgeText: percent,
+          tick: (value) => percent(value, 1),
+          pick: filtered,
+        }),
+      ),
+    );
+  }
+
+  function curves(report) {
+    const order = Object.keys(CURVES);
+    const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+    const drawn = report.training
+      .filter((curve) => curve.steps.length > 0)
+      .sort((a, b) => place(a.name) - place(b.name))
+      .map((curve) => {
+        const name = CURVES[curve.name] ?? visible(curve.name);
+        const chart = ghosttrack.lines.lines([{ xs: curve.steps, ys: curve.values }], {
+          label: `${name} over training steps`,
+          logarithmic: ["fvu", "recon_loss"].includes(curve.name),
+        });
+        const last = curve.values.findLast((value) => value !== null);
+        return el("div", { class: "multiple", "data-curve": curve.name }, el("h3", {}, name, el("span", { class: "last" }, number(last))), chart);
+      });
+    if (!drawn.length) return null;
+    return card("Training", { note: "Values as they were recorded, by step; the figure beside each name is the last one." }, el("div", { class: "multiples curves" }, drawn));
+  }
+
+  function quality(report) {
+    const { metrics: kept, metrics_all_rows: all } = report;
+    if (!kept && !all) return null;
+    const rows = TABLED.map((key) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, metrics.name(key), el("span", { class: "about" }, metrics.about(key))),
+        [kept, all].map((one) => el("td", { class: "number" }, one ? metrics.shown(key, one[key]) : "–")),
+      ),
+    );
+    const heads = [["Metric"], [`Kept rows (${count(kept?.rows)})`, "number"], [`All rows (${count(all?.rows)})`, "number"]];
+    return card("Reconstruction", { note: "With and without position 0, special tokens and outliers." }, table("Reconstruction metrics", heads, rows));
+  }
+
+  function splicing(report) {
+    const { recovered: kept, recovered_all_rows: all } = report;
+    if (!kept && !all) return null;
+    const lines = [
+      ["Clean", "the model as it is", "ce_clean", null],
+      ["SAE", "reconstruction in place of the residual stream", "ce_sae", "kl_sae"],
+      ["Mean", "mean ablation", "ce_mean", "kl_mean"],
+      ["Zero", "zero ablation", "ce_zero", "kl_zero"],
+    ];
+    const pair = (one, ce, kl) => [
+      el("td", { class: "number" }, number(one?.[ce])),
+      el("td", { class: "number" }, kl ? number(one?.[kl]) : "–"),
+    ];
+    const rows = lines.map(([name, about, ce, kl]) =>
+      el("tr", {}, el("th", { scope: "row" }, name, el("span", { class: "about" }, about)), pair(kept, ce, kl), all ? pair(all, ce, kl) : null),
+    );
+    const share = (one) => [
+      el("td", { class: "number strong" }, metrics.shown("ce_recovered", one?.ce_recovered)),
+      el("td", { class: "number strong" }, metrics.shown("kl_recovered", one?.kl_recovered)),
+    ];
+    rows.push(el("tr", { class: "result" }, el("th", { scope: "row" }, "Recovered"), share(kept), all ? share(all) : null));
+    const heads = [["Residual stream"], ["CE, kept", "number"], ["KL, kept", "number"], ...(all ? [["CE, all", "number"], ["KL, all", "number"]] : [])];
+    const note = `Nats a token; ${count(kept?.rows)} positions with kept rows replaced${all ? `, ${count(all.rows)} with all` : ""}.`;
+    return card("What the model loses", { note }, table("Cross-entropy and KL with the residual stream replaced", heads, rows));
+  }
+
+  function kinds(report) {
+    const { layer, counts } = report;
+    const named = [["dead", counts.dead], ["rare", counts.rare], ["dense", counts.dense], ["single-token", counts.single_token], ["position-bound", counts.position_bound], ["duplicate", counts.duplicate]];
+    const rows = named.map(([name, total]) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, flag(name), el("span", { class: "about" }, name === "dead" ? `${FLAGS.dead}; rate below ${percent(counts.dead_bound)} with 95 %` : FLAGS[name])),
+        el("td", { class: "number" }, total ? el("a", { href: `#layer=${layer}&view=features&flag=${name}` }, number(total, "count")) : number(total, "count")),
+        el("td", { class: "number" }, number(counts.features ? total / counts.features : null, "percent")),
+      ),
+    );
+    return card("Kinds of features", { note: `${count(counts.features)} features, ${count(counts.rows)} rows.` }, table("Features by flag", [["Flag"], ["Features", "number"], ["Share", "number"]], rows));
+  }
+
+  function rowsRead(report) {
+    const { source, mask } = report;
+    const lines = [
+      ["Read", `${visible(source.name)}: ${count(source.windows)} windows of up to ${count(source.context_length)} tokens`, mask.rows],
+      ["Position 0", "its norm is huge whatever the token", mask.position_0],
+      ["Special tokens", "", mask.special],
+      ["Outliers", mask.outlier_limit === null ? "not looked for" : `norm above ${significant(mask.outlier_limit)}`, mask.outlier],
+      ["Kept", "rows of the metrics", mask.kept],
+      ["Repeated", "rows seen before", mask.repeated],
+      ["Counted", "rows of the features", mask.counted],
+    ];
+    const rows = lines.map(([name, about, total]) =>
+      el("tr", { class: ["Kept", "Counted"].includes(name) ? "result" : null }, el("th", { scope: "row" }, name, el("span", { class: "about" }, about)), el("td", { class: "number" }, number(total, "count"))),
+    );
+    const cut = source.truncated ? `${count(source.truncated)} texts were cut at the context length.` : null;
+    return card("Rows", { note: cut }, table("Rows read, left out and kept", [["Rows"], ["Number", "number"]], rows));
+  }
+
+  function notes(report) {
+    if (!report.notes.length) return null;
+    return card("Notes", {}, el("ul", { class: "notes" }, report.notes.map((text) => el("li", {}, visible(text)))));
+  }
+
+  async function layer({ layer: wanted }) {
+    const report = ghosttrack.catalogue.layer(wanted);
+    const columns = ghosttrack.columns.prepare(await ghosttrack.data.load(`layer_${wanted}/index`));
+    return {
+      title: `Layer ${wanted}`,
+      node: el(
+        "div",
+        { class: "page" },
+        crumbs(["All layers", "#"], [`Layer ${wanted}`]),
+        head(report),
+        headline(report),
+        shape(report, columns),
+        curves(report),
+        el("div", { class: "halves" }, el("div", { class: "stack" }, quality(report), rowsRead(report)), el("div", { class: "stack" }, splicing(report), kinds(report), notes(report))),
+      ),
+      key: (name) => ghosttrack.catalogue.walk(wanted, name),
+    };
+  }
+
+  ghosttrack.views = { ...ghosttrack.views, layer };
+})();

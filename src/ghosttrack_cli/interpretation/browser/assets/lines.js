@@ -1,0 +1,105 @@
+"use strict";
+// Line charts with a reading under the pointer, and bars for a value per layer.
+
+(() => {
+  const { svg } = ghosttrack.dom;
+  const { count, significant, isNumber } = ghosttrack.format;
+  const { figure, canvas, linear, log, axisX, axisY, extent, readout } = ghosttrack.charts;
+
+  function path(xs, ys, x, y) {
+    let pen = "M";
+    let d = "";
+    xs.forEach((value, index) => {
+      if (!isNumber(ys[index])) {
+        pen = "M";
+        return;
+      }
+      d += `${pen}${x(value).toFixed(1)} ${y(ys[index]).toFixed(1)}`;
+      pen = "L";
+    });
+    return d;
+  }
+
+  function scaleFor(ys, bottom, top, logarithmic) {
+    const [low, high] = extent(ys);
+    if (logarithmic && low > 0) return log([low / 1.1, high * 1.1], [bottom, top]);
+    const room = (high - low || Math.abs(high) || 1) * 0.08;
+    return linear([low >= 0 ? Math.max(0, low - room) : low - room, high + room], [bottom, top]);
+  }
+
+  function nearest(xs, value) {
+    let best = 0;
+    xs.forEach((x, index) => {
+      if (Math.abs(x - value) < Math.abs(xs[best] - value)) best = index;
+    });
+    return best;
+  }
+
+  // series: [{name, xs, ys, class}]; the first is the one that is read.
+  function lines(series, { label, height = 180, logarithmic = false, text = significant, tick, title = "step" }) {
+    const [main] = series;
+    return figure(label, height, (width) => {
+      const [left, right, top, bottom] = [48, width - 14, 14, height - 40];
+      const x = linear(extent(series.flatMap((one) => one.xs)), [left, right]);
+      const y = scaleFor(series.flatMap((one) => one.ys), bottom, top, logarithmic);
+      const cursor = svg("g", { class: "cursor" });
+      const drawing = canvas(
+        width,
+        height,
+        axisY(y, { left, right, top, wanted: 3, text: tick }),
+        axisX(x, { top: bottom, bottom, right, wanted: Math.max(2, width / 110), title }),
+        [...series].reverse().map((one) => svg("path", { class: `line ${one.class ?? ""}`, d: path(one.xs, one.ys, x, y) })),
+        main.xs.length === 1 ? svg("circle", { class: "dot", cx: x(main.xs[0]), cy: y(main.ys[0]), r: 3 }) : null,
+        cursor,
+      );
+      const move = (event) => {
+        const index = nearest(main.xs, x.invert(event.clientX - drawing.getBoundingClientRect().left));
+        if (!isNumber(main.ys[index])) return;
+        const [px, py] = [x(main.xs[index]), y(main.ys[index])];
+        cursor.replaceChildren(
+          svg("line", { class: "crosshair", x1: px, x2: px, y1: top, y2: bottom }),
+          svg("circle", { class: "dot", cx: px, cy: py, r: 3.5 }),
+          readout(`${text(main.ys[index])} at ${count(main.xs[index])}`, px, top + 2, width),
+        );
+      };
+      drawing.addEventListener("pointermove", move);
+      drawing.addEventListener("pointerleave", () => cursor.replaceChildren());
+      return drawing;
+    });
+  }
+
+  function bars(entries, { label, height = 150, text = significant, tick }) {
+    return figure(label, height, (width) => {
+      const [left, right, top, bottom] = [48, width - 8, 12, height - 24];
+      const values = entries.map((entry) => entry.value);
+      const [low, high] = extent(values);
+      const y = linear([Math.min(0, low), Math.max(high, 0) * 1.05 || 1], [bottom, top]);
+      const band = (right - left) / Math.max(entries.length, 1);
+      const thick = Math.min(44, band * 0.62);
+      const every = Math.ceil(26 / band);
+      return canvas(
+        width,
+        height,
+        axisY(y, { left, right, top, wanted: 4, text: tick }),
+        entries.map((entry, index) => {
+          const middle = left + band * (index + 0.5);
+          const place = isNumber(entry.value) ? y(entry.value) : y(0);
+          const box = { x: middle - thick / 2, y: Math.min(place, y(0)), width: thick, height: Math.abs(y(0) - place) };
+          const said = `${entry.name}: ${text(entry.value)}`;
+          const group = svg(
+            "g",
+            { class: "bar-group" },
+            svg("rect", { class: "bar", ...box, rx: 2 }),
+            index % every === 0 ? svg("text", { class: "tick", x: middle, y: height - 7, "text-anchor": "middle" }, entry.short) : null,
+            svg("rect", { class: "bar-target pickable", x: middle - band / 2, y: 0, width: band, height }, svg("title", {}, said)),
+          );
+          if (entry.pick) group.addEventListener("click", entry.pick);
+          return group;
+        }),
+        svg("line", { class: "axis", x1: left, x2: right, y1: y(0), y2: y(0) }),
+      );
+    });
+  }
+
+  ghosttrack.lines = { lines, bars };
+})();

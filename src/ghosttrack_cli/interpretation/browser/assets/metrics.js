@@ -1,0 +1,55 @@
+"use strict";
+// The metrics by name: what each says, how it is written, and where it stands in a layer's report.
+
+(() => {
+  const { significant, percent, number } = ghosttrack.format;
+
+  const FORMS = { significant, percent };
+
+  const METRICS = {
+    fvu: ["FVU", "fraction of variance unexplained: E‖x − x̂‖² / (E‖x‖² − ‖E x‖²)", "significant"],
+    explained_variance: ["Explained variance", "1 − FVU", "percent"],
+    l0: ["L0", "features active on a row", "significant"],
+    l1: ["L1", "sum of activations on a row", "significant"],
+    recon_loss: ["Reconstruction loss", "E‖x − x̂‖² / E‖x‖²", "significant"],
+    mse: ["MSE", "mean squared error an element, raw units", "significant"],
+    cosine: ["Cosine", "E cos(x, x̂)", "significant"],
+    l2_ratio: ["L2 ratio", "E ‖x̂‖ / ‖x‖", "significant"],
+    bias: ["Reconstruction bias", "E‖x̂‖² / E[x · x̂]; 1 is unbiased", "significant"],
+    ce_recovered: ["CE recovered", "(CE zero − CE SAE) / (CE zero − CE clean)", "percent"],
+    kl_recovered: ["KL recovered", "1 − KL(clean‖SAE) / KL(clean‖zero)", "percent"],
+    dead: ["Dead", "share of features that never fired on these rows", "percent"],
+    dense: ["Above 10 %", "share of features that fire on more than 10 % of rows", "percent"],
+  };
+
+  const SOURCES = {
+    ce_recovered: "recovered",
+    kl_recovered: "recovered",
+  };
+
+  function value(report, key) {
+    const { counts } = report;
+    if (key === "dead") return counts.features ? counts.dead / counts.features : null;
+    if (key === "dense") return counts.above_10_percent;
+    return report[SOURCES[key] ?? "metrics"]?.[key] ?? null;
+  }
+
+  function rows(report, key) {
+    if (key === "dead" || key === "dense") return report.counts.rows;
+    return report[SOURCES[key] ?? "metrics"]?.rows ?? null;
+  }
+
+  const name = (key) => METRICS[key]?.[0] ?? key;
+  const about = (key) => METRICS[key]?.[1] ?? "";
+  const form = (key) => METRICS[key]?.[2] ?? "significant";
+
+  function text(key, amount) {
+    return FORMS[form(key)](amount);
+  }
+
+  function shown(key, amount) {
+    return number(amount, form(key));
+  }
+
+  ghosttrack.metrics = { value, rows, name, about, text, shown };
+})();

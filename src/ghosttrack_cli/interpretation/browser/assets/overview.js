@@ -1,0 +1,116 @@
+"use strict";
+// All layers side by side.
+
+(() => {
+  const { el, svg } = ghosttrack.dom;
+  const { number, count, percent } = ghosttrack.format;
+  const { card, table, empty } = ghosttrack.parts;
+  const { metrics } = ghosttrack;
+
+  const CHARTED = ["fvu", "ce_recovered", "l0", "dead"];
+  const COLUMNS = ["fvu", "ce_recovered", "kl_recovered", "l0", "cosine", "l2_ratio", "dead", "dense"];
+
+  const open = (layer) => () => {
+    location.hash = `#layer=${layer}`;
+  };
+
+  function charts(layers) {
+    const known = CHARTED.filter((key) => layers.some((report) => metrics.value(report, key) !== null));
+    return el(
+      "div",
+      { class: "multiples" },
+      known.map((key) =>
+        card(
+          metrics.name(key),
+          { note: metrics.about(key), class: "small-card" },
+          ghosttrack.lines.bars(
+            layers.map((report) => ({
+              name: `Layer ${report.layer}`,
+              short: String(report.layer),
+              value: metrics.value(report, key),
+              pick: open(report.layer),
+            })),
+            { label: `${metrics.name(key)} by layer`, text: (amount) => metrics.text(key, amount), tick: tick(key) },
+          ),
+        ),
+      ),
+    );
+  }
+
+  function tick(key) {
+    const sample = metrics.text(key, 0.5);
+    return sample.endsWith("%") ? (amount) => `${Number((amount * 100).toPrecision(3))} %` : undefined;
+  }
+
+  // The shape of the rates' histogram, small enough for a line of a table.
+  function spark({ counts }) {
+    const most = Math.max(1, ...counts);
+    const wide = 110 / Math.max(1, counts.length);
+    const bars = counts.map((value, index) => svg("rect", { class: "bar", x: index * wide, y: 24 - (24 * value) / most, width: Math.max(0.5, wide - 0.5), height: (24 * value) / most }));
+    return svg("svg", { class: "spark", width: 110, height: 24, "aria-hidden": "true" }, bars);
+  }
+
+  function row(report) {
+    const cells = COLUMNS.map((key) => el("td", { class: "number", "data-metric": key }, metrics.shown(key, metrics.value(report, key))));
+    return el(
+      "tr",
+      { "data-layer": report.layer },
+      el("th", { scope: "row" }, el("a", { href: `#layer=${report.layer}` }, `Layer ${report.layer}`)),
+      el("td", { class: "number" }, el("a", { href: `#layer=${report.layer}&view=features` }, number(report.counts.features, "count"))),
+      el("td", {}, spark(report.density)),
+      cells,
+      el("td", { class: "number" }, number(metrics.rows(report, "fvu") ?? report.counts.rows, "count")),
+      el("td", { class: "number" }, number(report.recovered?.rows ?? null, "count")),
+      el("td", { class: "number" }, number(report.counts.rows, "count")),
+    );
+  }
+
+  function comparison(layers) {
+    const heads = [
+      ["Layer", "", "open the layer's page"],
+      ["Features", "number", "size of the SAE; open the list"],
+      ["Firing rates", "", "active features by rate, on a log scale; the layer's page has the axes"],
+      ...COLUMNS.map((key) => [metrics.name(key), "number", metrics.about(key)]),
+      ["Rows: metrics", "number", "rows behind FVU, L0, cosine and L2 ratio"],
+      ["Rows: spliced", "number", "positions behind CE and KL recovered"],
+      ["Rows: features", "number", "rows behind dead and dense shares"],
+    ];
+    return card("Layers", { note: "Every figure beside the rows behind it." }, table("Metrics of every layer", heads, layers.map(row), { class: "wide" }));
+  }
+
+  function totals(layers) {
+    const sum = (key) => layers.reduce((total, report) => total + report.counts[key], 0);
+    const dead = sum("features") ? sum("dead") / sum("features") : 0;
+    return el(
+      "p",
+      { class: "lede" },
+      `${count(sum("features"))} features in ${layers.length === 1 ? "one layer" : `${layers.length} layers`}, ${percent(dead)} of them dead on these rows.`,
+    );
+  }
+
+  function sources(layers) {
+    const said = new Map();
+    for (const { layer, source } of layers) {
+      const text = `${source.name}: ${count(source.rows)} rows in ${count(source.windows)} windows of ${count(source.context_length)} tokens`;
+      if (!said.has(text)) said.set(text, []);
+      said.get(text).push(layer);
+    }
+    return [...said].map(([text, numbers]) => el("p", { class: "lede-more" }, said.size > 1 ? `Layer ${numbers.join(", ")}: ${text}` : text));
+  }
+
+  async function overview() {
+    const { layers } = ghosttrack.data.get("catalogue");
+    const title = [...new Set(layers.map((report) => report.model.name))].join(", ") || "GhostTrack";
+    const head = el("div", { class: "page-head" }, el("h1", {}, el("bdi", {}, ghosttrack.format.visible(title))));
+    if (!layers.length) {
+      return { title: "GhostTrack", node: el("div", { class: "page" }, head, empty("No layer has been interpreted yet.", "Run `ghosttrack interpret`, then open this page again.")) };
+    }
+    return {
+      title: "All layers",
+      node: el("div", { class: "page" }, head, totals(layers), sources(layers), layers.length > 1 ? charts(layers) : null, comparison(layers)),
+      key: (name) => name === "next" && (open(layers[0].layer)(), true),
+    };
+  }
+
+  ghosttrack.views = { ...ghosttrack.views, overview };
+})();

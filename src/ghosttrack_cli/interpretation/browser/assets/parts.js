@@ -1,0 +1,91 @@
+"use strict";
+// Small pieces that several pages share.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { count } = ghosttrack.format;
+
+  const FLAGS = {
+    dead: "never fired on these texts",
+    rare: "fired so seldom that its examples may mislead",
+    dense: "fires on a large share of all tokens",
+    "single-token": "fires on one token nearly always",
+    "position-bound": "fires at one place in the window nearly always",
+    duplicate: "another feature's decoder points the same way (cosine above 0.9)",
+  };
+
+  function flag(name) {
+    return el("span", { class: `flag flag-${name}`, title: FLAGS[name] ?? name }, name);
+  }
+
+  function flags(names) {
+    return el("span", { class: "flags" }, names.map(flag));
+  }
+
+  function featureLink(layer, feature, properties) {
+    return el("a", { class: "feature-link", href: `#layer=${layer}&feature=${feature}`, ...properties }, `#${feature}`);
+  }
+
+  function card(title, properties, ...children) {
+    const { note, actions, id, ...rest } = properties ?? {};
+    const heading = el("h2", { id }, title);
+    return el(
+      "section",
+      { ...rest, class: `card ${rest.class ?? ""}`, "aria-label": title },
+      el("header", { class: "card-head" }, el("div", {}, heading, note ? el("p", { class: "note" }, note) : null), actions),
+      children,
+    );
+  }
+
+  // A number that matters, its name, and the rows behind it.
+  function fact(name, value, behind, title) {
+    return el(
+      "div",
+      { class: "fact", title },
+      el("dt", {}, name),
+      el("dd", {}, value, behind ? el("span", { class: "behind" }, behind) : null),
+    );
+  }
+
+  function table(caption, heads, rows, properties) {
+    const head = heads.map(([text, name, title]) => el("th", { scope: "col", class: name, title }, text));
+    return el(
+      "div",
+      { class: "table-scroll", tabindex: "0", role: "group", "aria-label": caption },
+      el("table", properties, el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)),
+    );
+  }
+
+  function meter(share, properties) {
+    const held = Math.min(1, Math.max(0, share || 0));
+    return el("span", { class: "meter", "aria-hidden": "true", style: { "--share": held }, ...properties });
+  }
+
+  // From one in a million (0) to always (1): rates differ by factors, not by differences.
+  function logShare(rate) {
+    return rate > 0 ? 1 + Math.log10(rate) / 6 : 0;
+  }
+
+  function segmented(label, choices, chosen, choose) {
+    const buttons = choices.map(([key, text, total]) =>
+      el(
+        "button",
+        { type: "button", "aria-pressed": String(key === chosen), "data-choice": key, onclick: () => choose(key) },
+        text,
+        total === undefined ? null : el("span", { class: "total" }, count(total)),
+      ),
+    );
+    return el("div", { class: "segmented", role: "group", "aria-label": label }, buttons);
+  }
+
+  function empty(title, text) {
+    return el("div", { class: "empty" }, el("p", { class: "empty-title" }, title), text ? el("p", {}, text) : null);
+  }
+
+  function crumbs(...links) {
+    const parts = links.map(([text, href]) => el("li", {}, href ? el("a", { href }, text) : el("span", { "aria-current": "page" }, text)));
+    return el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("ol", {}, parts));
+  }
+
+  ghosttrack.parts = { FLAGS, flag, flags, featureLink, card, fact, table, meter, logShare, segmented, empty, crumbs };
+})();

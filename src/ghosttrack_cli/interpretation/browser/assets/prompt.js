@@ -1,0 +1,123 @@
+"use strict";
+// Which features fire on one text: by feature, or by token.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { number, count, visible, token, chip, percent } = ghosttrack.format;
+  const { card, crumbs, featureLink, segmented, empty } = ghosttrack.parts;
+  const { columns, tokens, colour } = ghosttrack;
+  const MOST = 60;
+
+  class PromptPage {
+    constructor(prompt, columnsOf, wanted) {
+      Object.assign(this, { prompt, columnsOf, chosenToken: null, shownFeature: null });
+      this.layer = prompt.layers.some((one) => one.layer === wanted) ? wanted : prompt.layers[0].layer;
+      this.title = "Prompt";
+      this.text = el("p", { class: "tokens prompt-text", dir: "auto" });
+      this.body = el("div", {});
+      this.holder = el("div", {});
+      this.node = el(
+        "div",
+        { class: "page" },
+        crumbs(["All layers", "#"], ["Prompt"]),
+        el("div", { class: "page-head" }, el("h1", {}, "Features on a prompt"), this.holder),
+        card("Prompt", { class: "prompt-card", note: "Choose a token to list the features that fire on it; choose it again for all." }, this.text),
+        this.body,
+      );
+    }
+
+    get current() {
+      return this.prompt.layers.find((one) => one.layer === this.layer);
+    }
+
+    shown() {
+      const { layers } = this.prompt;
+      const pick = (key) => {
+        Object.assign(this, { layer: Number(key), shownFeature: null });
+        this.shown();
+      };
+      if (layers.length > 1) this.holder.replaceChildren(segmented("Layer", layers.map((one) => [String(one.layer), `Layer ${one.layer}`, one.features.length]), String(this.layer), pick));
+      this.drawText();
+      this.drawFeatures();
+    }
+
+    drawText() {
+      const { texts, ids } = this.prompt;
+      const totals = texts.map((_, index) => this.current.features.filter((one) => one.acts[index] > 0).length);
+      const one = this.current.features.find((each) => each.feature === this.shownFeature);
+      this.text.replaceChildren(
+        ...texts.map((text, index) => {
+          const said = `${token(text)}: ${count(totals[index])} features`;
+          const button = el("span", { role: "button", tabindex: 0, class: "t prompt-token", "aria-pressed": String(index === this.chosenToken), "aria-label": said }, visible(text));
+          if (one) colour.paint(button, one.acts[index], this.scale(one));
+          button.tokenFacts = { text, id: ids[index], activation: one?.acts[index] ?? 0 };
+          button.addEventListener("click", () => this.choose(index));
+          button.addEventListener("keydown", (event) => {
+            if (event.key !== "Enter" && event.key !== " ") return;
+            event.preventDefault();
+            this.choose(index);
+          });
+          return button;
+        }),
+      );
+    }
+
+    choose(index) {
+      this.chosenToken = this.chosenToken === index ? null : index;
+      this.drawText();
+      this.drawFeatures();
+      this.text.children[index].focus();
+    }
+
+    scale(one) {
+      return Math.max(this.columnsOf.get(this.layer).max[one.feature] ?? 0, ...one.acts);
+    }
+
+    drawFeatures() {
+      const { chosenToken, current } = this;
+      const strength = (one) => (chosenToken === null ? Math.max(...one.acts) : one.acts[chosenToken]);
+      const firing = current.features.filter((one) => strength(one) > 0).sort((a, b) => strength(b) - strength(a) || a.feature - b.feature);
+      const where = chosenToken === null ? "the prompt" : token(this.prompt.texts[chosenToken]);
+      const note = `${count(firing.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the strongest ${MOST} are shown` : ""}.`;
+      const list = firing.length ? el("ol", { class: "prompt-features" }, firing.slice(0, MOST).map((one) => this.row(one, strength(one)))) : empty("No feature fires here.");
+      this.body.replaceChildren(card("Features", { note }, list));
+    }
+
+    row(one, strength) {
+      const all = this.columnsOf.get(this.layer);
+      const { texts, ids } = this.prompt;
+      const example = { t: texts, i: ids, a: one.acts, peak: one.acts.indexOf(Math.max(...one.acts)) };
+      const show = () => {
+        this.shownFeature = one.feature;
+        this.drawText();
+      };
+      return el(
+        "li",
+        { class: "prompt-feature", "data-feature": one.feature, onpointerenter: show, onfocusin: show },
+        el(
+          "div",
+          { class: "prompt-feature-head" },
+          featureLink(this.layer, one.feature),
+          el("span", {}, number(strength), el("span", { class: "soft" }, all.max[one.feature] ? `, ${percent(strength / all.max[one.feature], 2)} of its strongest` : "")),
+          el("span", { class: "chips" }, (all.fires[one.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
+        ),
+        tokens.text(example, this.scale(one)),
+      );
+    }
+
+    key(name) {
+      if (name !== "up") return false;
+      location.hash = "#";
+      return true;
+    }
+  }
+
+  async function prompt({ layer }) {
+    if (!ghosttrack.data.get("catalogue").prompt) return ghosttrack.views.missing("No prompt has been looked at yet.", "Run `ghosttrack interpret prompt \"text\"`.");
+    const found = await ghosttrack.data.load("prompt");
+    const loaded = await Promise.all(found.layers.map(async (one) => [one.layer, columns.prepare(await ghosttrack.data.load(`layer_${one.layer}/index`))]));
+    return new PromptPage(found, new Map(loaded), layer);
+  }
+
+  ghosttrack.views = { ...ghosttrack.views, prompt };
+})();

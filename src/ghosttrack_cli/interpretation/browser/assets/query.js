@@ -1,0 +1,52 @@
+"use strict";
+// What a list was asked, kept in the address, so that a link or the back button brings it back.
+
+(() => {
+  const { columns } = ghosttrack;
+
+  const lists = new Map();
+
+  function parse(parameters) {
+    const sort = parameters.get("sort") ?? "feature";
+    const flags = (parameters.get("flag") ?? "").split(",").filter(Boolean);
+    return {
+      sort: sort.replace(/^-/, ""),
+      descending: sort.startsWith("-"),
+      include: flags.filter((name) => !name.startsWith("-")),
+      exclude: flags.filter((name) => name.startsWith("-")).map((name) => name.slice(1)),
+      low: bound(parameters.get("low")),
+      high: bound(parameters.get("high")),
+      query: parameters.get("q") ?? "",
+    };
+  }
+
+  function bound(text) {
+    const value = Number.parseFloat(text ?? "");
+    return Number.isFinite(value) ? value : null;
+  }
+
+  function href(layer, wanted) {
+    const parts = [["layer", layer], ["view", "features"]];
+    if (wanted.sort !== "feature" || wanted.descending) parts.push(["sort", `${wanted.descending ? "-" : ""}${wanted.sort}`]);
+    const flags = [...wanted.include, ...wanted.exclude.map((name) => `-${name}`)];
+    if (flags.length) parts.push(["flag", flags.join(",")]);
+    if (wanted.low !== null) parts.push(["low", wanted.low]);
+    if (wanted.high !== null) parts.push(["high", wanted.high]);
+    if (wanted.query) parts.push(["q", wanted.query]);
+    return `#${new URLSearchParams(parts)}`;
+  }
+
+  // The list a reader came from; next and previous on a feature's page follow it.
+  function remember(layer, wanted, rows) {
+    lists.set(layer, { wanted, rows });
+  }
+
+  function remembered(layer, all) {
+    const known = lists.get(layer);
+    if (known) return known;
+    const wanted = parse(new URLSearchParams());
+    return { wanted, rows: columns.select(all, wanted) };
+  }
+
+  ghosttrack.query = { parse, href, remember, remembered };
+})();

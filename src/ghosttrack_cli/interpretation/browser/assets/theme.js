@@ -1,0 +1,50 @@
+"use strict";
+// Light, dark, or as the system says; remembered where the page may remember things.
+
+(() => {
+  const KEY = "ghosttrack-theme";
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+
+  function remembered() {
+    try {
+      const theme = window.localStorage.getItem(KEY);
+      return theme === "light" || theme === "dark" ? theme : null;
+    } catch {
+      return null;
+    }
+  }
+
+  function remember(theme) {
+    try {
+      window.localStorage.setItem(KEY, theme);
+    } catch {
+      // Some browsers refuse storage on file://; the choice then lasts as long as the page.
+    }
+  }
+
+  function current() {
+    return document.documentElement.dataset.theme;
+  }
+
+  function set(theme) {
+    document.documentElement.dataset.theme = theme;
+    ghosttrack.colour.apply(theme);
+    const toggle = document.getElementById("theme-toggle");
+    toggle?.setAttribute("aria-label", theme === "dark" ? "Use the light theme" : "Use the dark theme");
+  }
+
+  function toggle() {
+    const theme = current() === "dark" ? "light" : "dark";
+    remember(theme);
+    set(theme);
+  }
+
+  function start() {
+    set(remembered() ?? (system.matches ? "dark" : "light"));
+    system.addEventListener("change", () => {
+      if (!remembered()) set(system.matches ? "dark" : "light");
+    });
+  }
+
+  ghosttrack.theme = { start, toggle, current };
+})();

@@ -1,0 +1,127 @@
+"use strict";
+// Text with every token coloured by its activation, and what the pointer shows of one token.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { visible, token, significant, number, count } = ghosttrack.format;
+  const AROUND_PEAK = 24;
+
+  // An example is {t: tokens' texts, i: ids, a: activations, peak, act, doc, pos, weight}.
+  function tokenSpan(example, index, maximum) {
+    const text = example.t[index];
+    const span = el("span", { class: "t" });
+    appendMarked(span, text);
+    if (text.startsWith(" ")) span.classList.add("spaced");
+    if (index === example.peak) span.classList.add("peak");
+    const activation = example.a[index];
+    if (activation > 0) {
+      ghosttrack.colour.paint(span, activation, maximum);
+      span.classList.add("on");
+    }
+    span.tokenFacts = { text, id: example.i[index], activation };
+    return span;
+  }
+
+  function appendMarked(span, text) {
+    const lines = text.split("\n");
+    lines.forEach((line, index) => {
+      if (index) span.append(el("span", { class: "mark" }, "⏎"), "\u200b");
+      span.append(visible(line));
+    });
+  }
+
+  function around(example, whole) {
+    const last = example.t.length;
+    if (whole || last <= 2 * AROUND_PEAK + 8) return [0, last];
+    return [Math.max(0, example.peak - AROUND_PEAK), Math.min(last, example.peak + AROUND_PEAK + 1)];
+  }
+
+  function text(example, maximum, whole = false) {
+    const [start, stop] = around(example, whole);
+    const spans = [];
+    for (let index = start; index < stop; index += 1) spans.push(tokenSpan(example, index, maximum));
+    const before = start > 0 ? el("span", { class: "cut" }, "… ") : null;
+    const after = stop < example.t.length ? el("span", { class: "cut" }, " …") : null;
+    return el("p", { class: "tokens", dir: "auto" }, before, spans, after);
+  }
+
+  function row(example, maximum) {
+    const holder = el("div", { class: "example-text" }, text(example, maximum));
+    const cut = around(example, false)[1] - around(example, false)[0] < example.t.length;
+    return el(
+      "li",
+      { class: "example" },
+      el("div", { class: "example-act" }, number(example.act), strength(example.act, maximum)),
+      holder,
+      el(
+        "div",
+        { class: "example-where" },
+        el("span", { title: "document and position of the strongest token" }, `document ${count(example.doc)} · token ${count(example.pos)}`),
+        cut ? wholeToggle(example, maximum, holder) : null,
+      ),
+    );
+  }
+
+  function wholeToggle(example, maximum, holder) {
+    let whole = false;
+    const button = el("button", { type: "button", class: "quiet", "aria-expanded": "false" }, "Whole window");
+    button.addEventListener("click", () => {
+      whole = !whole;
+      holder.replaceChildren(text(example, maximum, whole));
+      button.setAttribute("aria-expanded", String(whole));
+      button.firstChild.data = whole ? "Around the peak" : "Whole window";
+    });
+    return button;
+  }
+
+  function strength(value, maximum) {
+    const share = maximum > 0 ? Math.min(1, Math.max(0, value / maximum)) : 0;
+    return el("span", { class: "strength", "aria-hidden": "true", style: { "--share": share } });
+  }
+
+  function list(examples, maximum, label) {
+    return el("ol", { class: "examples", "aria-label": label }, examples.map((example) => row(example, maximum)));
+  }
+
+  function legend(maximum) {
+    const steps = [1, 8, 16, 24, 32, 40].map((index) =>
+      el("span", { style: { "background-color": `var(--heat-${index})` } }),
+    );
+    return el(
+      "div",
+      { class: "legend", role: "img", "aria-label": `Colour: activation from 0 to ${significant(maximum)}` },
+      el("span", { class: "legend-end" }, "0"),
+      el("span", { class: "legend-ramp" }, steps),
+      el("span", { class: "legend-end" }, significant(maximum)),
+    );
+  }
+
+  // One tip for the whole page; the pointer or a tap on a token moves and fills it.
+  function startTip() {
+    const tip = el("div", { class: "tip", role: "status", hidden: true });
+    document.body.append(tip);
+    document.addEventListener("pointerover", (event) => show(tip, event.target.closest?.(".t")));
+    window.addEventListener("scroll", () => show(tip, null), { passive: true });
+  }
+
+  function show(tip, span) {
+    const facts = span?.tokenFacts;
+    tip.hidden = !facts;
+    if (!facts) return;
+    tip.replaceChildren(
+      el("bdi", { class: "tip-token" }, token(facts.text)),
+      el("span", {}, facts.activation > 0 ? `activation ${significant(facts.activation, 4)}` : "not active"),
+      facts.id === null ? "" : el("span", { class: "tip-id" }, `id ${facts.id}`),
+    );
+    place(tip, span.getClientRects()[0]);
+  }
+
+  function place(tip, box) {
+    const left = Math.min(Math.max(8, box.left), document.documentElement.clientWidth - tip.offsetWidth - 8);
+    const above = box.top - tip.offsetHeight - 6;
+    tip.style.setProperty("left", `${left}px`);
+    tip.style.setProperty("top", `${above > 60 ? above : box.bottom + 6}px`);
+  }
+
+  ghosttrack.tokens = { list, legend, startTip, text };
+})();
