@@ -115,6 +115,15 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def available_bytes(device: torch.device) -> int:
+    """Memory that is free on a device, or on the host for every other kind than CUDA."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """The dtype a model computes in: "auto" is bfloat16 on CUDA and float32 elsewhere."""
     import torch

@@ -20,6 +20,8 @@ class Workspace:
     """The layout of DESIGN: one store, checkpoints and interpretations for each layer."""
 
     root: Path
+    checkpoints_folder: Path | None = None
+    """Where the SAEs lie, if not in the workspace."""
 
     @property
     def store(self) -> Path:
@@ -29,7 +31,7 @@ class Workspace:
     @property
     def checkpoints(self) -> Path:
         """The folder of all SAEs."""
-        return self.root / "checkpoints"
+        return self.checkpoints_folder or self.root / "checkpoints"
 
     @property
     def interpretations(self) -> Path:

@@ -90,8 +90,12 @@ def test_dense_gradients_equal_the_numpy_reference(sparsity: Sparsity) -> None:
     weights, x = random_case()
     constants = objective(sparsity)
     result = dense_gradients(weights, x, 0.7, constants)
-    expected = numpy_reference({n: w.double().numpy() for n, w in weights._asdict().items()},
-                               x.double().numpy(), 0.7, constants)
+    expected = numpy_reference(
+        {n: w.double().numpy() for n, w in weights._asdict().items()},
+        x.double().numpy(),
+        0.7,
+        constants,
+    )
     for name, gradient in result.weights._asdict().items():
         np.testing.assert_allclose(gradient.numpy(), expected[name], atol=2e-5, err_msg=name)
     for name, figure in result.figures._asdict().items():

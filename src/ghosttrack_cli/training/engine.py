@@ -93,3 +93,14 @@ class CpuEngine:
     def halted(self) -> bool:
         """Whether a step was refused."""
         return bool(self.state.halted)
+
+
+def open_engine(
+    state: State,
+    scaling: Scaling,
+    schedule: Schedule,
+    settings: StepSettings,
+    device: torch.device,
+) -> Engine:
+    """The engine of a device, with the state moved there."""
+    return CpuEngine(state.to(device), scaling.to(device), schedule, settings)

@@ -54,9 +54,7 @@ def check_entry(
     _check_alive(layer, entry, training)
 
 
-def _check_alive(
-    layer: int, entry: Mapping[str, float], training: SAETrainingSettings
-) -> None:
+def _check_alive(layer: int, entry: Mapping[str, float], training: SAETrainingSettings) -> None:
     rows, dead = int(entry["dead_rows"]), entry["dead_fraction"]
     if rows >= JUDGED_DEAD_ROWS and dead > training.max_dead_fraction:
         raise TrainingError(

@@ -1,0 +1,86 @@
+"""What a training will take: steps and memory, before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.training.objective import Objective, tanh_slope
+from ghosttrack_cli.training.state import state_bytes
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
+
+DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001}
+
+
+def target_l0(sae: SAESettings, training: SAETrainingSettings) -> float:
+    """The L0 that is aimed at: as set, or the middle of the accepted band."""
+    middle = (training.target_sparsity_min + training.target_sparsity_max) / 2
+    return middle if sae.target_l0 is None else sae.target_l0
+
+
+def sparsity_weight(sae: SAESettings) -> float:
+    """The weight lambda: as set, or the mode's own."""
+    default = DEFAULT_WEIGHTS[sae.sparsity]
+    return default if sae.lambda_sparse is None else sae.lambda_sparse
+
+
+def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) -> Objective:
+    """The constants of the loss.
+
+    Raises:
+        UsageError: the settings contradict each other or the store.
+    """
+    if sae.d_model not in {None, d_model}:
+        raise UsageError(
+            f"d_model: {sae.d_model} asked, but the store's rows are {d_model} wide",
+            hint="leave d_model out: it is read from the store",
+        )
+    if training.target_sparsity_min > training.target_sparsity_max:
+        raise UsageError("target_sparsity_min is above target_sparsity_max")
+    target = target_l0(sae, training)
+    if sae.sparsity == "target" and target >= sae.d_hidden:
+        raise UsageError(
+            f"target_l0: {target:g} active features a token cannot be reached with"
+            f" d_hidden = {sae.d_hidden}",
+            hint="raise d_hidden, or lower target_l0 (or target_sparsity_min and _max)",
+        )
+    return Objective(sae.sparsity, target, sae.bandwidth, tanh_slope(d_model))
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Steps and memory of one layer's training."""
+
+    layer: int
+    rows: int
+    train_rows: int
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+    finished_steps: int
+    state: str
+    memory_bytes: int
+    disk_bytes: int
+
+
+def steps_of(train_rows: int, training: SAETrainingSettings) -> tuple[int, int]:
+    """Rows a step and steps an epoch; a smaller store gives one smaller batch an epoch."""
+    batch_size = min(training.batch_size, train_rows)
+    return batch_size, train_rows // batch_size
+
+
+def memory_bytes(d_model: int, d_hidden: int, batch_size: int, resident_bytes: int) -> int:
+    """Bytes at the peak: state, gradients, the entries of a batch, and the resident rows."""
+    gradients = state_bytes(d_model, d_hidden) // 3
+    entries = batch_size * d_hidden * (4 * 4 + 2)
+    rows = 4 * batch_size * d_model * 4
+    return state_bytes(d_model, d_hidden) + gradients + entries + rows + resident_bytes
+
+
+def disk_bytes(d_model: int, d_hidden: int) -> int:
+    """Bytes of all files of a layer: two checkpoints and one being written, best and final."""
+    state = state_bytes(d_model, d_hidden)
+    return 3 * state + 3 * state // 3

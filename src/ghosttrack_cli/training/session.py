@@ -1,0 +1,282 @@
+"""The loop of one layer's training: step, report, evaluate, save."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import runtime
+from ghosttrack_cli.errors import Stopped
+from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.training import guard
+from ghosttrack_cli.training.checkpoint import save_checkpoint
+from ghosttrack_cli.training.evaluate import Evaluation, evaluate
+from ghosttrack_cli.training.history import History
+from ghosttrack_cli.training.progress import write_progress
+from ghosttrack_cli.training.state import DEAD_ROWS, SUMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.settings import SAETrainingSettings
+    from ghosttrack_cli.training.engine import Engine
+    from ghosttrack_cli.training.objective import Objective
+    from ghosttrack_cli.training.rows import TrainingRows
+    from ghosttrack_cli.training.schedule import Schedule
+    from ghosttrack_cli.workspace import Workspace
+
+
+@dataclass
+class Session:
+    """Everything that one layer's training needs between two stops."""
+
+    layer: int
+    rows: TrainingRows
+    engine: Engine
+    schedule: Schedule
+    objective: Objective
+    training: SAETrainingSettings
+    workspace: Workspace
+    monitor: Monitor
+    batch_size: int
+    epoch_steps: int
+    source: dict[str, Any]
+    """What cfg.json says about where the SAE comes from."""
+    identity: dict[str, Any]
+    """What has to be equal on resume, and the environment."""
+    step: int = 0
+    seconds: float = 0.0
+    history: History = field(default_factory=History)
+    best: dict[str, float] | None = None
+    """Step, fvu and l0 of the best evaluation so far, one whose L0 lies in the target band."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """The newest evaluation, as the manifest has it."""
+
+    def __post_init__(self) -> None:
+        self._started = self._saved = runtime.monotonic()
+
+    def train(self) -> None:
+        """Take all steps that are left; every evaluation, checkpoint and stop is in here."""
+        if self.done():
+            return
+        for raw in self.rows.batches(self.batch_size, self.step):
+            self.engine.step(raw)
+            self.step += 1
+            self._report()
+            if self.engine.halted():
+                self._halt()
+            if self.step in self.evaluation_steps:
+                self._evaluate()
+            if self.done():
+                break
+            self._save_if_due()
+        self.save()
+
+    def done(self) -> bool:
+        """Whether all steps are taken, or none of the last evaluations was a better one."""
+        return self.step >= self.schedule.total_steps or self._out_of_patience()
+
+    @property
+    def evaluation_steps(self) -> frozenset[int]:
+        """The steps after which held-out rows are looked at; the last one is among them."""
+        total, count = self.schedule.total_steps, self.training.evaluations
+        return frozenset(max(1, round(total * (i + 1) / count)) for i in range(count))
+
+    def _out_of_patience(self) -> bool:
+        if self.training.patience is None or self.best is None:
+            return False
+        later = [step for step in self.history.columns["step"] if step > self.best["step"]]
+        return len(later) >= self.training.patience
+
+    def _report(self) -> None:
+        live = self.engine.live()
+        figures: dict[str, float | str] = {}
+        if live is not None:
+            figures = {"loss": live.recon_loss + live.sparsity_loss, "L0": live.l0}
+        if len(self.history):
+            last = self.history.last()
+            figures |= {"FVU": last["fvu"], "dead": f"{last['dead_fraction']:.1%}"}
+        self.monitor.progress(
+            Progress(
+                stage=f"train layer {self.layer}",
+                done=self.step * self.batch_size,
+                total=self.schedule.total_steps * self.batch_size,
+                unit="tokens",
+                figures=figures,
+            )
+        )
+
+    def _halt(self) -> None:
+        """Keep the state from before the refused step and give up."""
+        step = int(self.engine.state.step)
+        self.step = step
+        self.engine.state.halted.fill_(False)
+        self.save("failed")
+        raise guard.refuse_halted(self.layer, step, self.schedule.learning_rate(step))
+
+    def folded(self) -> JumpReLUSAE:
+        """The SAE as it is now, reading and writing raw activations."""
+        survey = self.rows.survey
+        state = self.engine.state
+        mean = survey.mean.to(state.step.device)
+        weights = state.weights._replace(b_dec=state.weights.b_dec + mean)._asdict()
+        sae = JumpReLUSAE.from_weights(weights, metadata=self.source)
+        return sae.folded(survey.scale, mean)
+
+    def look(self, sae: JumpReLUSAE, batches: Iterable[Tensor]) -> Evaluation:
+        """The SAE on raw rows, with the sparsity weight of now."""
+        weight = self.schedule.sparsity_weight(max(0, self.step - 1))
+        return evaluate(
+            sae, batches, scale=self.rows.survey.scale, objective=self.objective, weight=weight
+        )
+
+    def _evaluate(self) -> None:
+        sae = self.folded()
+        evaluation = self.look(sae, self.rows.validation(self.training.evaluation_rows))
+        entry = self._entry(evaluation)
+        guard.check_entry(self.layer, self.history, entry, self.training)
+        self.history.add(entry)
+        self.offer(sae, entry["fvu"], entry["sparsity"])
+        self.history.write(self.workspace.history(self.layer))
+        self.metrics = self.measures(evaluation, *self.dead())
+        self.write_progress("running")
+
+    def _entry(self, evaluation: Evaluation) -> dict[str, float]:
+        """One line of the history; the sums of the steps since the last one start anew."""
+        sums = dict(zip(SUMS, self.engine.state.sums.tolist(), strict=True))
+        self.engine.state.sums.zero_()
+        mean = {name: value / max(1.0, sums["steps"]) for name, value in sums.items()}
+        dead, rows = self.dead()
+        metrics = evaluation.metrics
+        controls = self.schedule.controls(self.step - 1)
+        return {
+            "train_loss": mean["recon_loss"] + mean["sparsity_loss"],
+            "val_loss": evaluation.loss,
+            "recon_loss": metrics.recon_loss,
+            "sparsity_loss": evaluation.sparsity_loss,
+            "train_sparsity": mean["l0"],
+            "sparsity": metrics.l0,
+            "lr": controls.learning_rate,
+            "step": self.step,
+            "epoch": self.step / self.epoch_steps,
+            "train_recon_loss": mean["recon_loss"],
+            "fvu": metrics.fvu,
+            "mse": metrics.mse,
+            "l1": metrics.l1,
+            "dead_fraction": dead,
+            "dead_rows": rows,
+            "sparsity_weight": controls.sparsity_weight,
+            "gradient_norm": mean["gradient_norm"],
+            "clipped": mean["clipped"],
+            "threshold": self.engine.state.weights.threshold.double().mean().item(),
+        }
+
+    def dead(self) -> tuple[float, int]:
+        """The share of features that did not fire in the newest training rows, and their number."""
+        rows = min(DEAD_ROWS, self.step * self.batch_size)
+        quiet = self.engine.state.quiet_rows >= rows
+        return quiet.double().mean().item(), rows
+
+    def offer(self, sae: JumpReLUSAE, fvu: float, l0: float) -> None:
+        """Keep the SAE as the best one if its L0 is in the band and no earlier FVU is lower."""
+        low, high = self.training.target_sparsity_min, self.training.target_sparsity_max
+        if low <= l0 <= high and (self.best is None or fvu < self.best["fvu"]):
+            self.best = {"step": self.step, "fvu": fvu, "l0": l0}
+            self.save_sae(sae, "best")
+
+    def save_sae(
+        self, sae: JumpReLUSAE, kind: Any, sparsity: Tensor | None = None, **extra: Any
+    ) -> None:
+        """Write one of the layer's SAE folders."""
+        about = {"layer": self.layer, "step": self.step, "scale": self.rows.survey.scale, **extra}
+        sae.save(
+            self.workspace.sae(self.layer, kind),
+            metadata={"ghosttrack": about},
+            sparsity=sparsity,
+        )
+
+    def _save_if_due(self) -> None:
+        every = self.training.checkpoint_steps
+        late = runtime.monotonic() - self._saved > 60 * self.training.checkpoint_minutes
+        signal_number = self.monitor.stop_signal()
+        if signal_number is not None:
+            self.save("stopped")
+            raise Stopped(signal_number)
+        if late or (every is not None and self.step % every == 0):
+            self.save()
+
+    def save(self, state: str = "running") -> None:
+        """Write a checkpoint, and what status shows."""
+        body = {
+            **self.identity,
+            "step": self.step,
+            "history": self.history.columns,
+            "best": self.best,
+            "metrics": self.metrics,
+            "seconds": self._elapsed(),
+        }
+        save_checkpoint(self.workspace.sae(self.layer, "last"), self.engine.state, body)
+        self._saved = runtime.monotonic()
+        self.write_progress(state)
+
+    def restore(self, body: dict[str, Any]) -> None:
+        """Continue where `body` was written."""
+        self.step = body["step"]
+        self.history = History(body["history"])
+        self.best = body["best"]
+        self.metrics = body["metrics"]
+        self.seconds = body["seconds"]
+        self.monitor.notice(
+            f"layer {self.layer}: continued at step {self.step:,} of {self.schedule.total_steps:,}"
+        )
+
+    def measures(self, evaluation: Evaluation, dead: float, dead_rows: int) -> dict[str, Any]:
+        """An evaluation as the manifest has it."""
+        return {
+            **asdict(evaluation.metrics),
+            "dead_fraction": dead,
+            "dead_rows": dead_rows,
+            "converged": self.history.settled(),
+        }
+
+    def write_progress(self, state: str, **extra: Any) -> dict[str, Any]:
+        """Write the manifest that `status` reads, and return it."""
+        survey = self.rows.survey
+        document = {
+            **self.identity,
+            "layer": self.layer,
+            "state": state,
+            "step": self.step,
+            "total_steps": self.schedule.total_steps,
+            "epoch": self.step / self.epoch_steps,
+            "metrics": self.metrics,
+            "best_step": self.best and self.best["step"],
+            "mask": survey.mask,
+            "train_rows": survey.train_rows,
+            "val_rows": survey.val_rows,
+            "scale": survey.scale,
+            "seconds": self._elapsed(),
+            **extra,
+        }
+        write_progress(self.workspace.training_progress(self.layer), document)
+        return document
+
+    def _elapsed(self) -> float:
+        return self.seconds + runtime.monotonic() - self._started
+
+    def announce(self) -> None:
+        """Say what is about to be trained, and what is odd about it."""
+        survey, d_hidden = self.rows.survey, self.engine.state.quiet_rows.numel()
+        if self.batch_size < self.training.batch_size:
+            self.monitor.notice(
+                f"layer {self.layer}: only {survey.train_rows:,} training rows: one batch an epoch"
+            )
+        if self.objective.sparsity == "target" and self.objective.target_l0 > d_hidden / 8:
+            self.monitor.notice(
+                f"layer {self.layer}: target_l0 = {self.objective.target_l0:g} is a large part of"
+                f" d_hidden = {d_hidden}: features will be dense"
+            )

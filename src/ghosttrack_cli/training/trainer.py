@@ -1,0 +1,216 @@
+"""Train one layer: what is there already, what fits it, then a session from where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from ghosttrack_cli import files, runtime
+from ghosttrack_cli.errors import StateError
+from ghosttrack_cli.monitor import SILENT
+from ghosttrack_cli.training.checkpoint import load_checkpoint
+from ghosttrack_cli.training.engine import Scaling, open_engine
+from ghosttrack_cli.training.finish import finish
+from ghosttrack_cli.training.history import metrics_path
+from ghosttrack_cli.training.identity import (
+    check_same,
+    environment,
+    settings_identity,
+    store_identity,
+)
+from ghosttrack_cli.training.plan import objective_of, sparsity_weight, steps_of
+from ghosttrack_cli.training.progress import read_progress
+from ghosttrack_cli.training.rows import LayerRows
+from ghosttrack_cli.training.schedule import Schedule
+from ghosttrack_cli.training.session import Session
+from ghosttrack_cli.training.state import initial_state, state_bytes
+from ghosttrack_cli.training.step import StepSettings
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.training.checkpoint import Checkpoint
+    from ghosttrack_cli.training.objective import Objective
+    from ghosttrack_cli.training.rows import TrainingRows
+    from ghosttrack_cli.workspace import Workspace
+
+HEADER_BYTES = 2**16
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training came to; `metrics` are those of the manifest, `history` has its columns."""
+
+    layer: int
+    outcome: Literal["trained", "already finished"]
+    steps: int
+    metrics: dict[str, Any]
+    history: dict[str, list[float]]
+
+
+class Trainer:
+    """Trains the SAE of one layer; running it again continues it.
+
+    `overwrite` forgets what an earlier training left. The store is only read.
+    """
+
+    def __init__(
+        self,
+        store: ActivationStore,
+        layer: int,
+        sae: SAESettings,
+        training: SAETrainingSettings,
+        workspace: Workspace,
+        monitor: Monitor = SILENT,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self.store = store
+        self.layer = layer
+        self.sae = sae
+        self.training = training
+        self.workspace = workspace
+        self.monitor = monitor
+        self.overwrite = overwrite
+
+    def run(self) -> TrainingResult:
+        """Train to the end.
+
+        Raises:
+            UsageError: settings that cannot be used with this store.
+            ConflictError: an earlier training had another store or other settings.
+            TrainingError: training cannot go on; the last good state is kept.
+            Stopped: a signal came; everything is saved.
+        """
+        if self.layer not in self.store.layers:
+            raise StateError(
+                f"layer {self.layer} is not in the store, it has {list(self.store.layers)}",
+                hint=f"ghosttrack extract --layers {self.layer}",
+            )
+        lock = self.workspace.lock(f"train_layer_{self.layer}")
+        files.make_folder(self.workspace.checkpoints)
+        with runtime.exclusive_lock(lock, purpose=f"training layer {self.layer}"):
+            return self._run()
+
+    def _run(self) -> TrainingResult:
+        if self.overwrite:
+            forget(self.workspace, self.layer)
+        done = finished(self.workspace, self.layer)
+        objective = objective_of(self.sae, self.training, self.store.d_model)
+        self._check(done)
+        if done is not None:
+            self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
+            return self._result("already finished", done)
+        session = self._session(objective)
+        session.train()
+        return self._result("trained", finish(session))
+
+    def _check(self, found: dict[str, Any] | None) -> None:
+        if found is not None:
+            store, settings = store_identity(self.store), self._settings()
+            check_same(self.layer, found, store, settings)
+
+    def _settings(self) -> dict[str, Any]:
+        return settings_identity(self.sae, self.training)
+
+    def _session(self, objective: Objective) -> Session:
+        """The session at the newest checkpoint, or at the beginning."""
+        D, F = self.store.d_model, self.sae.d_hidden
+        folder = self.workspace.sae(self.layer, "last")
+        limit = state_bytes(D, F) + HEADER_BYTES
+        checkpoint = load_checkpoint(folder, self.monitor.notice, limit=limit)
+        self._check(checkpoint.body if checkpoint else None)
+        device = training_device(self.training.device)
+        rows: TrainingRows = LayerRows(self.store, self.layer, self.training, device)
+        survey = rows.survey
+        batch_size, epoch_steps = steps_of(survey.train_rows, self.training)
+        schedule = Schedule.of(
+            self.training, epoch_steps * self.training.epochs, sparsity_weight(self.sae)
+        )
+        state = (
+            checkpoint.state
+            if checkpoint
+            else initial_state(D, F, self.sae.threshold, self.training.seed)
+        )
+        engine = open_engine(
+            state,
+            Scaling(survey.scale, survey.mean),
+            schedule,
+            StepSettings(objective, self.training.gradient_clip, self.training.weight_decay),
+            device,
+        )
+        session = Session(
+            layer=self.layer,
+            rows=rows,
+            engine=engine,
+            schedule=schedule,
+            objective=objective,
+            training=self.training,
+            workspace=self.workspace,
+            monitor=self.monitor,
+            batch_size=batch_size,
+            epoch_steps=epoch_steps,
+            source=self._source(),
+            identity={
+                "store": store_identity(self.store),
+                "settings": self._settings(),
+                "environment": environment(device),
+            },
+        )
+        self._restore(session, checkpoint)
+        return session
+
+    def _restore(self, session: Session, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            session.announce()
+            return
+        session.restore(checkpoint.body)
+        before, now = checkpoint.body["environment"], session.identity["environment"]
+        if before != now:
+            changed = [f"{name} {before.get(name)} -> {now[name]}" for name in now]
+            self.monitor.notice(f"layer {self.layer}: resumed, not bitwise: {', '.join(changed)}")
+
+    def _source(self) -> dict[str, Any]:
+        """What cfg.json says about where the SAE comes from."""
+        identity = self.store.identity
+        return {
+            "model_name": identity.model,
+            "hook_name": f"blocks.{self.layer}.hook_{identity.hook_point}",
+            "context_size": identity.context_length,
+            "prepend_bos": True,
+            "dataset_path": str(identity.corpus.get("source", identity.corpus.get("kind", ""))),
+        }
+
+    def _result(
+        self, outcome: Literal["trained", "already finished"], progress: dict[str, Any]
+    ) -> TrainingResult:
+        history = files.read_json(self.workspace.history(self.layer))
+        return TrainingResult(self.layer, outcome, progress["step"], progress["metrics"], history)
+
+
+def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
+    """The manifest of a training that came to its end and whose SAE is there, else None."""
+    progress = read_progress(workspace.training_progress(layer))
+    if progress is None or progress["state"] != "finished":
+        return None
+    present = files.present_folder(workspace.sae(layer, "final")).is_dir()
+    return progress if present and workspace.history(layer).is_file() else None
+
+
+def forget(workspace: Workspace, layer: int) -> None:
+    """Delete what an earlier training of a layer left; the manifest goes first."""
+    files.remove(workspace.training_progress(layer))
+    for folder in (workspace.sae(layer, kind) for kind in ("last", "best", "final")):
+        for suffix in ("", files.PREVIOUS_SUFFIX, files.TEMPORARY_SUFFIX):
+            files.remove(folder.with_name(folder.name + suffix))
+    files.remove(workspace.history(layer))
+    files.remove(metrics_path(workspace.history(layer)))
+
+
+def training_device(name: str) -> torch.device:
+    """The device for a setting; Apple's has no float64, so the CPU stands in for it."""
+    device = runtime.resolve_device(name)
+    return device if device.type == "cuda" else torch.device("cpu")
