@@ -109,6 +109,17 @@ def read(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -> None
             chunk.
         DiskError: the operating system could not read it.
     """
+    fault = find_fault(store, spec, index, crc, out)
+    if fault is not None:
+        path = layout.chunk_path(store, spec.array, index)
+        raise CorruptionError(
+            f"bad chunk: {spec.array}, chunk {index}: {fault}: {path}",
+            hint="ghosttrack extract --repair",
+        )
+
+
+def find_fault(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -> str | None:
+    """Read a chunk as `read` does, and say what is wrong with its file; None if nothing is."""
     path = layout.chunk_path(store, spec.array, index)
     try:
         with files.disk_errors(path, "read"), _opened(path) as descriptor:
@@ -117,10 +128,8 @@ def read(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -> None
             else:
                 _read_squeezed(descriptor, spec, crc, out)
     except _BadFileError as bad:
-        raise CorruptionError(
-            f"bad chunk: {spec.array}, chunk {index}: {bad}: {path}",
-            hint="ghosttrack extract --repair",
-        ) from None
+        return str(bad)
+    return None
 
 
 class _BadFileError(Exception):

@@ -16,6 +16,7 @@ from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.norms import row_norms
 from ghosttrack_cli.store.segments import read_checksums
+from ghosttrack_cli.store.verify import BadChunk, ignore_progress, verify_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.dtypes import Array
     from ghosttrack_cli.store.identity import StoreIdentity
     from ghosttrack_cli.store.statistics import NormSums
+    from ghosttrack_cli.store.verify import Progress
 
 READ_THREADS = 2
 
@@ -136,6 +138,13 @@ class ActivationStore:
         """Norm sums of a layer from the commit: `median_norm`, `mean_square_norm`, `max_norm`."""
         self._array(layer)
         return self.commit.statistics[layer]
+
+    def verify(self, progress: Progress = ignore_progress) -> list[BadChunk]:
+        """Read everything back and name what is not as it was committed, layers being added too.
+
+        `progress` gets bytes checked and bytes in all.
+        """
+        return verify_store(self.path, self.commit, progress)
 
     def checksums(self, array: str) -> list[int]:
         """The committed crc32c of every chunk of an array."""
