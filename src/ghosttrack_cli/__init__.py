@@ -1,5 +1,66 @@
-"""GhostTrack: sparse features of a language model's residual stream."""
+"""GhostTrack: sparse features of a language model's residual stream.
+
+Everything public is imported from here; each name loads its module when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from ghosttrack_cli.cli.summary import print_feature_summary
+    from ghosttrack_cli.configuration import load_settings
+    from ghosttrack_cli.errors import GhostTrackError
+    from ghosttrack_cli.extraction.extractor import HiddenStateExtractor
+    from ghosttrack_cli.interpretation.analyze import analyze_sae
+    from ghosttrack_cli.model.residual import GPT2WithResidualHooks
+    from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.settings import Settings
+    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.text.truthfulqa import load_truthfulqa
+    from ghosttrack_cli.text.wikipedia import WikipediaCorpus
+    from ghosttrack_cli.training.trainer import Trainer, train_sae_for_layer
+
+__all__ = [
+    "ActivationStore",
+    "GPT2WithResidualHooks",
+    "GhostTrackError",
+    "HiddenStateExtractor",
+    "JumpReLUSAE",
+    "Settings",
+    "Trainer",
+    "WikipediaCorpus",
+    "__version__",
+    "analyze_sae",
+    "load_settings",
+    "load_truthfulqa",
+    "print_feature_summary",
+    "train_sae_for_layer",
+]
+
+_MODULES = {
+    "ActivationStore": "store.reader",
+    "GPT2WithResidualHooks": "model.residual",
+    "GhostTrackError": "errors",
+    "HiddenStateExtractor": "extraction.extractor",
+    "JumpReLUSAE": "sae",
+    "Settings": "settings",
+    "Trainer": "training.trainer",
+    "WikipediaCorpus": "text.wikipedia",
+    "analyze_sae": "interpretation.analyze",
+    "load_settings": "configuration",
+    "load_truthfulqa": "text.truthfulqa",
+    "print_feature_summary": "cli.summary",
+    "train_sae_for_layer": "training.trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -57,7 +57,7 @@ FLAGS = (
         ("--corpus",),
         ("corpus.source",),
         "TEXT",
-        "wikipedia, python-docs, a hub data set, or .txt, .jsonl and .parquet files",
+        "text to read: wikipedia, python-docs, a hub data set, or .txt, .jsonl and .parquet files",
         (EXTRACT, RUN),
     ),
     Flag(
@@ -148,7 +148,7 @@ FLAGS = (
         ("--texts",),
         ("interpretation.texts",),
         "TEXT",
-        "store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
+        "rows to read: store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
         (INTERPRET, RUN),
     ),
     Flag(

@@ -1,0 +1,91 @@
+"""The program: its commands, and how it starts and ends."""
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from ghosttrack_cli._version import __version__
+from ghosttrack_cli.cli import config, demo, extract, failures, interpret, run, status, train
+from ghosttrack_cli.cli.command import group
+from ghosttrack_cli.cli.console import Console
+from ghosttrack_cli.cli.session import Session
+
+ORDER = ("extract", "train", "interpret", "status", "run", "demo", "config")
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """The names of the commands, in order."""
+        del ctx
+        return [name for name in ORDER if name in self.commands]
+
+
+app = typer.Typer(
+    name="ghosttrack",
+    cls=InOrder,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(asked: bool) -> bool:
+    if asked:
+        Console().lines(f"ghosttrack {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@group(app, alone=False)
+def ghosttrack(
+    session: Session,
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_show_version, is_eager=True, help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    """See what a language model thinks in: sparse features of its residual stream.
+
+    Text goes through a model into a store of activations (**extract**), a sparse autoencoder for
+    each layer learns features from them (**train**), and a report shows what the features mean
+    (**interpret**). Every command can be stopped at any time; run it again and it goes on.
+
+    No model at hand? **ghosttrack demo** shows everything, without a network.
+    """
+
+
+for module in (extract, train, interpret, status, run, demo, config):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the program on the command line's arguments and exit."""
+    sys.exit(run_program(sys.argv[1:]))
+
+
+def run_program(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        result = typer.main.get_command(app).main(
+            arguments, prog_name="ghosttrack", standalone_mode=False
+        )
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer showed the help already
+            return 0
+        return _report(error, arguments)
+    except Exception as error:  # noqa: BLE001 - outside of any command
+        return _report(error, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: Exception, arguments: list[str]) -> int:
+    given = {name: f"--{name}" in arguments for name in ("json", "debug")}
+    return failures.report(error, Console(), **given)

@@ -1,0 +1,59 @@
+"""Small pictures out of text: sparklines, and tokens coloured by a feature's activation."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.cli.output import Line, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ghosttrack_cli.interpretation.report import Example
+
+BARS = "▁▂▃▄▅▆▇█"
+RAMP = (
+    "black on #fff3c4",
+    "black on #fcd787",
+    "black on #f9b24e",
+    "black on #ef8a2b",
+    "white on #b3541e",
+)
+"""From pale yellow to brown: readable on light and dark, and without telling red from green."""
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw values as bars; zero is a blank, the largest value a full bar.
+
+    >>> sparkline([0, 1, 4, 8])
+    ' ▁▄█'
+    """
+    largest = max(values, default=0)
+    return "".join(
+        BARS[max(0, round(value / largest * len(BARS)) - 1)] if value > 0 else " "
+        for value in values
+    )
+
+
+def shade(act: float, largest: float) -> str:
+    """The style of a token with activation `act`; none where the feature does not fire."""
+    if act <= 0 or largest <= 0:
+        return ""
+    return RAMP[min(len(RAMP) - 1, int(act / largest * len(RAMP)))]
+
+
+def token_text(text: str) -> str:
+    """A token on one line: its line breaks become arrows."""
+    return re.sub(r"\r\n|\r|\n", "↵", text).replace("\t", "⇥")
+
+
+def example_line(example: Example, largest: float) -> Line:
+    """One firing: its activation, then the tokens around it, the peak in brackets."""
+    spans = [Span(f"{example.act:8.2f}  ", "bold")]
+    for index, (text, act) in enumerate(zip(example.texts, example.acts, strict=True)):
+        shown = token_text(text)
+        if index == example.peak:
+            shown = f"«{shown}»"
+        spans.append(Span(shown, shade(act, largest)))
+    return tuple(spans)

@@ -1,0 +1,60 @@
+"""What a stage gives back to the command line: a document, lines, and layers chosen from text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.quantities import format_layers, parse_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ghosttrack_cli.cli.console import Console
+    from ghosttrack_cli.cli.output import Line, Table
+    from ghosttrack_cli.cli.session import Session
+
+MAX_LAYERS = 10**6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A stage's result: for --json, for people, and the command that comes next."""
+
+    document: dict[str, Any]
+    blocks: Sequence[Line | Table]
+    next_command: str | None = None
+
+
+def give(session: Session, outcome: Outcome) -> None:
+    """Emit an outcome and say what comes next."""
+
+    def show(console: Console) -> None:
+        console.blocks(list(outcome.blocks))
+        if outcome.next_command:
+            console.detail(f"next: {session.again(outcome.next_command)}")
+
+    session.emit(outcome.document, show)
+
+
+def choose_layers(text: str | None, available: Iterable[int], *, have: str) -> tuple[int, ...]:
+    """The layers that `text` asks for among those `available`; all of them without a text.
+
+    Raises:
+        UsageError: a layer that is not available; `have` says what the others have.
+    """
+    present = tuple(sorted(available))
+    if text is None or text.strip().lower() == "all":
+        return present
+    if text.strip().lower() == "middle":
+        return present[len(present) // 2 :][:1]
+    chosen = parse_layers(text, MAX_LAYERS)
+    missing = [layer for layer in chosen if layer not in present]
+    if missing:
+        raise UsageError(
+            f"--layers: layer {format_layers(missing)} has no {have}, valid are "
+            f"{format_layers(present) or 'none yet'}",
+            hint="ghosttrack status shows the layers",
+        )
+    return chosen

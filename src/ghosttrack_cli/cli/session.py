@@ -1,0 +1,159 @@
+"""One run of one command: its options, its settings, its console, its log lines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files, runtime
+from ghosttrack_cli.cli.console import Console
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.monitor import Monitor
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ghosttrack_cli.configuration import Resolved
+    from ghosttrack_cli.settings import Settings
+
+STOPPING = "stopping after this step; the same signal again quits at once"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that every command takes; None where not given."""
+
+    json: bool | None = None
+    quiet: bool | None = None
+    verbose: bool | None = None
+    debug: bool | None = None
+    config: str | None = None
+    workspace: str | None = None
+
+    def over(self, outer: Options) -> Options:
+        """These options, with those of the group before the command where not given."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(outer, **given)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command needs to do its work; settings are loaded when first asked for."""
+
+    command: str
+    options: Options
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def console(self) -> Console:
+        """The sink of this run."""
+        return Console(quiet=bool(self.options.quiet))
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """The settings in force with their origins."""
+        from ghosttrack_cli.configuration import resolve
+
+        config = None if self.options.config is None else Path(self.options.config).expanduser()
+        given = dict(self.overrides)
+        if self.options.workspace is not None:
+            given["paths.workspace"] = self.options.workspace
+        labels = {"paths.workspace": "--workspace", **self.labels}
+        return resolve(config, given, labels)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.resolved.settings
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace of this run."""
+        return Workspace(self.settings.paths.workspace.expanduser())
+
+    def again(self, command: str) -> str:
+        """The command line for a next step in the same workspace with the same settings file."""
+        parts = ["ghosttrack", command]
+        if self.options.config is not None:
+            parts += ["--config", shell_word(self.options.config)]
+        if self.options.workspace is not None:
+            parts += ["--workspace", shell_word(self.options.workspace)]
+        return " ".join(parts)
+
+    def emit(self, document: dict[str, Any], show: Callable[[Console], None]) -> None:
+        """Give the result: one JSON document with --json, else what `show` writes."""
+        if self.options.json:
+            self.console.document({"command": self.command, **document})
+        else:
+            show(self.console)
+
+    @contextmanager
+    def monitor(self) -> Iterator[Monitor]:
+        """The callbacks of a stage while it runs: progress, notices, stop signals."""
+        quiet_libraries(loud=bool(self.options.verbose or self.options.debug))
+        with runtime.stop_on_signals() as stop, self.console.progress() as show:
+            yield Monitor(show, self.console.notice, self._announced(stop))
+
+    def _announced(self, stop: Callable[[], int | None]) -> Callable[[], int | None]:
+        told: list[int] = []
+
+        def stop_signal() -> int | None:
+            number = stop()
+            if number is not None and not told:
+                told.append(number)
+                self.console.notice(STOPPING)
+            return number
+
+        return stop_signal
+
+    def confirm_overwrite(self, what: str, *, yes: bool) -> None:
+        """Make sure that the user wants `what` to be deleted.
+
+        Raises:
+            UsageError: declined, or nobody to ask and no --yes.
+        """
+        if yes:
+            return
+        answer = self.console.confirm(f"delete {what} and start anew?")
+        if answer is None:
+            raise UsageError(f"--overwrite would delete {what}", hint="add --yes to do so")
+        if not answer:
+            raise UsageError(
+                "nothing was deleted", hint="without --overwrite the command continues"
+            )
+
+    def log(self, event: str) -> None:
+        """Append one line to the workspace's log."""
+        from ghosttrack_cli.configuration import mask_secrets
+
+        files.make_folder(self.workspace.root)
+        words = f"{runtime.utc_now()} {self.command} process {os.getpid()}: {event}"
+        files.append_line(self.workspace.log, mask_secrets(words.encode("unicode_escape").decode()))
+
+
+def shell_word(word: str) -> str:
+    """Quote `word` for a shell if it needs quotes."""
+    import shlex
+
+    return shlex.quote(word)
+
+
+def quiet_libraries(*, loud: bool) -> None:
+    """Keep the progress bars and warnings of libraries off the console, unless asked for."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if loud:
+        return
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -1,0 +1,39 @@
+"""The seed's `print_feature_summary`: one feature of `analyze_sae`'s result in a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.cli.console import Console
+from ghosttrack_cli.cli.drawing import token_text
+from ghosttrack_cli.cli.output import Line, Span, line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXAMPLES = 5
+
+
+def print_feature_summary(interpretation: Mapping[str, Any]) -> None:
+    """Print a feature's activation statistics, common tokens and top examples.
+
+    `interpretation` is one record of `analyze_sae` or of layer_N_interpretations.json.
+    """
+    Console().lines(*_summary(interpretation))
+
+
+def _summary(one: Mapping[str, Any]) -> list[Line]:
+    lines = [line(Span(f"Feature {one['feature_id']}", "bold"))]
+    if not one["active"]:
+        return [*lines, line("  dead: it never fired")]
+    common = ", ".join(f"{token_text(text)!r} ({count})" for text, count in one["common_tokens"])
+    lines += [
+        line(f"  activations  {one['num_activations']:,}"),
+        line(f"  top {one['top_activation']:.4g}, mean {one['mean_activation']:.4g}"),
+        line(f"  common tokens  {common}"),
+        line("  top examples"),
+    ]
+    return lines + [
+        line(f"    {example['activation']:8.3f}  ", token_text(example["text"]))
+        for example in one["top_examples"][:EXAMPLES]
+    ]

@@ -1,0 +1,140 @@
+"""The state of a whole workspace, and what to do next."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.errors import GhostTrackError
+from ghosttrack_cli.overview.checklist import Check, Targets, checklist
+from ghosttrack_cli.overview.layers import LayerStatus, read_interpretation, read_training
+from ghosttrack_cli.store.commit import has_store, read_commit
+from ghosttrack_cli.store.layout import layer_array
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """What the store's commit says."""
+
+    model: str
+    corpus: str
+    context_length: int
+    d_model: int
+    dtype: str
+    rows: int
+    asked_rows: int
+    complete: bool
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `status` shows."""
+
+    store: StoreStatus | None
+    layers: tuple[LayerStatus, ...]
+    checks: tuple[Check, ...]
+    problems: tuple[str, ...]
+    browser: Path | None
+
+    @property
+    def met(self) -> bool:
+        """Whether the whole checklist holds and nothing is damaged."""
+        return not self.problems and all(check.met for check in self.checks)
+
+
+def gather(workspace: Workspace, targets: Targets) -> Overview:
+    """Read every manifest of `workspace`; nothing else is opened, whatever its size."""
+    problems: list[str] = []
+    commit = _read_commit(workspace, problems)
+    layers = tuple(
+        _layer_status(workspace, layer, commit, problems)
+        for layer in _all_layers(workspace, commit)
+    )
+    return Overview(
+        store=_store_status(commit),
+        layers=layers,
+        checks=checklist(layers, targets),
+        problems=tuple(problems),
+        browser=workspace.browser if workspace.browser.is_file() else None,
+    )
+
+
+def _read_commit(workspace: Workspace, problems: list[str]) -> Commit | None:
+    if not has_store(workspace.store):
+        if workspace.store.is_dir():
+            problems.append(f"a store without a commit: {workspace.store}")
+        return None
+    try:
+        return read_commit(workspace.store)
+    except GhostTrackError as error:
+        problems.append(error.what)
+        return None
+
+
+def _all_layers(workspace: Workspace, commit: Commit | None) -> list[int]:
+    """Every layer that has rows, a training or a report."""
+    found = set(commit.layers) if commit else set()
+    found |= _numbers(workspace.checkpoints, r"sae_layer_(\d{1,6})_progress\.json")
+    found |= _numbers(workspace.interpretations, r"layer_(\d{1,6})")
+    return sorted(found)
+
+
+def _numbers(folder: Path, pattern: str) -> set[int]:
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return set()
+    matches = (re.fullmatch(pattern, name) for name in names)
+    return {int(match[1]) for match in matches if match}
+
+
+def _layer_status(
+    workspace: Workspace, layer: int, commit: Commit | None, problems: list[str]
+) -> LayerStatus:
+    rows = commit.layers.get(layer, 0) if commit else 0
+    return LayerStatus(
+        layer=layer,
+        rows=rows,
+        asked_rows=commit.asked_rows if commit and layer in commit.layers else 0,
+        bytes=_array_bytes(commit, layer),
+        training=read_training(workspace, layer, problems),
+        interpretation=read_interpretation(workspace, layer, problems),
+    )
+
+
+def _array_bytes(commit: Commit | None, layer: int) -> int:
+    array = commit.arrays.get(layer_array(layer)) if commit else None
+    return array.full_bytes + array.tail_bytes if array else 0
+
+
+def _store_status(commit: Commit | None) -> StoreStatus | None:
+    if commit is None:
+        return None
+    return StoreStatus(
+        model=commit.identity.model,
+        corpus=_corpus_name(commit.identity.corpus),
+        context_length=commit.identity.context_length,
+        d_model=commit.d_model,
+        dtype=commit.dtype,
+        rows=commit.rows,
+        asked_rows=commit.asked_rows,
+        complete=commit.complete,
+        bytes=commit.bytes,
+    )
+
+
+def _corpus_name(corpus: dict[str, Any]) -> str:
+    """The corpus in a few words, from whatever its identity holds."""
+    known = [corpus.get(name) for name in ("kind", "repository", "config", "split")]
+    words = [str(value) for value in known if isinstance(value, str)]
+    if isinstance(corpus.get("files"), int):
+        words.append(f"({corpus['files']} files)")
+    return " ".join(words)

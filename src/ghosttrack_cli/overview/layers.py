@@ -1,0 +1,101 @@
+"""One layer's way through the stages: rows stored, SAE trained, features interpreted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.overview.manifests import Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TrainingStatus:
+    """Progress and held-out metrics of a layer's SAE, None where not known yet."""
+
+    state: str
+    step: int
+    total_steps: int
+    recon_loss: float | None
+    fvu: float | None
+    l0: float | None
+    dead: float | None
+    rows: int | None
+    """Held-out rows behind the metrics."""
+    dead_rows: int | None
+    """Rows in which a dead feature never fired."""
+    converged: bool | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether training went to its end."""
+        return self.state == "finished"
+
+
+@dataclass(frozen=True)
+class InterpretationStatus:
+    """How many features of a layer's SAE have a report."""
+
+    features: int
+    active: int | None
+    dead: int | None
+    rows: int | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class LayerStatus:
+    """One layer of the workspace."""
+
+    layer: int
+    rows: int
+    asked_rows: int
+    bytes: int
+    training: TrainingStatus | None
+    interpretation: InterpretationStatus | None
+
+    @property
+    def stored(self) -> bool:
+        """Whether all rows asked for are there."""
+        return 0 < self.asked_rows <= self.rows
+
+
+def read_training(workspace: Workspace, layer: int, problems: list[str]) -> TrainingStatus | None:
+    """What the training of `layer` left behind."""
+    manifest = read_manifest(workspace.training_progress(layer), problems)
+    if manifest is None:
+        return None
+    return TrainingStatus(
+        state=manifest.text("state") or "unknown",
+        step=manifest.integer("step") or 0,
+        total_steps=manifest.integer("total_steps") or 0,
+        recon_loss=manifest.number("metrics", "recon_loss"),
+        fvu=manifest.number("metrics", "fvu"),
+        l0=manifest.number("metrics", "l0"),
+        dead=manifest.number("metrics", "dead_fraction"),
+        rows=manifest.integer("metrics", "rows"),
+        dead_rows=manifest.integer("metrics", "dead_rows"),
+        converged=manifest.flag("metrics", "converged"),
+    )
+
+
+def read_interpretation(
+    workspace: Workspace, layer: int, problems: list[str]
+) -> InterpretationStatus | None:
+    """What the interpretation of `layer` left behind."""
+    manifest = read_manifest(workspace.report(layer) / "summary.json", problems)
+    if manifest is None:
+        return None
+    return InterpretationStatus(
+        features=_features(manifest),
+        active=manifest.integer("counts", "active"),
+        dead=manifest.integer("counts", "dead"),
+        rows=manifest.integer("counts", "rows"),
+        source=manifest.text("source", "name"),
+    )
+
+
+def _features(manifest: Manifest) -> int:
+    return manifest.integer("counts", "features") or 0

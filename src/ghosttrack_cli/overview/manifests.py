@@ -1,0 +1,68 @@
+"""The small JSON manifests of a workspace, read so that a damaged one is a finding, not an end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import GhostTrackError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_MANIFEST_BYTES = 16 * 2**20
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A JSON object whose values may be anything: the getters give None for what is not there."""
+
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def number(self, *path: str) -> float | None:
+        """The number at `path`, None if there is none or it is not finite."""
+        value = self._at(path)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return value if abs(value) < float("inf") else None
+
+    def integer(self, *path: str) -> int | None:
+        """The whole number at `path`, None if there is none."""
+        value = self._at(path)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def text(self, *path: str) -> str | None:
+        """The string at `path`, None if there is none."""
+        value = self._at(path)
+        return value if isinstance(value, str) else None
+
+    def flag(self, *path: str) -> bool | None:
+        """The boolean at `path`, None if there is none."""
+        value = self._at(path)
+        return value if isinstance(value, bool) else None
+
+    def _at(self, path: tuple[str, ...]) -> Any:
+        value: Any = self.document
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+
+def read_manifest(path: Path, problems: list[str]) -> Manifest | None:
+    """Read a manifest; None if it is missing, or damaged, which is added to `problems`."""
+    try:
+        document = files.read_json(path, limit=MAX_MANIFEST_BYTES)
+    except FileNotFoundError:
+        return None
+    except GhostTrackError as error:
+        problems.append(error.what)
+        return None
+    except (RecursionError, OSError) as error:
+        problems.append(f"cannot be read: {path}: {error}")
+        return None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        problems.append(f"not a manifest of this version: {path}")
+        return None
+    return Manifest(document)

@@ -1,0 +1,66 @@
+"""Which command comes next in a workspace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.quantities import format_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ghosttrack_cli.overview.gather import Overview
+    from ghosttrack_cli.overview.layers import LayerStatus
+
+LOG_TAIL_BYTES = 2**18
+
+
+@dataclass(frozen=True)
+class Step:
+    """What comes next: `command` behind "ghosttrack", None where none is left; `why` in words."""
+
+    command: str | None
+    why: str
+
+
+def next_step(overview: Overview, log: Path) -> Step:
+    """The next command for the workspace whose log is `log`."""
+    layers = overview.layers
+    untrained = _numbers(layers, lambda one: one.training is None or not one.training.finished)
+    unread = _numbers(layers, lambda one: one.interpretation is None)
+    if overview.store is None and not layers:
+        return Step("extract --layer 6 --tokens 1M", "nothing is here yet")
+    if overview.store is None and untrained:
+        return Step("extract --overwrite", "there is no store that can be read")
+    if overview.store and not overview.store.complete and len(untrained) == len(layers):
+        return Step(last_command(log, "extract") or "extract", "goes on where it stopped")
+    if untrained:
+        return Step(_for_layers("train", untrained, layers), "layers without a finished SAE")
+    if unread:
+        return Step(_for_layers("interpret", unread, layers), "layers without a report")
+    return Step(None, "everything is done")
+
+
+def _numbers(layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], bool]) -> list[int]:
+    return [one.layer for one in layers if missing(one)]
+
+
+def _for_layers(command: str, chosen: list[int], layers: tuple[LayerStatus, ...]) -> str:
+    return command if len(chosen) == len(layers) else f"{command} --layers {format_layers(chosen)}"
+
+
+def last_command(log: Path, command: str) -> str | None:
+    """The newest command line of `command` in the log, without "ghosttrack"."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read(LOG_TAIL_BYTES).decode("ascii", "replace")
+    except OSError:
+        return None
+    found = re.findall(
+        rf"^\S+ {command} process \d+: started: ghosttrack (.+)$", text, re.MULTILINE
+    )
+    return str(found[-1]) if found else None
