@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.store import chunks, layout
-from ghosttrack_cli.store.commit import SEGMENT_CHUNKS, Commit, LayerSums, write_commit
+from ghosttrack_cli.store.commit import Commit, write_commit
 from ghosttrack_cli.store.norms import norm_sums
+from ghosttrack_cli.store.records import SEGMENT_CHUNKS, LayerSums
 from ghosttrack_cli.store.segments import Segment, write_segment
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.store.buffers import FilledChunk
-    from ghosttrack_cli.store.commit import ArrayCommit, ResumePoint
+    from ghosttrack_cli.store.records import ArrayCommit, ResumePoint
 
 COMMIT_BYTES = 48 * 2**20
 COMMIT_CHUNKS = 4

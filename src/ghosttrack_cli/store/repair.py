@@ -14,11 +14,12 @@ from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
-from ghosttrack_cli.store.commit import SEGMENT_CHUNKS, START, ResumePoint, read_commit
+from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.dtypes import to_numpy
 from ghosttrack_cli.store.identity import check_identity
+from ghosttrack_cli.store.opening import mend_metadata
+from ghosttrack_cli.store.records import SEGMENT_CHUNKS, START, ResumePoint
 from ghosttrack_cli.store.segments import read_checksums, read_segments
-from ghosttrack_cli.store.writer import mend_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,22 +41,20 @@ class RepairPass:
     stop: int
 
 
-@dataclass
 class _Refill:
     """A bad chunk on its way back."""
 
-    spec: ChunkSpec
-    index: int
-    values: Array
-    missing: int
+    def __init__(self, spec: ChunkSpec, index: int, last: int) -> None:
+        self.spec, self.index = spec, index
+        self.first, self.last = index * spec.rows, last
+        self.missing = last - self.first
+        self._values: Array | None = None
 
     @property
-    def first(self) -> int:
-        return self.index * self.spec.rows
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.values)
+    def values(self) -> Array:
+        if self._values is None:
+            self._values = self.spec.empty(self.last - self.first)
+        return self._values
 
 
 class StoreRepair:
@@ -182,8 +181,7 @@ class StoreRepair:
 
     def _refill(self, array: str, index: int) -> _Refill:
         spec = ChunkSpec.of(self.commit.identity, array)
-        rows = min(spec.rows, self.commit.arrays[array].rows - index * spec.rows)
-        return _Refill(spec, index, spec.empty(rows), rows)
+        return _Refill(spec, index, min(self.commit.arrays[array].rows, (index + 1) * spec.rows))
 
     def _origins(self) -> list[ResumePoint | None]:
         array = self.commit.arrays[layout.TOKEN_IDS]

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.store import envelope, layout
-from ghosttrack_cli.store.commit import (
-    MAX_SEGMENT_BYTES,
-    SEGMENT_CHUNKS,
-    ArrayCommit,
-    ResumePoint,
-)
+from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ArrayCommit, ResumePoint
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MAX_SEGMENT_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from ghosttrack_cli import files
-from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.buffers import LayerBuffer, RowBuffer
 from ghosttrack_cli.store.chunks import ChunkSpec
-from ghosttrack_cli.store.commit import (
-    SEGMENT_CHUNKS,
-    START,
-    Commit,
-    ResumePoint,
-    has_store,
-    new_commit,
-    read_commit,
-    write_commit,
-)
 from ghosttrack_cli.store.committer import Committer, Job
-from ghosttrack_cli.store.identity import JSON, StoreIdentity, check_identity
+from ghosttrack_cli.store.opening import mend_metadata, open_commit, pass_layers, remove_store
+from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ResumePoint
 from ghosttrack_cli.store.segments import read_checksums
 
 if TYPE_CHECKING:
@@ -32,7 +20,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ghosttrack_cli.store.commit import Commit
     from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.identity import JSON, StoreIdentity
 
 
 class StoreWriter:
@@ -92,9 +82,9 @@ class StoreWriter:
             if overwrite:
                 remove_store(path)
             layers = tuple(sorted({*layers}))
-            commit = _open_commit(path, identity, layers, asked_rows)
+            commit = open_commit(path, identity, layers, asked_rows)
             mend_metadata(path, commit)
-            return cls(path, commit, _pass_layers(commit, layers), lock.pop_all())
+            return cls(path, commit, pass_layers(commit, layers), lock.pop_all())
 
     @property
     def commit(self) -> Commit:
@@ -124,7 +114,7 @@ class StoreWriter:
     @property
     def full(self) -> bool:
         """Whether all rows of this pass were appended: stop and `seal(complete=True)`."""
-        return self._position >= self._end
+        return self.finished or self._position >= self._end
 
     @property
     def finished(self) -> bool:
@@ -246,74 +236,3 @@ def _chunk_spans(start: int, stop: int, chunk_rows: int) -> Iterator[tuple[int, 
         last = min(stop, (start // chunk_rows + 1) * chunk_rows)
         yield start, last
         start = last
-
-
-def _open_commit(
-    path: Path, identity: StoreIdentity, layers: tuple[int, ...], asked_rows: int
-) -> Commit:
-    found = _read_or_none(path)
-    if found is not None:
-        check_identity(found.identity, identity, where=path)
-    commit = (found or new_commit(identity, asked_rows)).with_layers(layers)
-    asked = max(asked_rows, commit.rows)
-    commit = replace(commit, asked_rows=asked, reached=commit.reached and asked == commit.rows)
-    commit = replace(commit, filling=_filling(commit, _pass_layers(commit, layers)))
-    if commit != found:
-        files.make_folder(path)
-        write_commit(path, commit)
-    return commit
-
-
-def _read_or_none(path: Path) -> Commit | None:
-    if has_store(path):
-        return read_commit(path)
-    if path.exists() and not _is_unborn(path):
-        raise StateError(
-            f"not an activation store, and not empty: {path}", hint="use another --workspace"
-        )
-    return None
-
-
-def _is_unborn(path: Path) -> bool:
-    unborn = files.temporary_path(layout.commit_path(path))
-    return path.is_dir() and all(child == unborn for child in path.iterdir())
-
-
-def _pass_layers(commit: Commit, layers: tuple[int, ...]) -> tuple[int, ...]:
-    if not commit.reached:
-        return tuple(commit.layers)
-    return tuple(layer for layer in layers if layer in commit.lagging)
-
-
-def _filling(commit: Commit, layers: tuple[int, ...]) -> ResumePoint | None:
-    rows = min((commit.layers[layer] for layer in layers), default=commit.rows)
-    if rows == commit.rows:
-        return None
-    usable = commit.filling is not None and commit.filling.rows_before <= rows
-    return commit.filling if usable else START
-
-
-def mend_metadata(path: Path, commit: Commit) -> None:
-    """Write every `zarr.json` that is missing or does not say what the commit says."""
-    rows = {name: array.rows for name, array in commit.arrays.items()}
-    for node, data in layout.metadata(commit.identity, rows).items():
-        file = layout.metadata_path(path, node)
-        if _differs(file, data):
-            files.make_folder(file.parent)
-            files.write_bytes(file, data)
-
-
-def _differs(file: Path, data: bytes) -> bool:
-    try:
-        return files.read_bytes(file, limit=len(data)) != data
-    except (FileNotFoundError, CorruptionError):
-        return True
-
-
-def remove_store(path: Path) -> None:
-    """Delete a store; a kill in between leaves no store, or the whole one."""
-    trash = path.with_name(f".{path.name}.deleted")
-    files.remove(trash)
-    if path.is_symlink() or path.exists():
-        files.rename(path, trash)
-        files.remove(trash)
