@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EXTRACT, TRAIN, INTERPRET, RUN, DEMO = "extract", "train", "interpret", "run", "demo"
-STAGES = (EXTRACT, TRAIN, INTERPRET, RUN)
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ FLAGS = (
         ("model.name",),
         "MODEL",
         "hub id or local folder of a decoder-only model",
-        STAGES,
+        (EXTRACT, INTERPRET, RUN),
     ),
     Flag(
         ("--revision",),

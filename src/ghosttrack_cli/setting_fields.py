@@ -35,6 +35,7 @@ EXAMPLES = {
     "extraction.batch_size": 8,
     "sae.d_model": 768,
     "sae.lambda_sparse": 1.0,
+    "sae.lambda_sparse": 0.01,
     "sae.target_l0": 64,
     "sae_training.patience": 5,
     "sae_training.checkpoint_steps": 1000,

@@ -8,11 +8,9 @@ from typer.core import TyperGroup
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import config, demo, extract, failures, interpret, run, status, train
-from ghosttrack_cli.cli.command import group
+from ghosttrack_cli.cli.command import ORDER, group
 from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.session import Session
-
-ORDER = ("extract", "train", "interpret", "status", "run", "demo", "config")
 
 
 class InOrder(TyperGroup):

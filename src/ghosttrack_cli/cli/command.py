@@ -16,6 +16,7 @@ from ghosttrack_cli.flags import WORKSPACE, Flag, flags_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ORDER = ("extract", "train", "interpret", "status", "run", "demo", "config")
 NOT_AGAIN = ("overwrite", "yes", "dry_run")
 EVERYWHERE = "Everywhere"
 SETTINGS = "Settings"

@@ -10,9 +10,11 @@ from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.cli.status_view import status_blocks
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.overview.checklist import Targets
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import Step, next_step
+from ghosttrack_cli.runtime import raise_if_stopped
 
 STATE_EXIT = 3
 
@@ -107,5 +109,10 @@ def verify_store(session: Session) -> list[str]:
     from ghosttrack_cli.store.reader import ActivationStore
 
     with session.monitor() as monitor:
-        bad = ActivationStore.open(session.workspace.store).verify(monitor)
+
+        def progress(done: int, total: int) -> None:
+            monitor.progress(Progress("verify", done, total, "chunks"))
+            raise_if_stopped(monitor.stop_signal)
+
+        bad = ActivationStore.open(session.workspace.store).verify(progress)
     return [str(one) for one in bad]

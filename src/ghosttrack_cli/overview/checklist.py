@@ -103,8 +103,8 @@ def _metric(
     known = {layer: value for layer, value in values.items() if value is not None}
     if not known:
         return Check(name, target, "-", met=None)
-    low, high = min(known.values()), max(known.values())
-    shown = format(low, style) if low == high else f"{low:{style}} to {high:{style}}"
+    ends = [format(end, style) for end in (min(known.values()), max(known.values()))]
+    shown = " to ".join(dict.fromkeys(ends))
     missed = [layer for layer, value in known.items() if not holds(value)]
     if missed:
         shown += f", missed in layer {format_layers(missed)}"
