@@ -51,6 +51,14 @@ def load_parts(settings: ModelSettings, cache_dir: Path | None = None) -> Loaded
     return LoadedModel(model.to(device), tokenizer, identity, description.max_context)
 
 
+def identify_model(settings: ModelSettings, cache_dir: Path | None = None) -> ModelIdentity:
+    """The identity that `load_parts` would give, without loading the model into memory."""
+    source = find_source(settings, cache_dir)
+    special = special_token_ids(open_tokenizer(source))
+    fetch_weights(source, cache_dir)
+    return identify(source, describe(source).architecture, special)
+
+
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, description: ModelDescription) -> None:
     if len(tokenizer) > description.vocab_size:
         raise ModelError(

@@ -1,0 +1,69 @@
+"""Extraction as the seed document calls it from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.extraction.plan import existing_commit
+from ghosttrack_cli.extraction.run import run
+from ghosttrack_cli.extraction.task import Task
+from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.settings import ExtractionSettings, PathSettings
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.text.documents import Corpus
+
+
+class HiddenStateExtractor:
+    """Streams a corpus through a loaded model into the workspace's store.
+
+    Calling a method again continues what an earlier call or run began.
+    """
+
+    def __init__(
+        self,
+        model: ResidualModel,
+        corpus: Corpus,
+        *,
+        workspace: Path | str | None = None,
+        monitor: Monitor = SILENT,
+    ) -> None:
+        root = Path(workspace) if workspace is not None else PathSettings().workspace
+        self.model = model
+        self.corpus = corpus
+        self.workspace = Workspace(root)
+        self.monitor = monitor
+
+    def extract_for_layer(
+        self, layer_idx: int, num_tokens: int = 1_000_000, batch_size: int | None = None
+    ) -> Path:
+        """Extract one layer; returns the store, which `train_sae_for_layer` takes.
+
+        Raises:
+            UsageError: a layer that the model does not have.
+            ConflictError: the store was made with another model, corpus or batch size.
+        """
+        self._extract((layer_idx,), num_tokens, batch_size)
+        return self.workspace.store
+
+    def extract_all_layers(
+        self, num_tokens: int = 1_000_000, batch_size: int | None = None
+    ) -> dict[int, Path]:
+        """Extract all layers in one pass; returns the store for each layer."""
+        layers = tuple(range(self.model.n_layers))
+        self._extract(layers, num_tokens, batch_size)
+        return dict.fromkeys(layers, self.workspace.store)
+
+    def _extract(self, layers: tuple[int, ...], num_tokens: int, batch_size: int | None) -> None:
+        for layer in layers:
+            if not 0 <= layer < self.model.n_layers:
+                raise UsageError(
+                    f"layer out of range: {layer}, valid are 0 to {self.model.n_layers - 1}"
+                )
+        settings = ExtractionSettings(tokens=num_tokens, batch_size=batch_size)
+        task = Task(self.model, self.corpus, layers, settings, self.workspace.store, self.monitor)
+        run(task, existing_commit(self.workspace))

@@ -1,0 +1,97 @@
+"""The stage: text through the model into the store, from wherever an earlier run came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import HubError
+from ghosttrack_cli.extraction.plan import (
+    ExtractionPlan,
+    check_disk,
+    existing_commit,
+    pinned,
+    plan,
+)
+from ghosttrack_cli.extraction.run import run
+from ghosttrack_cli.extraction.task import ExtractionResult, Task, store_identity
+from ghosttrack_cli.model.loading import identify_model
+from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.store.identity import check_identity
+from ghosttrack_cli.text.corpus import open_corpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.workspace import Workspace
+
+
+def extract(
+    model: ModelSettings,
+    corpus: CorpusSettings,
+    extraction: ExtractionSettings,
+    workspace: Workspace,
+    monitor: Monitor = SILENT,
+    *,
+    cache_dir: Path | None = None,
+    overwrite: bool = False,
+) -> ExtractionResult:
+    """Store the residual streams of the asked layers for as many tokens as asked.
+
+    A store that is there is continued: more tokens, more layers, or nothing where all is done.
+
+    Raises:
+        Stopped: a signal came; everything is committed.
+        UsageError: a layer, device or context that there is not.
+        ConflictError: the store was made with another model, text or other settings.
+        DiskError: the disk is too small for the plan, or refused to write.
+        ModelError, CorpusError, HubError: the model or the text cannot be had or read.
+    """
+    planned = plan(model, corpus, extraction, workspace, cache_dir=cache_dir, overwrite=overwrite)
+    check_disk(planned, workspace)
+    commit = existing_commit(workspace, overwrite=overwrite)
+    model = pinned(model, commit)
+    recorded = commit.identity.corpus if commit else None
+    if commit is not None and planned.action == "nothing":
+        _check_finished(model, corpus, extraction, planned, commit, workspace, monitor, cache_dir)
+        return ExtractionResult.of(workspace.store, commit, rows_before=commit.rows)
+    task = Task(
+        ResidualModel.load(model, cache_dir=cache_dir),
+        open_corpus(corpus, cache_dir, recorded=recorded),
+        planned.layers,
+        extraction,
+        workspace.store,
+        monitor,
+    )
+    return run(task, commit, overwrite=overwrite)
+
+
+def _check_finished(
+    model: ModelSettings,
+    corpus: CorpusSettings,
+    extraction: ExtractionSettings,
+    planned: ExtractionPlan,
+    commit: Commit,
+    workspace: Workspace,
+    monitor: Monitor,
+    cache_dir: Path | None,
+) -> None:
+    """Say that nothing is to be done, unless the store is of something else."""
+    try:
+        asked = store_identity(
+            identify_model(model, cache_dir),
+            open_corpus(corpus, cache_dir, recorded=commit.identity.corpus).identity(),
+            context_length=planned.context_length,
+            batch_size=extraction.batch_size or commit.identity.batch_size,
+            d_model=planned.model.d_model,
+            dtype=planned.dtype,
+            model_dtype=planned.model_dtype,
+            settings=extraction,
+        )
+    except HubError as error:
+        monitor.notice(f"not compared with the hub: {error.what}")
+    else:
+        check_identity(commit.identity, asked, where=workspace.store)
+    monitor.notice(f"nothing to do: {commit.rows:,} tokens are stored")

@@ -1,0 +1,169 @@
+"""Forward pass, copy to the host and writing at the same time, in memory that does not grow.
+
+The caller runs the model. `HostCopies` brings residual streams to the host, on a CUDA device
+through a ring of pinned buffers on a stream of its own. `WriteBehind` hands them to the writer in
+a thread. Both block the caller when the disk is behind.
+
+Shapes: N rows of a batch, D d_model.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+QUEUE_DEPTH = 2
+"""Batches that wait for the writer; one more is with it and one on its way from the device."""
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True)
+class HostRows:
+    """A batch's residual streams on their way to the host.
+
+    `rows` maps a layer to (N, D) in the store's dtype, valid between `wait()` and `release()`.
+    """
+
+    rows: Mapping[int, Tensor]
+    wait: Callable[[], None] = _nothing
+    release: Callable[[], None] = _nothing
+
+
+class HostCopies(Protocol):
+    """Brings (B, T, D) streams of a device to (N, D) rows of the host."""
+
+    def copy(self, streams: Mapping[int, Tensor]) -> HostRows:
+        """Start the copy; waits for a free buffer where buffers are limited."""
+        ...
+
+
+def host_copies(
+    device: torch.device, dtype: torch.dtype, layers: Sequence[int], rows: int, d_model: int
+) -> HostCopies:
+    """The fastest way from `device` to the host, for batches of at most `rows` rows."""
+    if device.type == "cuda":
+        return PinnedRing(device, dtype, layers, rows, d_model)
+    return PlainCopies(dtype)
+
+
+class PlainCopies:
+    """On the CPU the streams are there already; elsewhere one blocking copy."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+
+    def copy(self, streams: Mapping[int, Tensor]) -> HostRows:
+        """Reshape, and convert where the store keeps another dtype."""
+        return HostRows(
+            {
+                layer: stream.flatten(0, 1).to("cpu", self._dtype)
+                for layer, stream in streams.items()
+            }
+        )
+
+
+class PinnedRing:
+    """Pinned buffers that a CUDA stream of its own fills while the next batch computes."""
+
+    def __init__(
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        layers: Sequence[int],
+        rows: int,
+        d_model: int,
+    ) -> None:
+        self._dtype = dtype
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._free: queue.Queue[dict[int, Tensor]] = queue.Queue()
+        for _ in range(QUEUE_DEPTH + 2):
+            self._free.put(
+                {
+                    layer: torch.empty(rows, d_model, dtype=dtype, pin_memory=True)
+                    for layer in layers
+                }
+            )
+
+    def copy(self, streams: Mapping[int, Tensor]) -> HostRows:
+        """Queue the copies behind the forward pass, without waiting for either."""
+        slot = self._free.get()
+        rows = {}
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream):
+            for layer, stream in streams.items():
+                rows[layer] = slot[layer][: stream.shape[0] * stream.shape[1]]
+                rows[layer].copy_(stream.flatten(0, 1).to(self._dtype), non_blocking=True)
+                # Its memory must not be given to the next batch before this copy has read it.
+                stream.record_stream(self._stream)
+            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            done.record(self._stream)
+        return HostRows(rows, done.synchronize, lambda: self._free.put(slot))
+
+
+Item = TypeVar("Item")
+
+
+class WriteBehind(Generic[Item]):
+    """A thread that calls `write` on each item in order, with at most `QUEUE_DEPTH` waiting.
+
+    After the first failure of `write`, items are only passed to `discard`, and the failure is
+    raised to the caller by the next `put` or by `drain`.
+    """
+
+    def __init__(self, write: Callable[[Item], None], discard: Callable[[Item], None]) -> None:
+        self._write = write
+        self._discard = discard
+        self._queue: queue.Queue[Item | None] = queue.Queue(QUEUE_DEPTH)
+        self._failure: BaseException | None = None
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._work, name="write-behind", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Queue `item`; waits while the queue is full."""
+        self._raise_failure()
+        self._queue.put(item)
+
+    def drain(self) -> None:
+        """Wait until everything queued is written."""
+        self._queue.join()
+        self._raise_failure()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        """End the thread; what still waits is given up when the block failed."""
+        self._abandoned = failure is not None
+        self._queue.put(None)
+        self._thread.join()
+        if failure is None:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                if self._failure or self._abandoned:
+                    self._discard(item)
+                else:
+                    self._write(item)
+            except BaseException as error:  # noqa: BLE001 - it crosses over to the caller
+                self._failure = error
+            finally:
+                self._queue.task_done()

@@ -1,0 +1,172 @@
+"""What an extraction is going to do: tokens, bytes against bytes free, and what resumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import DiskError, UsageError
+from ghosttrack_cli.model.description import ModelDescription, describe_model
+from ghosttrack_cli.quantities import format_bytes, parse_layers
+from ghosttrack_cli.runtime import resolve_device, resolve_dtype
+from ghosttrack_cli.store.commit import Commit, has_store, read_commit
+from ghosttrack_cli.store.identity import ITEM_SIZE, StoreIdentity
+from ghosttrack_cli.store.layout import ROW_ARRAYS, ROW_ITEM_SIZE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.workspace import Workspace
+
+DEFAULT_CONTEXT = 1024
+ROW_BYTES = sum(ROW_ITEM_SIZE[dtype] for dtype in ROW_ARRAYS.values())
+Action = Literal["start", "continue", "add layers", "nothing"]
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """One extraction, before anything is loaded.
+
+    `rows` is what every layer will have, `rows_done` what those asked for have already;
+    `bytes_needed` is what is still to be written, `bytes_free` what the disk has for it.
+    `batch_size` is None where it will be found by trying.
+    """
+
+    action: Action
+    model: ModelDescription
+    corpus: str
+    layers: tuple[int, ...]
+    rows: int
+    rows_done: int
+    context_length: int
+    batch_size: int | None
+    dtype: str
+    model_dtype: str
+    bytes_needed: int
+    bytes_free: int
+
+
+def plan(
+    model: ModelSettings,
+    corpus: CorpusSettings,
+    extraction: ExtractionSettings,
+    workspace: Workspace,
+    *,
+    cache_dir: Path | None = None,
+    overwrite: bool = False,
+) -> ExtractionPlan:
+    """Plan an extraction from the model's configuration and the store's last commit.
+
+    Raises:
+        UsageError: a layer or a context that the model does not have.
+        HubError, ModelError: the model's configuration cannot be had.
+    """
+    commit = existing_commit(workspace, overwrite=overwrite)
+    description = describe_model(pinned(model, commit), cache_dir)
+    layers = parse_layers(extraction.layers, description.n_layers)
+    rows = max(extraction.tokens, commit.rows if commit else 0)
+    model_dtype, dtype = dtypes(model, extraction)
+    return ExtractionPlan(
+        action=_action(commit, layers, rows),
+        model=description,
+        corpus=corpus.source,
+        layers=layers,
+        rows=rows,
+        rows_done=rows_done(commit, layers),
+        context_length=context_length(extraction, description.max_context),
+        batch_size=commit.identity.batch_size if commit else extraction.batch_size,
+        dtype=dtype,
+        model_dtype=model_dtype,
+        bytes_needed=_bytes_needed(commit, layers, rows, description.d_model * ITEM_SIZE[dtype]),
+        bytes_free=_bytes_free(workspace, overwrite=overwrite),
+    )
+
+
+def existing_commit(workspace: Workspace, *, overwrite: bool = False) -> Commit | None:
+    """What the store holds; None where it is new or will be."""
+    fresh = overwrite or not has_store(workspace.store)
+    return None if fresh else read_commit(workspace.store)
+
+
+def pinned(model: ModelSettings, commit: Commit | None) -> ModelSettings:
+    """The model at the revision that the store was made with, unless one is asked for.
+
+    A branch on the hub that has moved meanwhile would otherwise end every resumed run.
+    """
+    if commit is None or model.revision or commit.identity.model != model.name:
+        return model
+    return model.model_copy(update={"revision": commit.identity.model_revision})
+
+
+def dtypes(model: ModelSettings, extraction: ExtractionSettings) -> tuple[str, str]:
+    """What the model computes in, and what the store keeps."""
+    computed = resolve_dtype(model.dtype, resolve_device(model.device))
+    name = str(computed).removeprefix("torch.")
+    return name, name if extraction.store_dtype == "auto" else extraction.store_dtype
+
+
+def context_length(extraction: ExtractionSettings, max_context: int) -> int:
+    """Tokens a window: as asked, else the model's maximum, at most 1024."""
+    asked = extraction.context_length
+    if asked is None:
+        return min(DEFAULT_CONTEXT, max_context)
+    if asked > max_context:
+        raise UsageError(
+            f"context_length out of range: {asked}, valid are 2 to {max_context}",
+            hint="--context-length N, or leave it out",
+        )
+    return asked
+
+
+def rows_done(commit: Commit | None, layers: tuple[int, ...]) -> int:
+    """Rows that all of `layers` have."""
+    have = commit.layers if commit else {}
+    return min(have.get(layer, 0) for layer in layers)
+
+
+def _action(commit: Commit | None, layers: tuple[int, ...], rows: int) -> Action:
+    if commit is None:
+        return "start"
+    if rows_done(commit, layers) == rows:
+        return "nothing"
+    return "add layers" if commit.rows == rows else "continue"
+
+
+def _bytes_needed(commit: Commit | None, layers: tuple[int, ...], rows: int, row_bytes: int) -> int:
+    chunk_rows = commit.chunk_rows if commit else StoreIdentity.chunk_rows
+    stored = commit.rows if commit else 0
+    have = commit.layers if commit else {}
+    growing = {*layers, *(have if rows > stored else ())}
+    grown = [(have.get(layer, 0), row_bytes) for layer in growing]
+    if rows > stored:
+        grown.append((stored, ROW_BYTES))
+    return sum(size * _new_chunk_rows(done, rows, chunk_rows) for done, size in grown)
+
+
+def _new_chunk_rows(done: int, rows: int, chunk_rows: int) -> int:
+    """Rows in the chunks to write; each has its full size on disk, and the last is replaced."""
+    chunks = -(-rows // chunk_rows) - done // chunk_rows
+    return max(0, chunks) * chunk_rows if rows > done else 0
+
+
+def _bytes_free(workspace: Workspace, *, overwrite: bool) -> int:
+    replaced = existing_commit(workspace) if overwrite else None
+    return files.free_bytes(workspace.root) + (replaced.bytes if replaced else 0)
+
+
+def check_disk(planned: ExtractionPlan, workspace: Workspace) -> None:
+    """Refuse what cannot fit, before the model's weights are loaded.
+
+    Raises:
+        DiskError: with the bytes needed and the bytes free.
+    """
+    if planned.bytes_needed > planned.bytes_free:
+        raise DiskError(
+            f"disk too small: {workspace.root}: {planned.rows:,} tokens of {len(planned.layers)} "
+            f"layers need {format_bytes(planned.bytes_needed)} more, "
+            f"{format_bytes(planned.bytes_free)} are free",
+            path=workspace.root,
+            hint="fewer --tokens or --layers, --store-dtype bfloat16, or another --workspace",
+        )

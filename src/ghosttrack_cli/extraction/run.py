@@ -1,0 +1,159 @@
+"""A loaded model and an open corpus into the store, batch by batch.
+
+Shapes: B batch, T context, N = B * T rows, D d_model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from ghosttrack_cli.errors import CorpusError, HubError, ModelError, Stopped
+from ghosttrack_cli.extraction import batch_size
+from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, host_copies
+from ghosttrack_cli.extraction.task import ExtractionResult, Task
+from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.runtime import raise_if_stopped
+from ghosttrack_cli.store.commit import Commit, read_commit
+from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A batch of windows whose residual streams are on their way to the writer."""
+
+    batch: WindowBatch
+    streams: HostRows
+
+
+def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> ExtractionResult:
+    """Make a store, or go on with the one that `found` describes.
+
+    Raises:
+        Stopped: a signal came; everything is committed.
+        ConflictError: the store was made with another model, text or other settings.
+        ModelError: values that are not finite, or not enough memory.
+        CorpusError: no text at all, or text that cannot be read.
+        HubError: the hub was away for longer than `retry_minutes`; everything is committed.
+    """
+    windows = _batch_size(task, found)
+    while True:
+        try:
+            return _extract(task, windows, overwrite=overwrite)
+        except (RuntimeError, MemoryError) as error:
+            if not batch_size.is_out_of_memory(error):
+                raise
+            windows = _smaller(task, windows, error)
+            overwrite = True  # nothing is committed, but the batch size is
+
+
+def _batch_size(task: Task, found: Commit | None) -> int:
+    """As asked, as recorded, or as found by trying, in this order."""
+    if task.settings.batch_size is not None:
+        return task.settings.batch_size
+    if found is not None:
+        return found.identity.batch_size
+    guess = batch_size.first_guess(task.model, task.layers, task.context)
+    return batch_size.probe(task.model, task.layers, task.context, guess, task.monitor)
+
+
+def _smaller(task: Task, windows: int, error: Exception) -> int:
+    batch_size.release_memory(task.model.device)
+    if task.settings.batch_size is not None or read_commit(task.store).rows:
+        raise ModelError(
+            f"out of memory with {windows} windows a batch, after what is committed: {error}",
+            hint="free some memory and run the same command again, or use a smaller --batch-size "
+            "in another --workspace",
+        ) from error
+    return batch_size.halved(windows, task.monitor)
+
+
+def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
+    writer = StoreWriter.open(
+        task.store,
+        task.identity(windows),
+        task.layers,
+        asked_rows=task.settings.tokens,
+        overwrite=overwrite,
+    )
+    with writer:
+        before = writer.rows
+        if not writer.finished:
+            _fill(task, writer, windows)
+            writer.seal(complete=writer.full)
+        result = ExtractionResult.of(task.store, writer.commit, rows_before=before)
+    if result.short_by:
+        task.monitor.notice(
+            f"the corpus ended {result.short_by:,} tokens short: "
+            f"{result.rows:,} of {result.asked_rows:,} are stored"
+        )
+    return result
+
+
+def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
+    """Run the text from the writer's cursor on until it has all rows, or the text ends."""
+    if writer.position:
+        task.monitor.notice(f"going on at {writer.position:,} of {writer.asked_rows:,} tokens")
+    text = TokenWindows(
+        task.corpus,
+        task.model.tokenizer,
+        context_length=task.context,
+        batch_size=windows,
+        cursor=writer.cursor,
+        monitor=task.monitor,
+        retry_minutes=task.settings.retry_minutes,
+    )
+    with text, WriteBehind(partial(_write, writer), _discard) as behind:
+        try:
+            _forward(task, writer, text, behind, rows=windows * task.context)
+        except (Stopped, HubError, CorpusError):
+            behind.drain()
+            writer.seal(complete=False)
+            raise
+        behind.drain()
+    if not writer.position:
+        raise CorpusError("no text: the corpus is empty", hint="--corpus takes another one")
+
+
+def _forward(
+    task: Task, writer: StoreWriter, text: TokenWindows, behind: WriteBehind[Pending], *, rows: int
+) -> None:
+    layers, position = writer.layers, writer.position
+    copies = host_copies(task.model.device, task.dtype, layers, rows, task.model.d_model)
+    for batch in text:
+        ids = torch.from_numpy(batch.input_ids)  # (B, T)
+        streams = task.model.residuals(ids, layers)  # layer -> (B, T, D)
+        behind.put(Pending(batch, copies.copy(streams)))
+        position += batch.input_ids.size
+        _report(task, writer, position)
+        if position >= writer.asked_rows:
+            return
+        raise_if_stopped(task.monitor.stop_signal)
+
+
+def _report(task: Task, writer: StoreWriter, position: int) -> None:
+    done = min(position, writer.asked_rows)
+    figures = {"GB written": writer.commit.bytes / 1e9}
+    task.monitor.progress(Progress("extract", done, writer.asked_rows, "tokens", figures))
+
+
+def _write(writer: StoreWriter, pending: Pending) -> None:
+    batch, streams = pending.batch, pending.streams
+    streams.wait()
+    try:
+        writer.append(
+            streams.rows,
+            batch.input_ids.reshape(-1),
+            batch.doc_ids.reshape(-1),
+            batch.positions.reshape(-1),
+            cursor=batch.cursor_before,
+        )
+    finally:
+        streams.release()
+
+
+def _discard(pending: Pending) -> None:
+    pending.streams.release()

@@ -1,0 +1,126 @@
+"""What one extraction is about, and the identity of the store that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from ghosttrack_cli.extraction.plan import context_length
+from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.store.identity import StoreDtype, StoreIdentity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ghosttrack_cli.model.identity import ModelIdentity
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.settings import ExtractionSettings
+    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.text.documents import JSON, Corpus
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """What the store holds after an extraction.
+
+    `new_rows` is what this run added to the store: 0 where layers were added to its rows, or
+    nothing was to be done. `batch_size` counts windows of `context_length` tokens.
+    """
+
+    store: Path
+    layers: tuple[int, ...]
+    rows: int
+    asked_rows: int
+    new_rows: int
+    bytes: int
+    complete: bool
+    batch_size: int
+    context_length: int
+
+    @classmethod
+    def of(cls, store: Path, commit: Commit, *, rows_before: int) -> ExtractionResult:
+        """The result that `commit` shows, for a store that had `rows_before` rows."""
+        return cls(
+            store=store,
+            layers=tuple(commit.layers),
+            rows=commit.rows,
+            asked_rows=commit.asked_rows,
+            new_rows=commit.rows - rows_before,
+            bytes=commit.bytes,
+            complete=commit.complete,
+            batch_size=commit.identity.batch_size,
+            context_length=commit.identity.context_length,
+        )
+
+    @property
+    def short_by(self) -> int:
+        """Rows asked for that the corpus did not have."""
+        return max(0, self.asked_rows - self.rows)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loaded model, an open corpus, and what is asked of them."""
+
+    model: ResidualModel
+    corpus: Corpus
+    layers: tuple[int, ...]
+    settings: ExtractionSettings
+    store: Path
+    monitor: Monitor = SILENT
+
+    @property
+    def context(self) -> int:
+        """Tokens a window."""
+        return context_length(self.settings, self.model.max_context)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the store keeps."""
+        asked = self.settings.store_dtype
+        dtype = self.model.dtype if asked == "auto" else getattr(torch, asked)
+        assert isinstance(dtype, torch.dtype)
+        return dtype
+
+    def identity(self, batch_size: int) -> StoreIdentity:
+        """What the store says of itself when `batch_size` windows go through the model at once."""
+        return store_identity(
+            self.model.identity,
+            self.corpus.identity(),
+            context_length=self.context,
+            batch_size=batch_size,
+            d_model=self.model.d_model,
+            dtype=str(self.dtype).removeprefix("torch."),
+            model_dtype=str(self.model.dtype).removeprefix("torch."),
+            settings=self.settings,
+        )
+
+
+def store_identity(
+    model: ModelIdentity,
+    corpus: dict[str, JSON],
+    *,
+    context_length: int,
+    batch_size: int,
+    d_model: int,
+    dtype: str,
+    model_dtype: str,
+    settings: ExtractionSettings,
+) -> StoreIdentity:
+    """The identity of the store of this model, text and layout."""
+    return StoreIdentity(
+        model=model.name,
+        model_revision=model.revision,
+        weights_sha256=model.weights_sha256,
+        tokenizer_sha256=model.tokenizer_sha256,
+        special_token_ids=model.special_token_ids,
+        corpus=corpus,
+        context_length=context_length,
+        batch_size=batch_size,
+        d_model=d_model,
+        dtype=cast("StoreDtype", dtype),
+        compress=settings.compress,
+        extra={"model_dtype": model_dtype},
+    )

@@ -1,0 +1,127 @@
+"""A tiny model and small texts: an extraction here takes well under a second."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from ghosttrack_cli.extraction.extract import extract
+from ghosttrack_cli.monitor import Monitor
+from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ghosttrack_cli.extraction.task import ExtractionResult
+    from ghosttrack_cli.monitor import Progress
+
+WORDS = [
+    "ghost",
+    "track",
+    "layer",
+    "feature",
+    "norm",
+    "stream",
+    "window",
+    "token",
+    "café",
+    "naïve",
+    "語",
+    "été",
+]
+
+
+def write_texts(folder: Path, *, documents: int, seed: int = 0) -> Path:
+    """Documents of random lengths, one file each."""
+    folder.mkdir()
+    rng = random.Random(seed)
+    for index in range(documents):
+        words = rng.choices(WORDS, k=rng.randint(20, 400))
+        (folder / f"{index:03d}.txt").write_text(" ".join(words), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than these models' arithmetic."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 60,000 tokens, one a byte, in 40 documents. Read only."""
+    return write_texts(tmp_path_factory.mktemp("texts") / "corpus", documents=40)
+
+
+@dataclass
+class Extraction:
+    """One command line's worth of settings; call it to run it."""
+
+    model: Path
+    texts: Path
+    workspace: Workspace
+    notices: list[str] = field(default_factory=list)
+    reports: list[Progress] = field(default_factory=list)
+
+    def __call__(
+        self,
+        *,
+        stop_signal: Callable[[], int | None] = lambda: None,
+        overwrite: bool = False,
+        **changes: Any,
+    ) -> ExtractionResult:
+        monitor = Monitor(self.reports.append, self.notices.append, stop_signal)
+        return extract(*self.settings(**changes), self.workspace, monitor, overwrite=overwrite)
+
+    def settings(self, **changes: Any) -> tuple[ModelSettings, CorpusSettings, ExtractionSettings]:
+        """Settings of the tiny model and texts; `model_*` and `corpus_*` change those sections."""
+        model = {"name": str(self.model), "device": "cpu"}
+        corpus: dict[str, Any] = {"source": str(self.texts), "min_characters": 1}
+        extraction = {"layers": "1", "tokens": 20_000}
+        for name, value in changes.items():
+            section, _, key = name.partition("_")
+            if section == "model" or (section == "corpus" and key):
+                {"model": model, "corpus": corpus}[section][key] = value
+            else:
+                extraction[name] = value
+        return (
+            ModelSettings.model_validate(model),
+            CorpusSettings.model_validate(corpus),
+            ExtractionSettings.model_validate(extraction),
+        )
+
+
+@pytest.fixture
+def extraction(tiny_model: Path, texts: Path, workspace: Workspace) -> Extraction:
+    """Call it to extract layer 1, 20,000 tokens, into an empty workspace."""
+    return Extraction(tiny_model, texts, workspace)
+
+
+@pytest.fixture
+def make_extraction(tiny_model: Path, texts: Path) -> Callable[[Path], Extraction]:
+    """The same into a workspace of one's choice."""
+    return lambda root: Extraction(tiny_model, texts, Workspace(root))
+
+
+def store_tree(root: Path) -> dict[str, bytes]:
+    """Every file of a store and its bytes."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[Path], dict[str, bytes]]:
+    """`tree(store)`: relative name -> bytes."""
+    return store_tree
