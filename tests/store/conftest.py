@@ -1,0 +1,30 @@
+"""Fixtures that make small stores fast and full of structure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ghosttrack_cli import files
+from tests.store import synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def no_fsync() -> Iterator[None]:
+    """Write without waiting for the disk."""
+    real = files.os
+    synthetic.install(synthetic.Failpoints(0, lambda: None))
+    yield
+    files.os = real  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def small_segments() -> Iterator[None]:
+    """Segments of four chunks."""
+    synthetic.use_small_segments(4)
+    yield
+    synthetic.use_small_segments(64)
