@@ -209,8 +209,8 @@ def test_counts_of_tokens_are_low_by_at_most_the_error(
             assert count - error <= held.get(token, 0) <= count
 
 
-@given(st.floats(2.0**-10, 2.0**13.9, width=32))
-@settings(max_examples=200, deadline=None)
+@given(st.floats(2.0**-10, 2.0**13, width=32))
+@settings(max_examples=100, deadline=None)
 def test_histogram_bins_follow_their_edges(value: float) -> None:
     edges = bin_edges()
     index = int(value_bins(np.array([value], np.float32))[0])

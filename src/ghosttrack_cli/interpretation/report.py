@@ -150,7 +150,7 @@ class FeatureIndex(Record):
     mean_act: list[float]
     windows: list[Count]
     flags: list[Count] = Field(description="bit i stands for FLAGS[i]")
-    tokens: list[list[str]] = Field(description="up to five firing tokens, by count times lift")
+    tokens: list[list[str]] = Field(description="up to five firing tokens, by p log(lift)")
 
 
 class ContrastEntry(Record):

@@ -1,0 +1,88 @@
+"""The seed's way to call: an SAE, a model and some texts in, one record for each feature out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.interpretation import inputs, layout
+from ghosttrack_cli.interpretation.build import FeatureBuilder, WeightFacts
+from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
+from ghosttrack_cli.interpretation.layer_pass import LayerPass
+from ghosttrack_cli.interpretation.text_source import TextSource
+from ghosttrack_cli.interpretation.texts import ListedTexts
+from ghosttrack_cli.interpretation.token_text import TokenTexts
+from ghosttrack_cli.interpretation.weights import Ranked
+from ghosttrack_cli.settings import InterpretationSettings
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ghosttrack_cli.interpretation.inputs import Trained
+    from ghosttrack_cli.model.residual import ResidualModel
+
+
+def analyze_sae(
+    sae_checkpoint_path: str | Path,
+    model_wrapper: ResidualModel,
+    layer_idx: int,
+    texts: Sequence[str],
+    save_dir: str | Path | None = None,
+) -> list[dict[str, Any]]:
+    """Find what the features of an SAE fire on in `texts`, in one pass for all of them.
+
+    Element i of the result is feature i: feature_id, active, num_activations, top_activation,
+    mean_activation, common_tokens (pairs of text and count) and top_examples (text, token,
+    activation, position). With `save_dir`, the same is written there as
+    layer_N_interpretations.json.
+
+    Raises:
+        CorpusError: no texts.
+        StateError, CorruptionError, ModelError, ConflictError: no SAE there that fits the model.
+    """
+    if not texts:
+        raise CorpusError("no texts to analyse")
+    folder = Path(sae_checkpoint_path)
+    trained = inputs.load_trained(layer_idx, folder, folder.name, None, model_wrapper.device)
+    inputs.check_fits(trained, model_wrapper)
+    collector = _collect(trained, model_wrapper, texts)
+    builder = FeatureBuilder(
+        collector, _no_facts(trained.sae.d_hidden), TokenTexts(model_wrapper.tokenizer)
+    )
+    features = map(builder.feature, range(trained.sae.d_hidden))
+    records = [layout.seed_record(feature) for feature in features]
+    if save_dir is not None:
+        path = Workspace(Path(save_dir)).interpretation(layer_idx)
+        files.make_folder(Path(save_dir))
+        layout.write_seed_records(Path(save_dir) / path.name, records)
+    return [record.model_dump() for record in records]
+
+
+def _collect(trained: Trained, model: ResidualModel, texts: Sequence[str]) -> Collector:
+    settings = InterpretationSettings()
+    shape = CollectorShape(
+        d_hidden=trained.sae.d_hidden,
+        vocabulary=max(model.vocab_size, len(model.tokenizer)),
+        kept=settings.top_examples,
+        side=settings.context_tokens,
+        seed=settings.seed,
+    )
+    collector = Collector(shape, np.zeros((shape.d_hidden, 0), np.int64))
+    special = model.identity.special_token_ids
+    layer_pass = LayerPass(trained.layer, trained.sae, collector, special, None)
+    source = TextSource(ListedTexts(texts), model, settings)
+    for batch in source.batches([trained.layer], None):
+        layer_pass.update(batch)
+    collector.finish()
+    return collector
+
+
+def _no_facts(d_hidden: int) -> WeightFacts:
+    nothing = Ranked(torch.zeros(d_hidden, 0, dtype=torch.int64), torch.zeros(d_hidden, 0))
+    return WeightFacts(nothing, nothing, nothing, np.zeros(d_hidden))

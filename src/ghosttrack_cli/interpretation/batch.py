@@ -1,0 +1,74 @@
+"""What a source of rows hands to the pass, whether it reads a store or runs a model.
+
+N rows of a batch, D d_model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from ghosttrack_cli.interpretation.events import Rows
+    from ghosttrack_cli.interpretation.report import SourceFacts
+
+JSON: TypeAlias = Any
+BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows of whole windows with the residual stream of each layer on them, x (N, D) float32.
+
+    `cursor` is where the next batch starts; `texts` and `truncated` count the texts that begin in
+    this batch and those of them that were cut at the context length.
+    """
+
+    rows: Rows
+    x: Mapping[int, Tensor]
+    cursor: JSON
+    texts: int
+    windows: int
+    truncated: int = 0
+
+
+class RowSource(Protocol):
+    """Rows in a fixed order that can be left and taken up again."""
+
+    @property
+    def facts(self) -> SourceFacts:
+        """Kind, name and context length; the counts are 0."""
+        ...
+
+    @property
+    def total_rows(self) -> int | None:
+        """How many rows there will be, if that is known beforehand."""
+        ...
+
+    def identity(self) -> dict[str, JSON]:
+        """What must be equal for an unfinished pass to go on, and a finished one to be current."""
+        ...
+
+    def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
+        """The batches from `cursor` on, or from the beginning."""
+        ...
+
+    def probe(self, max_rows: int) -> Iterator[Tensor]:
+        """Windows of token ids, (T,) each, from the beginning: at most `max_rows` rows."""
+        ...
+
+
+def with_batch(facts: SourceFacts, batch: RowBatch) -> SourceFacts:
+    """The facts after one more batch."""
+    texts = None if facts.texts is None else facts.texts + batch.texts
+    counts = {
+        "texts": texts,
+        "windows": facts.windows + batch.windows,
+        "rows": facts.rows + len(batch.rows),
+        "truncated": facts.truncated + batch.truncated,
+    }
+    return facts.model_copy(update=counts)

@@ -1,0 +1,114 @@
+"""What an interpretation is made from, and the fingerprint that tells whether it is current."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import ConflictError, GhostTrackError, ModelError
+from ghosttrack_cli.interpretation.report import SCHEMA_VERSION, ModelFacts, SAEFacts
+from ghosttrack_cli.sae import WEIGHTS, JumpReLUSAE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.workspace import Workspace
+
+ALGORITHM = 1
+"""Rises whenever the same inputs give another report."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One layer's SAE and where it came from."""
+
+    layer: int
+    sae: JumpReLUSAE
+    facts: SAEFacts
+    history: Path | None
+
+
+def load_trained(
+    layer: int, folder: Path, checkpoint: str, history: Path | None, device: torch.device
+) -> Trained:
+    """Load an SAE folder.
+
+    Raises:
+        StateError, ModelError, CorruptionError: no SAE there, or not one that can be used.
+    """
+    sae = JumpReLUSAE.load(folder, device).eval()
+    facts = SAEFacts(
+        folder=folder.name,
+        checkpoint=checkpoint,
+        weights_sha256=files.sha256_file(files.present_folder(folder) / WEIGHTS),
+        d_model=sae.d_model,
+        d_hidden=sae.d_hidden,
+    )
+    return Trained(layer, sae, facts, history if history and history.is_file() else None)
+
+
+def check_fits(trained: Trained, model: ResidualModel) -> None:
+    """Raise if the SAE reads another width, or its layer is not in the model."""
+    if trained.layer >= model.n_layers:
+        raise ModelError(
+            f"layer {trained.layer} is not in {model.identity.name}, which has {model.n_layers}"
+        )
+    if trained.sae.d_model != model.d_model:
+        raise ConflictError(
+            f"the SAE {trained.facts.folder} was trained on another model",
+            fields={"d_model": (trained.sae.d_model, model.d_model)},
+            hint="--model names the model that the SAE was trained on",
+        )
+
+
+def model_facts(model: ResidualModel) -> ModelFacts:
+    """The model as the report names it."""
+    return ModelFacts(
+        name=model.identity.name,
+        revision=model.identity.revision,
+        weights_sha256=model.identity.weights_sha256,
+        n_layers=model.n_layers,
+    )
+
+
+def fingerprint(
+    trained: Trained,
+    source: RowSource,
+    model: ResidualModel,
+    settings: InterpretationSettings,
+    median: float | None,
+) -> str:
+    """A SHA-256 of everything that a layer's report depends on."""
+    document = {
+        "schema": SCHEMA_VERSION,
+        "algorithm": ALGORITHM,
+        "sae": trained.facts.model_dump(mode="json"),
+        "history": trained.history and files.sha256_file(trained.history),
+        "source": source.identity(),
+        "median_norm": median,
+        "model": [model.identity.weights_sha256, model.identity.tokenizer_sha256, str(model.dtype)],
+        "settings": settings.model_dump(mode="json", exclude={"max_texts", "max_tokens"}),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def median_norm(layer: int, model: ResidualModel, workspace: Workspace) -> float | None:
+    """The layer's median row norm from the store, if there is one of this model."""
+    from ghosttrack_cli.store.commit import read_commit
+
+    try:
+        commit = read_commit(workspace.store)
+    except GhostTrackError:
+        return None
+    if commit.identity.weights_sha256 != model.identity.weights_sha256:
+        return None
+    statistics = commit.statistics.get(layer)
+    return statistics.median_norm if statistics else None

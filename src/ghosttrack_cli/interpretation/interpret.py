@@ -1,0 +1,264 @@
+"""The interpretation stage: one pass over rows for all asked layers, then a report for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli import runtime
+from ghosttrack_cli.errors import CorpusError, Stopped
+from ghosttrack_cli.interpretation import inputs, layout, weights
+from ghosttrack_cli.interpretation.batch import with_batch
+from ghosttrack_cli.interpretation.browser.writer import write_browser
+from ghosttrack_cli.interpretation.build import WeightFacts
+from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
+from ghosttrack_cli.interpretation.layer_pass import LayerPass
+from ghosttrack_cli.interpretation.layer_report import Finished, write_layer
+from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
+from ghosttrack_cli.interpretation.sources import HUB_TEXTS, open_source
+from ghosttrack_cli.interpretation.state import PassState, Place
+from ghosttrack_cli.interpretation.token_text import TokenTexts
+from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.monitor import Monitor, Progress
+from ghosttrack_cli.quantities import format_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.interpretation.inputs import Trained
+    from ghosttrack_cli.interpretation.report import LayerSummary, Recovered, SourceFacts
+    from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+    from ghosttrack_cli.workspace import Workspace
+
+SAVE_SECONDS = 60.0
+STATE_BYTES = 4 << 30
+
+
+def interpret(
+    layers: Sequence[int],
+    settings: InterpretationSettings,
+    model_settings: ModelSettings,
+    corpus_settings: CorpusSettings,
+    workspace: Workspace,
+    monitor: Monitor,
+    *,
+    cache_dir: Path | None = None,
+) -> list[LayerSummary]:
+    """Interpret the trained SAEs of `layers`; those whose report is current are left as they are.
+
+    Raises:
+        Stopped: a signal came; the state is saved, and the same call goes on.
+        StateError: no SAE, no store, or another process at work.
+        GhostTrackError: model, texts or files that cannot be used.
+    """
+    with runtime.exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
+        model = ResidualModel.load(model_settings, cache_dir=cache_dir)
+        source = open_source(settings, corpus_settings, model, workspace, cache_dir)
+        stage = Stage(model, source, settings, workspace, monitor)
+        return stage.run(layers)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One layer to interpret."""
+
+    trained: Trained
+    median_norm: float | None
+    fingerprint: str
+
+    @property
+    def layer(self) -> int:
+        """The layer."""
+        return self.trained.layer
+
+
+class Stage:
+    """A model, a source of rows and a workspace, wired for one run."""
+
+    def __init__(
+        self,
+        model: ResidualModel,
+        source: RowSource,
+        settings: InterpretationSettings,
+        workspace: Workspace,
+        monitor: Monitor,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self.settings = settings
+        self.workspace = workspace
+        self.monitor = monitor
+        self.texts = TokenTexts(model.tokenizer)
+
+    def run(self, layers: Sequence[int]) -> list[LayerSummary]:
+        """Interpret what is not current, write the page, and give all summaries."""
+        jobs = [self._job(layer) for layer in sorted(set(layers))]
+        todo = [job for job in jobs if not self._is_current(job)]
+        for group in self._groups(todo):
+            self._interpret(group)
+        unfinished = PassState(self.workspace, {})
+        if todo or unfinished.exists() or not self.workspace.browser.is_file():
+            write_browser(self.workspace.interpretations)
+        unfinished.remove()
+        summaries = [layout.read_summary(self.workspace, job.layer) for job in jobs]
+        return [summary for summary in summaries if summary is not None]
+
+    def _job(self, layer: int) -> Job:
+        kind = self.settings.checkpoint
+        trained = inputs.load_trained(
+            layer,
+            self.workspace.sae(layer, kind),
+            kind,
+            self.workspace.history(layer),
+            self.model.device,
+        )
+        inputs.check_fits(trained, self.model)
+        median = inputs.median_norm(layer, self.model, self.workspace)
+        text = inputs.fingerprint(trained, self.source, self.model, self.settings, median)
+        return Job(trained, median, text)
+
+    def _is_current(self, job: Job) -> bool:
+        summary = layout.read_summary(self.workspace, job.layer)
+        current = summary is not None and summary.fingerprint == job.fingerprint
+        if current:
+            self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
+        return current
+
+    def _groups(self, jobs: list[Job]) -> Iterator[list[Job]]:
+        """Jobs that go through the data together, as many as fit into STATE_BYTES."""
+        group: list[Job] = []
+        for job in jobs:
+            if group and sum(map(self._state_bytes, [*group, job])) > STATE_BYTES:
+                yield group
+                group = []
+            group.append(job)
+        if group:
+            yield group
+
+    def _state_bytes(self, job: Job) -> int:
+        window = 2 * self.settings.context_tokens + 1
+        tables = 3 * self.settings.top_examples * (8 * window + 40)
+        return job.trained.sae.d_hidden * (tables + 2000)
+
+    def _interpret(self, jobs: list[Job]) -> None:
+        facts = {job.layer: self._weight_facts(job.trained) for job in jobs}
+        passes = [self._layer_pass(job, facts[job.layer]) for job in jobs]
+        state = PassState(self.workspace, {job.layer: job.fingerprint for job in jobs})
+        source = self._read(passes, state)
+        recovered = self._recovered(jobs, passes)
+        for job, one in zip(jobs, passes, strict=True):
+            kept, everything = recovered[job.layer]
+            finished = Finished(
+                trained=job.trained,
+                fingerprint=job.fingerprint,
+                model=inputs.model_facts(self.model),
+                source=source,
+                layer_pass=one,
+                facts=facts[job.layer],
+                recovered=kept,
+                recovered_all_rows=everything,
+                notes=self._notes(source, job),
+            )
+            write_layer(self.workspace, finished, self.texts)
+
+    def _weight_facts(self, trained: Trained) -> WeightFacts:
+        sae = trained.sae
+        _, unembedding = self.model.unembed()
+        vocabulary = min(len(self.model.tokenizer), self.model.vocab_size)
+        promoted, suppressed = weights.logit_lens(sae.W_dec, unembedding, vocabulary)
+        return WeightFacts(
+            neighbours=weights.decoder_neighbours(sae.W_dec),
+            promoted=promoted,
+            suppressed=suppressed,
+            encoder_decoder_cosine=weights.encoder_decoder_cosine(sae).numpy(),
+        )
+
+    def _layer_pass(self, job: Job, facts: WeightFacts) -> LayerPass:
+        shape = CollectorShape(
+            d_hidden=job.trained.sae.d_hidden,
+            vocabulary=max(self.model.vocab_size, len(self.model.tokenizer)),
+            kept=self.settings.top_examples,
+            side=self.settings.context_tokens,
+            seed=self.settings.seed,
+        )
+        collector = Collector(shape, facts.neighbours.indices.numpy())
+        special = self.model.identity.special_token_ids
+        return LayerPass(job.layer, job.trained.sae, collector, special, job.median_norm)
+
+    def _read(self, passes: list[LayerPass], state: PassState) -> SourceFacts:
+        """Run the pass to its end, saving every SAVE_SECONDS and when a signal comes."""
+        place = state.load(passes)
+        if place is None:
+            state.remove()
+            place = Place(None, self.source.facts, done=False)
+        elif not place.done:
+            self.monitor.notice(f"goes on after {place.facts.rows:,} rows")
+        if not place.done:
+            place = self._read_on(passes, state, place)
+        if place.facts.rows == 0:
+            raise CorpusError(f"no text to read: {self.source.facts.name}")
+        return place.facts
+
+    def _read_on(self, passes: list[LayerPass], state: PassState, place: Place) -> Place:
+        saved = runtime.monotonic()
+        for batch in self.source.batches([one.layer for one in passes], place.cursor):
+            for one in passes:
+                one.update(batch)
+            place = Place(batch.cursor, with_batch(place.facts, batch), done=False)
+            self._report(passes, place.facts)
+            signal_number = self.monitor.stop_signal()
+            if signal_number is not None or runtime.monotonic() - saved > SAVE_SECONDS:
+                state.save(place, passes)
+                saved = runtime.monotonic()
+            if signal_number is not None:
+                raise Stopped(signal_number)
+        for one in passes:
+            one.collector.finish()
+        place = Place(place.cursor, place.facts, done=True)
+        state.save(place, passes)
+        return place
+
+    def _report(self, passes: list[LayerPass], facts: SourceFacts) -> None:
+        rows = max(1, passes[0].kept.rows)
+        active = sum(int((one.collector.moments.firings > 0).sum()) for one in passes)
+        self.monitor.progress(
+            Progress(
+                stage=f"interpret layers {format_layers([one.layer for one in passes])}",
+                done=facts.rows,
+                total=self.source.total_rows,
+                unit="tokens",
+                figures={"L0": passes[0].kept.l0 / rows, "features seen": f"{active:,}"},
+            )
+        )
+
+    def _recovered(
+        self, jobs: list[Job], passes: list[LayerPass]
+    ) -> dict[int, tuple[Recovered | None, Recovered | None]]:
+        """Splice each SAE into the model on the first PROBE_ROWS rows."""
+        splices = [
+            Splice(job.layer, one.sae, one.kept.mean_sum / max(1, one.kept.rows), job.median_norm)
+            for job, one in zip(jobs, passes, strict=True)
+        ]
+        return measure_recovered(
+            self.model,
+            splices,
+            self.source.probe(PROBE_ROWS),
+            lambda: runtime.raise_if_stopped(self.monitor.stop_signal),
+        )
+
+    def _notes(self, source: SourceFacts, job: Job) -> list[str]:
+        notes = [f"Recovered loss is measured on the first {PROBE_ROWS:,} rows at most."]
+        if source.truncated:
+            notes.append(
+                f"{source.truncated:,} texts are longer than {source.context_length:,} tokens and"
+                " were cut there."
+            )
+        if job.median_norm is None:
+            notes.append("No store gives the median norm of this layer: no outliers were masked.")
+        if source.kind == "corpus" and source.texts == HUB_TEXTS and not self.settings.max_texts:
+            notes.append(f"The first {HUB_TEXTS:,} texts were read; max_texts reads more.")
+        if source.kind == "truthfulqa":
+            notes.append("A question's rows are counted once, with its factual answer.")
+        return notes

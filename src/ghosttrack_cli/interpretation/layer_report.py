@@ -1,0 +1,195 @@
+"""One layer's finished pass as files: features, seed records, report and summary.
+
+Everything is written into a folder beside and appears under its name in one rename.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.interpretation import layout, statistics
+from ghosttrack_cli.interpretation.build import FeatureBuilder, telling_tokens
+from ghosttrack_cli.interpretation.report import (
+    FLAGS,
+    SHARD_FEATURES,
+    Curve,
+    FeatureCounts,
+    FeatureIndex,
+    LayerReport,
+    LayerSummary,
+    Metrics,
+    flag_bits,
+    shard_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ghosttrack_cli.interpretation.build import WeightFacts
+    from ghosttrack_cli.interpretation.inputs import Trained
+    from ghosttrack_cli.interpretation.layer_pass import LayerPass
+    from ghosttrack_cli.interpretation.report import (
+        FeatureReport,
+        ModelFacts,
+        Recovered,
+        SeedRecord,
+        SourceFacts,
+    )
+    from ghosttrack_cli.interpretation.token_text import TokenTexts
+    from ghosttrack_cli.metrics import ReconstructionSums
+    from ghosttrack_cli.workspace import Workspace
+
+X_AXES = ("step", "epoch")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that is known about a layer when its pass is over."""
+
+    trained: Trained
+    fingerprint: str
+    model: ModelFacts
+    source: SourceFacts
+    layer_pass: LayerPass
+    facts: WeightFacts
+    recovered: Recovered | None
+    recovered_all_rows: Recovered | None
+    notes: list[str]
+
+
+def write_layer(workspace: Workspace, finished: Finished, texts: TokenTexts) -> LayerSummary:
+    """Write all files of a layer and return its summary."""
+    layer = finished.trained.layer
+    folder = workspace.report(layer)
+    temporary = folder.with_name(folder.name + files.TEMPORARY_SUFFIX)
+    files.remove(temporary)
+    builder = FeatureBuilder(finished.layer_pass.collector, finished.facts, texts)
+    features = map(builder.feature, range(finished.trained.sae.d_hidden))
+    rows = IndexRows()
+    for feature in layout.write_features(temporary, layer, features):
+        rows.add(feature)
+    report = _report(finished, rows.index())
+    summary = _summary(finished, report)
+    layout.write_record(temporary / layout.REPORT, report)
+    layout.write_record(temporary / layout.SUMMARY, summary)
+    layout.write_seed_records(workspace.interpretation(layer), rows.seed)
+    files.replace_folder(temporary, folder)
+    return summary
+
+
+class IndexRows:
+    """Gathers the columns of the index and the seed's records while features go by."""
+
+    def __init__(self) -> None:
+        self.seed: list[SeedRecord] = []
+        self._columns: dict[str, list[object]] = {name: [] for name in FeatureIndex.model_fields}
+
+    def add(self, feature: FeatureReport) -> None:
+        """Note one feature."""
+        self.seed.append(layout.seed_record(feature))
+        row = {
+            "firings": feature.firings,
+            "rate": feature.rate,
+            "max_act": feature.max_act,
+            "mean_act": feature.mean_act,
+            "windows": feature.windows,
+            "flags": flag_bits(feature.flags),
+            "tokens": telling_tokens(feature),
+        }
+        for name, column in self._columns.items():
+            column.append(row[name])
+
+    def index(self) -> FeatureIndex:
+        """The columns."""
+        return FeatureIndex.model_validate(self._columns)
+
+
+def _report(finished: Finished, index: FeatureIndex) -> LayerReport:
+    one = finished.layer_pass
+    rates = np.array(index.rate)
+    return LayerReport(
+        layer=one.layer,
+        model=finished.model,
+        sae=finished.trained.facts,
+        source=finished.source,
+        mask=one.mask_counts(),
+        metrics=metrics_of(one.kept),
+        metrics_all_rows=metrics_of(one.everything),
+        recovered=finished.recovered,
+        recovered_all_rows=finished.recovered_all_rows,
+        counts=_counts(index, one.collector.moments.rows),
+        density=statistics.density_histogram(rates),
+        training=training_curves(finished.trained.history),
+        contrast=one.collector.contrast.result(),
+        shards=[shard_name(first) for first in range(0, len(rates), SHARD_FEATURES)],
+        index=index,
+        notes=finished.notes,
+    )
+
+
+def _summary(finished: Finished, report: LayerReport) -> LayerSummary:
+    return LayerSummary(
+        layer=report.layer,
+        fingerprint=finished.fingerprint,
+        sae=report.sae,
+        source=report.source,
+        counts=report.counts,
+        metrics=report.metrics,
+        recovered=report.recovered,
+        significant=report.contrast.significant if report.contrast else None,
+    )
+
+
+def _counts(index: FeatureIndex, rows: int) -> FeatureCounts:
+    flags, rates = np.array(index.flags), np.array(index.rate)
+    flagged = {
+        name.replace("-", "_"): int(((flags >> bit) & 1).sum()) for bit, name in enumerate(FLAGS)
+    }
+    return FeatureCounts(
+        rows=rows,
+        features=len(rates),
+        active=int((rates > 0).sum()),
+        dead_bound=statistics.rate_of(0, rows).high,
+        above_1_percent=float((rates > 0.01).mean()),
+        above_10_percent=float((rates > 0.1).mean()),
+        **flagged,
+    )
+
+
+def metrics_of(sums: ReconstructionSums) -> Metrics | None:
+    """The reconstruction metrics, None without rows; what is not finite is left out."""
+    if sums.rows == 0:
+        return None
+    result = sums.result()
+    values = {
+        name: value if math.isfinite(value) else None for name, value in asdict(result).items()
+    }
+    explained = None if values["fvu"] is None else 1 - values["fvu"]
+    return Metrics.model_validate({**values, "explained_variance": explained})
+
+
+def training_curves(history: Path | None) -> list[Curve]:
+    """The columns of a training history, against its steps or its entries' numbers."""
+    if history is None:
+        return []
+    columns = files.read_json(history)
+    if not isinstance(columns, dict):
+        raise CorruptionError(f"not a training history: {history}")
+    lengths = [len(values) for values in columns.values() if isinstance(values, list)]
+    steps = columns.get("step") or list(range(1, max(lengths, default=0) + 1))
+    return [
+        Curve(name=name, steps=steps[: len(values)], values=_finite(values))
+        for name, values in columns.items()
+        if name not in X_AXES and isinstance(values, list)
+    ]
+
+
+def _finite(values: Iterable[float | None]) -> list[float | None]:
+    return [value if value is not None and math.isfinite(value) else None for value in values]

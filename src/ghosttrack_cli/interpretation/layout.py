@@ -1,0 +1,99 @@
+"""Reading and writing the files of a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.interpretation.report import (
+    SHARD_FEATURES,
+    FeatureShard,
+    LayerSummary,
+    SeedExample,
+    SeedRecord,
+    shard_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ghosttrack_cli.interpretation.report import FeatureReport, Record
+    from ghosttrack_cli.workspace import Workspace
+
+SUMMARY, REPORT = "summary.json", "report.json"
+COMMON_TOKENS = 10
+
+
+def write_features(
+    folder: Path, layer: int, features: Iterable[FeatureReport]
+) -> Iterator[FeatureReport]:
+    """Write features, all of a layer in order, as shards into `folder`, and pass them on."""
+    files.make_folder(folder / "features")
+    shard: list[FeatureReport] = []
+    for feature in features:
+        shard.append(feature)
+        yield feature
+        if len(shard) == SHARD_FEATURES:
+            _write_shard(folder, layer, shard)
+            shard = []
+    if shard:
+        _write_shard(folder, layer, shard)
+
+
+def _write_shard(folder: Path, layer: int, features: Sequence[FeatureReport]) -> None:
+    first = features[0].feature
+    shard = FeatureShard(layer=layer, first=first, features=list(features))
+    write_record(folder / shard_name(first), shard)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write one record as compact JSON."""
+    files.write_bytes(path, record.model_dump_json().encode() + b"\n")
+
+
+def read_summary(workspace: Workspace, layer: int) -> LayerSummary | None:
+    """The summary of a layer, None if it has no report.
+
+    Raises:
+        CorruptionError: not a summary of this version.
+    """
+    path = workspace.report(layer) / SUMMARY
+    try:
+        return LayerSummary.model_validate_json(files.read_bytes(path, limit=files.MAX_JSON_BYTES))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise CorruptionError(
+            f"not a report of this version: {path}: {error.errors()[0]['msg']}",
+            hint="ghosttrack interpret --overwrite",
+        ) from error
+
+
+def seed_record(feature: FeatureReport) -> SeedRecord:
+    """A feature as the seed's file has it."""
+    return SeedRecord(
+        feature_id=feature.feature,
+        active=feature.firings > 0,
+        num_activations=feature.firings,
+        top_activation=feature.max_act,
+        mean_activation=feature.mean_act,
+        common_tokens=[(token.text, token.count) for token in feature.tokens[:COMMON_TOKENS]],
+        top_examples=[
+            SeedExample(
+                text="".join(example.texts),
+                token=example.texts[example.peak],
+                activation=example.act,
+                position=example.position,
+            )
+            for example in (feature.examples[place] for place in feature.top)
+        ],
+    )
+
+
+def write_seed_records(path: Path, records: list[SeedRecord]) -> None:
+    """Write the seed's file: a list in which feature i is element i."""
+    files.write_bytes(path, TypeAdapter(list[SeedRecord]).dump_json(records) + b"\n")

@@ -1,0 +1,94 @@
+"""Which features fire on one text, token by token.
+
+T tokens of the text, F d_hidden.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.interpretation import inputs
+from ghosttrack_cli.interpretation.browser.prompt import (
+    PROMPT_FILE,
+    PromptFeature,
+    PromptLayer,
+    PromptReport,
+)
+from ghosttrack_cli.interpretation.layout import write_record
+from ghosttrack_cli.interpretation.token_text import TokenTexts
+from ghosttrack_cli.text.kept import encodable
+from ghosttrack_cli.text.tokens import Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.workspace import Workspace
+
+
+def explain_prompt(
+    text: str,
+    layers: Sequence[int],
+    settings: InterpretationSettings,
+    model: ResidualModel,
+    workspace: Workspace,
+) -> PromptReport:
+    """The features of the trained SAEs of `layers` that fire on `text`.
+
+    The beginning-of-text token comes first; nothing is said to fire on it.
+
+    Raises:
+        UsageError: no text, or more than the model's context.
+        StateError: a layer without SAE.
+    """
+    text = encodable(text)
+    encoder = Encoder(model.tokenizer)
+    ids = np.concatenate([[encoder.bos], *encoder.encode([text])])  # (T,)
+    if len(ids) == 1:
+        raise UsageError("the text is empty")
+    if len(ids) > model.max_context:
+        raise UsageError(
+            f"the text is too long: {len(ids):,} tokens, the model takes {model.max_context:,}"
+        )
+    streams = model.residuals(torch.from_numpy(ids)[None], layers)
+    found = []
+    for layer, stream in streams.items():  # (1, T, D)
+        kind = settings.checkpoint
+        folder = workspace.sae(layer, kind)
+        trained = inputs.load_trained(layer, folder, kind, None, model.device)
+        inputs.check_fits(trained, model)
+        found.append(PromptLayer(layer=layer, features=_firing(trained.sae, stream[0].float())))
+    return PromptReport(
+        model=model.identity.name,
+        text=text,
+        ids=ids.tolist(),
+        texts=TokenTexts(model.tokenizer).row(ids.tolist()),
+        layers=found,
+    )
+
+
+@torch.inference_mode()
+def _firing(sae: JumpReLUSAE, x: Tensor) -> list[PromptFeature]:
+    acts = sae.encode(x)  # (T, F)
+    acts[0] = 0
+    (features,) = acts.any(dim=0).nonzero(as_tuple=True)
+    columns = acts[:, features].T.cpu().tolist()
+    return [
+        PromptFeature(feature=feature, acts=[float(f"{act:.6g}") for act in column])
+        for feature, column in zip(features.tolist(), columns, strict=True)
+    ]
+
+
+def save_prompt(workspace: Workspace, report: PromptReport) -> None:
+    """Keep the report where the page looks for it."""
+    files.make_folder(workspace.interpretations)
+    write_record(workspace.interpretations / PROMPT_FILE, report)

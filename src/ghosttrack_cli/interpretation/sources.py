@@ -1,0 +1,79 @@
+"""From the [interpretation] settings to a source of rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.interpretation.text_source import TextSource
+from ghosttrack_cli.interpretation.texts import CorpusTexts, Texts, TruthfulQATexts
+from ghosttrack_cli.text.truthfulqa import is_truthfulqa, load_truthfulqa
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
+    from ghosttrack_cli.workspace import Workspace
+
+HUB_TEXTS = 1000
+
+
+def open_source(
+    settings: InterpretationSettings,
+    corpus: CorpusSettings,
+    model: ResidualModel,
+    workspace: Workspace,
+    cache_dir: Path | None,
+) -> RowSource:
+    """The rows that `settings.texts` names.
+
+    Of a corpus on the hub, the first HUB_TEXTS texts are read unless the settings say otherwise.
+
+    Raises:
+        StateError: store was asked and there is none.
+        ConflictError: the store was made with another model.
+        CorpusError, HubError: the texts cannot be read.
+    """
+    if settings.texts == "store":
+        return _open_store(settings, model, workspace)
+    texts = _open_texts(settings, corpus, cache_dir)
+    everything = texts.kind == "truthfulqa" or Path(settings.texts).expanduser().exists()
+    return TextSource(texts, model, settings, max_texts=None if everything else HUB_TEXTS)
+
+
+def _open_store(
+    settings: InterpretationSettings, model: ResidualModel, workspace: Workspace
+) -> RowSource:
+    from ghosttrack_cli.interpretation.store_source import StoreSource
+    from ghosttrack_cli.store.reader import ActivationStore
+
+    store = ActivationStore.open(workspace.store)
+    stored, asked = store.identity, model.identity
+    fields = {
+        name: (getattr(stored, name), getattr(asked, name))
+        for name in ("weights_sha256", "tokenizer_sha256")
+        if getattr(stored, name) != getattr(asked, name)
+    }
+    if fields:
+        raise ConflictError(
+            f"the store was made with another model: {workspace.store}",
+            fields={"model": (stored.model, asked.name), **fields},
+            hint=f"--model {stored.model}, or --texts to run other texts through this model",
+        )
+    return StoreSource(store, settings, model.device)
+
+
+def _open_texts(
+    settings: InterpretationSettings, corpus: CorpusSettings, cache_dir: Path | None
+) -> Texts:
+    from ghosttrack_cli.text.corpus import open_corpus
+
+    path = Path(settings.texts).expanduser()
+    if settings.texts == "truthfulqa" or is_truthfulqa(path):
+        parts = load_truthfulqa(
+            None if settings.texts == "truthfulqa" else path, cache_dir=cache_dir
+        )
+        return TruthfulQATexts([example for part in parts for example in part], "truthfulqa")
+    named = corpus.model_copy(update={"source": settings.texts})
+    return CorpusTexts(open_corpus(named, cache_dir), path.name)

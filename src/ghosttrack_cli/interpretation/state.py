@@ -1,0 +1,105 @@
+"""An unfinished pass on disk: enough to go on as if it had never stopped.
+
+interpretations/.unfinished/
+  state.json                   cursor, counters, and which tensor files belong to them; written last
+  layer_6.3.safetensors        the collector of layer 6 at the third save
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.interpretation.report import SCHEMA_VERSION, SourceFacts
+from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ghosttrack_cli.interpretation.batch import JSON
+    from ghosttrack_cli.interpretation.layer_pass import LayerPass
+    from ghosttrack_cli.workspace import Workspace
+
+STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a pass is: where the next batch starts, and what was read so far."""
+
+    cursor: JSON
+    facts: SourceFacts
+    done: bool
+
+
+class PassState:
+    """The folder of one unfinished pass over some layers."""
+
+    def __init__(self, workspace: Workspace, fingerprints: Mapping[int, str]) -> None:
+        self._folder = workspace.interpretations / ".unfinished"
+        self._fingerprints = {str(layer): text for layer, text in fingerprints.items()}
+        self._saves = 0
+
+    def save(self, place: Place, passes: Sequence[LayerPass]) -> None:
+        """Write the state of all layers; the one before stays valid until this one is whole."""
+        files.make_folder(self._folder)
+        self._saves += 1
+        layers = {str(one.layer): self._save_layer(one) for one in passes}
+        document = {
+            "schema": SCHEMA_VERSION,
+            "fingerprints": self._fingerprints,
+            "saves": self._saves,
+            "cursor": place.cursor,
+            "facts": place.facts.model_dump(mode="json"),
+            "done": place.done,
+            "layers": layers,
+        }
+        files.write_json(self._folder / STATE, document)
+        self._remove_all_but({layer["file"] for layer in layers.values()})
+
+    def _save_layer(self, one: LayerPass) -> dict[str, Any]:
+        name = f"layer_{one.layer}.{self._saves}.safetensors"
+        digest = write_tensors(self._folder / name, one.tensors())
+        return {"file": name, "sha256": digest, "state": one.state()}
+
+    def _remove_all_but(self, names: set[str]) -> None:
+        for path in self._folder.glob("*.safetensors*"):
+            if path.name not in names:
+                files.remove(path)
+
+    def load(self, passes: Sequence[LayerPass]) -> Place | None:
+        """Restore the layers and say where to go on; None if nothing fitting was saved.
+
+        A damaged state is no state: the pass starts anew.
+        """
+        try:
+            document = files.read_json(self._folder / STATE)
+            if not self._fits(document):
+                return None
+            for one in passes:
+                self._load_layer(one, document["layers"][str(one.layer)])
+        except (FileNotFoundError, CorruptionError):
+            return None
+        self._saves = int(document["saves"])
+        facts = SourceFacts.model_validate(document["facts"])
+        return Place(document["cursor"], facts, bool(document["done"]))
+
+    def _fits(self, document: Any) -> bool:
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
+            return False
+        saved = document["fingerprints"]
+        return all(saved.get(layer) == text for layer, text in self._fingerprints.items())
+
+    def _load_layer(self, one: LayerPass, saved: Mapping[str, Any]) -> None:
+        tensors = read_tensors(self._folder / saved["file"], sha256=saved["sha256"])
+        one.restore(saved["state"], tensors)
+
+    def exists(self) -> bool:
+        """Whether a pass is unfinished, or its reports are not on the page yet."""
+        return self._folder.exists()
+
+    def remove(self) -> None:
+        """Delete it: the pass is over, or another one begins."""
+        files.remove(self._folder)

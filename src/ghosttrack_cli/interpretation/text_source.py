@@ -1,0 +1,201 @@
+"""Rows made by running texts through the language model, one text a window.
+
+N rows of a batch, B texts, T tokens of the longest, D d_model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch
+from ghosttrack_cli.interpretation.events import Rows
+from ghosttrack_cli.interpretation.report import SourceFacts
+from ghosttrack_cli.text.tokens import Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from ghosttrack_cli.interpretation.arrays import IntArray
+    from ghosttrack_cli.interpretation.texts import Text, Texts
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.settings import InterpretationSettings
+
+DEFAULT_CONTEXT = 1024
+NUMBERS_A_TEXT = 1 << 20
+FORWARD_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Window:
+    """A text as token ids, opened by the beginning-of-text token."""
+
+    text: Text
+    ids: IntArray
+    opening: int
+    truncated: bool
+
+
+class TextSource:
+    """The texts of `texts` as rows; each is cut at the model's context."""
+
+    def __init__(
+        self,
+        texts: Texts,
+        model: ResidualModel,
+        settings: InterpretationSettings,
+        *,
+        max_texts: int | None = None,
+    ) -> None:
+        self._texts = texts
+        self._model = model
+        self._encoder = Encoder(model.tokenizer)
+        self._context = min(model.max_context, DEFAULT_CONTEXT)
+        self._max_texts = settings.max_texts or max_texts
+        self._max_tokens = settings.max_tokens
+        self.total_rows: int | None = settings.max_tokens
+
+    @property
+    def facts(self) -> SourceFacts:
+        """What is read."""
+        return SourceFacts(
+            kind=self._texts.kind,
+            name=self._texts.name,
+            texts=0,
+            windows=0,
+            rows=0,
+            context_length=self._context,
+            truncated=0,
+        )
+
+    def identity(self) -> dict[str, JSON]:
+        """The texts, how many of them, and how they are cut."""
+        return {
+            "texts": self._texts.identity(),
+            "max_texts": self._max_texts,
+            "max_tokens": self._max_tokens,
+            "context_length": self._context,
+        }
+
+    def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
+        """The batches from `cursor` on."""
+        windows: list[Window] = []
+        place: JSON = cursor
+        for group, place in self._groups(cursor):
+            windows += group
+            if sum(len(window.ids) for window in windows) >= BATCH_ROWS:
+                yield self._batch(windows, layers, place)
+                windows = []
+        if windows:
+            yield self._batch(windows, layers, place)
+
+    def _groups(self, cursor: JSON | None) -> Iterator[tuple[list[Window], JSON]]:
+        """Groups of windows up to the limits, each with the cursor after it."""
+        place = cursor or {"state": None, "texts": 0, "rows": 0}
+        texts, rows = place["texts"], place["rows"]
+        for group, state in self._texts.groups(place["state"]):
+            windows = self._windows(group)
+            texts += len(windows)
+            rows += sum(len(window.ids) for window in windows)
+            if self._exceeds(texts, rows):
+                return
+            yield windows, {"state": state, "texts": texts, "rows": rows}
+
+    def _exceeds(self, texts: int, rows: int) -> bool:
+        too_many = self._max_texts is not None and texts > self._max_texts
+        return too_many or (self._max_tokens is not None and rows > self._max_tokens)
+
+    def _windows(self, group: Sequence[Text]) -> list[Window]:
+        parts = self._encoder.encode([part for text in group for part in (text.opening, text.rest)])
+        return [
+            self._window(text, opening, rest)
+            for text, opening, rest in zip(group, parts[::2], parts[1::2], strict=True)
+        ]
+
+    def _window(self, text: Text, opening: IntArray, rest: IntArray) -> Window:
+        ids = np.concatenate([[self._encoder.bos], opening, rest])
+        cut = ids[: self._context]
+        return Window(text, cut, 1 + len(opening), truncated=len(cut) < len(ids))
+
+    def _batch(self, windows: Sequence[Window], layers: Sequence[int], cursor: JSON) -> RowBatch:
+        return RowBatch(
+            rows=_rows(windows),
+            x=self._residuals(windows, layers),
+            cursor=cursor,
+            texts=len(windows),
+            windows=len(windows),
+            truncated=sum(window.truncated for window in windows),
+        )
+
+    def _residuals(self, windows: Sequence[Window], layers: Sequence[int]) -> dict[int, Tensor]:
+        """The residual streams of all windows, one after the other, (N, D) for each layer.
+
+        Windows of similar length go through together, so that little of a batch is padding.
+        """
+        found: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
+        for members in _by_length(windows):
+            streams = self._forward([windows[i].ids for i in members], layers)
+            for layer, stream in streams.items():  # (B, T, D)
+                for row, i in enumerate(members):
+                    found[layer][i] = stream[row, : len(windows[i].ids)]
+        return {
+            layer: torch.cat([parts[i] for i in range(len(windows))]).float()
+            for layer, parts in found.items()
+        }
+
+    def _forward(self, sequences: Sequence[IntArray], layers: Sequence[int]) -> dict[int, Tensor]:
+        longest = max(map(len, sequences))
+        ids = torch.full((len(sequences), longest), self._encoder.eos)  # (B, T)
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.from_numpy(sequence)
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        mask = (torch.arange(longest) < lengths[:, None]).long()
+        # Without padding the mask says nothing, and attention is faster without one.
+        return self._model.residuals(ids, layers, None if bool(mask.all()) else mask)
+
+    def probe(self, max_rows: int) -> Iterator[Tensor]:
+        """The first windows, at most `max_rows` rows."""
+        rows = 0
+        for windows, _ in self._groups(None):
+            rows += sum(len(window.ids) for window in windows)
+            if rows > max_rows:
+                return
+            for window in windows:
+                yield torch.from_numpy(window.ids)
+
+
+def _by_length(windows: Sequence[Window]) -> Iterator[list[int]]:
+    """Indices of windows in groups of at most FORWARD_TOKENS tokens, padding included."""
+    order = sorted(range(len(windows)), key=lambda i: (-len(windows[i].ids), i))
+    while order:
+        size = max(1, FORWARD_TOKENS // len(windows[order[0]].ids))
+        yield order[:size]
+        order = order[size:]
+
+
+def _rows(windows: Sequence[Window]) -> Rows:
+    lengths = [len(window.ids) for window in windows]
+    positions = np.concatenate([np.arange(length) for length in lengths])
+
+    def spread(values: list[int]) -> IntArray:
+        return np.repeat(np.array(values, np.int64), lengths)
+
+    documents = spread([window.text.number for window in windows])
+    in_rest = positions >= spread([window.opening for window in windows])
+    seen = spread([int(window.text.opening_seen) for window in windows]) == 1
+    return Rows(
+        token_ids=np.concatenate([window.ids for window in windows]),
+        numbers=documents * NUMBERS_A_TEXT + positions,
+        windows=np.repeat(np.arange(len(windows)), lengths),
+        documents=documents,
+        positions=positions,
+        kept=np.ones(len(positions), bool),
+        counted=in_rest | ~seen,
+        answers=np.where(in_rest, spread([window.text.answer for window in windows]), 0),
+        questions=spread([window.text.question for window in windows]),
+    )

@@ -1,0 +1,135 @@
+"""Texts to run through the model, one a window, in groups that stay together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ghosttrack_cli.interpretation.events import FACTUAL, HALLUCINATED, NO_ANSWER
+from ghosttrack_cli.text.kept import encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ghosttrack_cli.interpretation.batch import JSON
+    from ghosttrack_cli.text.documents import Corpus
+    from ghosttrack_cli.text.truthfulqa import TruthfulQAExample
+
+
+@dataclass(frozen=True)
+class Text:
+    """A window's text: `opening`, then `rest`, tokenised apart so that the border is known.
+
+    `opening_seen` says that the opening stood in an earlier window too, so that its rows are not
+    counted twice; `answer` says what `rest` is.
+    """
+
+    number: int
+    opening: str
+    rest: str = ""
+    opening_seen: bool = False
+    answer: int = NO_ANSWER
+    question: int = NO_ANSWER
+
+
+class Texts(Protocol):
+    """Groups of texts in a fixed order; a group's texts go through in one batch."""
+
+    @property
+    def kind(self) -> Literal["truthfulqa", "corpus", "texts"]:
+        """Where they come from."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call them."""
+        ...
+
+    def identity(self) -> dict[str, JSON]:
+        """What must be equal for a pass to go on."""
+        ...
+
+    def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
+        """Each group with the state after it."""
+        ...
+
+
+class ListedTexts:
+    """Texts that the caller already has."""
+
+    kind: Literal["texts"] = "texts"
+    name = "texts"
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = [encodable(text) for text in texts]
+
+    def identity(self) -> dict[str, JSON]:
+        """The texts themselves, by hash."""
+        return {"kind": self.kind, "sha256": hash_texts(self._texts)}
+
+    def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
+        """One text a group."""
+        for number in range(state or 0, len(self._texts)):
+            yield [Text(number, self._texts[number])], number + 1
+
+
+class CorpusTexts:
+    """The documents of a corpus."""
+
+    kind: Literal["corpus"] = "corpus"
+
+    def __init__(self, corpus: Corpus, name: str) -> None:
+        self._corpus = corpus
+        self.name = name
+
+    def identity(self) -> dict[str, JSON]:
+        """The corpus' own."""
+        return {"kind": self.kind, "corpus": self._corpus.identity()}
+
+    def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
+        """One document a group."""
+        stream = self._corpus.documents(state)
+        for document in stream:
+            yield [Text(document.id, document.text)], stream.state()
+
+
+class TruthfulQATexts:
+    """Each question with its factual and with its hallucinated answer: two windows, one group."""
+
+    kind: Literal["truthfulqa"] = "truthfulqa"
+
+    def __init__(self, examples: Sequence[TruthfulQAExample], name: str) -> None:
+        self._examples = examples
+        self.name = name
+
+    def identity(self) -> dict[str, JSON]:
+        """All questions and answers, by hash."""
+        texts = [
+            text
+            for example in self._examples
+            for text in (example.prompt, example.factual_answer, example.hallucinated_answer)
+        ]
+        return {"kind": self.kind, "sha256": hash_texts(texts)}
+
+    def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
+        """The two texts of one question a group."""
+        for number in range(state or 0, len(self._examples)):
+            example = self._examples[number]
+            answers = (example.factual_answer, example.hallucinated_answer)
+            group = [
+                Text(2 * number + i, example.prompt, f" {answer}", i == 1, side, number)
+                for i, (answer, side) in enumerate(
+                    zip(answers, (FACTUAL, HALLUCINATED), strict=True)
+                )
+            ]
+            yield group, number + 1
+
+
+def hash_texts(texts: Sequence[str]) -> str:
+    """A SHA-256 over the lengths and characters of all texts."""
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
