@@ -39,12 +39,12 @@ def open_corpus(
 
         return PythonDocsCorpus(min_characters=settings.min_characters)
     if source != "wikipedia":
-        path = Path(source).expanduser()
-        if _exists(path):
+        path = _existing(source)
+        if path is not None:
             from ghosttrack_cli.text.local import LocalCorpus
 
             return LocalCorpus(path, column=settings.column, min_characters=settings.min_characters)
-        if not HUB_ID.fullmatch(source) or path.suffix.lower() in FORMATS:
+        if not HUB_ID.fullmatch(source) or Path(source).suffix.lower() in FORMATS:
             raise CorpusError(
                 f"no such file or folder: {source[:200]}",
                 hint="--corpus takes wikipedia, python-docs, a path, or owner/name on the hub",
@@ -68,8 +68,8 @@ def open_texts(
 
     if texts == "truthfulqa":
         return TruthfulQACorpus(None, cache_dir=cache_dir, seed=seed)
-    path = Path(texts).expanduser()
-    if _exists(path) and is_truthfulqa(path):
+    path = _existing(texts)
+    if path is not None and is_truthfulqa(path):
         return TruthfulQACorpus(path, seed=seed)
     changes: dict[str, object] = {"source": texts}
     if texts not in {settings.source, "wikipedia"}:
@@ -77,11 +77,12 @@ def open_texts(
     return open_corpus(settings.model_copy(update=changes), cache_dir)
 
 
-def _exists(path: Path) -> bool:
+def _existing(source: str) -> Path | None:
     try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
+        path = Path(source).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def _hub_corpus(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.text.words import WordMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,8 @@ class Encoder:
         self.eos: int = bos if eos is None else eos
         self._tokenizer = tokenizer
         self._backend = _private_backend(tokenizer)
+        fits = self._backend is not None and WordMemory.fits(self._backend)
+        self._words = WordMemory(self._backend) if fits else None
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """The token ids of each text, (tokens,) int64, without special tokens."""
@@ -48,6 +51,8 @@ class Encoder:
         return [np.concatenate([next(encoded) for _ in cuts[1:]]) for cuts in bounds]
 
     def _encode_pieces(self, pieces: list[str]) -> list[NDArray[np.int64]]:
+        if self._words is not None:
+            return self._words.encode(pieces)
         if self._backend is None:
             rows = self._tokenizer(pieces, add_special_tokens=False, split_special_tokens=True)
             return [np.asarray(ids, dtype=np.int64) for ids in rows["input_ids"]]
