@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from ghosttrack_cli.store.writer import StoreWriter
 from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -119,10 +119,18 @@ class Bench:
         )
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread, so that bits and times do not depend on what else the machine does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
-def bench(workspace: Workspace) -> Bench:
+def bench(workspace: Workspace, one_thread: None) -> Bench:
     """6,000 rows of 64 planted directions in 32 dimensions."""
-    torch.set_num_threads(2)
     x, directions = planted_rows(6_000)
     write_store(workspace.store, x)
     return Bench(workspace, directions)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
-from ghosttrack_cli.training.objective import dense_gradients
+from ghosttrack_cli.training.sparse import Scratch, gradients
+from ghosttrack_cli.training.state import by_columns
 from ghosttrack_cli.training.step import StepSettings, fused_update
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ class Engine(Protocol):
 
 
 class CpuEngine:
-    """Steps on the CPU in float32."""
+    """Steps on the CPU in float32, over the active entries where they are few."""
 
     def __init__(
         self, state: State, scaling: Scaling, schedule: Schedule, settings: StepSettings
     ) -> None:
-        self.state = state
+        self.state = by_columns(state)
+        self._scratch = Scratch()
         self._scaling = scaling
         self._schedule = schedule
         self._settings = settings
@@ -78,11 +80,15 @@ class CpuEngine:
         """Take one step on raw rows, (B, D)."""
         x = self._scaling.apply(raw)
         controls = self._schedule.controls(int(self.state.step))
-        gradients = dense_gradients(
-            self.state.weights, x, controls.sparsity_weight, self._settings.objective
+        result = gradients(
+            self.state.weights,
+            x,
+            controls.sparsity_weight,
+            self._settings.objective,
+            self._scratch,
         )
-        fused_update(self.state, gradients, controls, x.shape[0], self._settings)
-        self._figures = gradients.figures
+        fused_update(self.state, result, controls, x.shape[0], self._settings)
+        self._figures = result.figures
 
     def live(self) -> LiveFigures | None:
         """The figures of the newest step."""

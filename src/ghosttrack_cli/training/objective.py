@@ -143,15 +143,17 @@ def dense_gradients(
     weight: Tensor | float,
     objective: Objective,
     products: torch.dtype = torch.float32,
+    h: Tensor | None = None,
 ) -> Gradients:
     """Loss and gradients of one batch with five dense matrix products.
 
     `x` (B, D) is in training units, `weight` is lambda; the products are computed in the dtype
-    `products` and everything else in float32.
+    `products` and everything else in float32. `h` (B, F) is given where it is known already.
     """
     rows = x.shape[0]
     x_low, W_enc, W_dec = x.to(products), weights.W_enc.to(products), weights.W_dec.to(products)
-    h = (x_low @ W_enc).float() + weights.b_enc  # (B, F)
+    if h is None:
+        h = (x_low @ W_enc).float() + weights.b_enc  # (B, F)
     active = h > weights.threshold  # (B, F)
     acts = torch.where(active, h, 0.0)  # (B, F)
     acts_low = acts.to(products)

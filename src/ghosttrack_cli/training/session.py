@@ -12,7 +12,7 @@ from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.training import guard
 from ghosttrack_cli.training.checkpoint import save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
-from ghosttrack_cli.training.history import History
+from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.progress import write_progress
 from ghosttrack_cli.training.state import DEAD_ROWS, SUMS
 
@@ -226,7 +226,7 @@ class Session:
     def restore(self, body: dict[str, Any]) -> None:
         """Continue where `body` was written."""
         self.step = body["step"]
-        self.history = History(body["history"])
+        self.history = History({name: body["history"][name] for name in COLUMNS})
         self.best = body["best"]
         self.metrics = body["metrics"]
         self.seconds = body["seconds"]

@@ -5,7 +5,7 @@ B batch, D d_model, F d_hidden.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -96,6 +96,16 @@ def initial_state(d_model: int, d_hidden: int, threshold: float, seed: int) -> S
         sums=torch.zeros(len(SUMS), dtype=torch.float64),
         quiet_rows=torch.zeros(d_hidden, dtype=torch.int64),
     )
+
+
+def by_columns(state: State) -> State:
+    """The same state with W_enc and its moments laid out feature by feature.
+
+    That is how sparse gradients come; the shapes stay.
+    """
+    groups = (state.weights, state.first, state.second)
+    weights, first, second = (w._replace(W_enc=w.W_enc.T.contiguous().T) for w in groups)
+    return replace(state, weights=weights, first=first, second=second)
 
 
 def state_bytes(d_model: int, d_hidden: int) -> int:

@@ -125,6 +125,7 @@ def fused_update(
     state: State, gradients: Gradients, controls: Controls, rows: int, settings: StepSettings
 ) -> None:
     """`update` for the CPU: one pass over weights and moments, no temporaries, skipped whole."""
+    assert state.weights.W_enc.T.is_contiguous(), "lay the state out with by_columns"
     norm = gradient_norm(gradients.weights)
     clip = (settings.gradient_clip / norm.clamp(min=SMALLEST_NORM)).clamp(max=1.0)
     if not bool(is_sound(state, gradients.figures, norm)) or bool(state.halted):
@@ -134,14 +135,13 @@ def fused_update(
         for name in DECAYED:
             weight = getattr(state.weights, name)
             weight.mul_(1 - controls.learning_rate * settings.weight_decay)
-    steps = [state.step.float() for _ in state.weights]
     adam(
-        list(state.weights),
-        list(gradients.weights),
-        list(state.first),
-        list(state.second),
+        _rows(state.weights),
+        _rows(gradients.weights),
+        _rows(state.first),
+        _rows(state.second),
         [],
-        steps,
+        [state.step.float() for _ in state.weights],
         fused=True,
         grad_scale=1 / clip,
         amsgrad=False,
@@ -156,3 +156,8 @@ def fused_update(
     W_dec = state.weights.W_dec
     W_dec.div_(torch.linalg.vector_norm(W_dec, dim=1, keepdim=True).clamp_(min=SMALLEST_NORM))
     count(state, gradients, norm, clip, rows)
+
+
+def _rows(weights: Weights) -> list[Tensor]:
+    """The five tensors, each contiguous; W_enc feature by feature, as `by_columns` lays it out."""
+    return [*weights._replace(W_enc=weights.W_enc.T.contiguous())]

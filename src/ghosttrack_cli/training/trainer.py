@@ -170,7 +170,11 @@ class Trainer:
         session.restore(checkpoint.body)
         before, now = checkpoint.body["environment"], session.identity["environment"]
         if before != now:
-            changed = [f"{name} {before.get(name)} -> {now[name]}" for name in now]
+            changed = [
+                f"{name} {before.get(name)} -> {value}"
+                for name, value in now.items()
+                if before.get(name) != value
+            ]
             self.monitor.notice(f"layer {self.layer}: resumed, not bitwise: {', '.join(changed)}")
 
     def _source(self) -> dict[str, Any]:

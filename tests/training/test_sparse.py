@@ -1,0 +1,111 @@
+"""The gradients over active entries against the dense ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ghosttrack_cli.training import sparse
+from ghosttrack_cli.training.objective import Objective, Sparsity, Weights, dense_gradients
+from ghosttrack_cli.training.sparse import Entries, Scratch, find_entries, gradients
+
+MODES: list[Sparsity] = ["target", "l0", "tanh", "l1"]
+
+
+def case(
+    rows: int = 37, D: int = 16, F: int = 200, level: float = 1.8
+) -> tuple[Weights, torch.Tensor]:
+    generator = torch.Generator().manual_seed(rows)
+    W_dec = torch.randn(F, D, generator=generator)
+    W_dec /= W_dec.norm(dim=1, keepdim=True)
+    weights = Weights(
+        W_enc=W_dec.T.clone(),
+        b_enc=torch.randn(F, generator=generator) / 20,
+        W_dec=W_dec,
+        b_dec=torch.randn(D, generator=generator) / 20,
+        threshold=level + torch.rand(F, generator=generator) / 5,
+    )
+    return weights, torch.randn(rows, D, generator=generator)
+
+
+def objective(sparsity: Sparsity) -> Objective:
+    return Objective(sparsity, target_l0=5.0, bandwidth=0.1, slope=2.0)
+
+
+@pytest.mark.parametrize("sparsity", MODES)
+@pytest.mark.parametrize("rows", [1, 37, 256])
+def test_sparse_gradients_equal_dense_ones(sparsity: Sparsity, rows: int) -> None:
+    weights, x = case(rows)
+    entries = find_entries(weights, x, 0.1, Scratch())
+    assert entries is not None
+    assert entries.h.numel() > 0
+    found = gradients(weights, x, 0.3, objective(sparsity), Scratch())
+    expected = dense_gradients(weights, x, 0.3, objective(sparsity))
+    for name, gradient in found.weights._asdict().items():
+        torch.testing.assert_close(
+            gradient, getattr(expected.weights, name), atol=1e-5, rtol=1e-4, msg=name
+        )
+    for figure, value in zip(found.figures, expected.figures, strict=True):
+        torch.testing.assert_close(figure, value)
+    assert torch.equal(found.fired, expected.fired)
+
+
+def test_entries_are_those_above_the_lower_edge_of_the_window() -> None:
+    weights, x = case()
+    entries = find_entries(weights, x, 0.1, Scratch())
+    assert entries is not None
+    h = x @ weights.W_enc + weights.b_enc
+    expected = (h > weights.threshold - 0.05).nonzero()
+    assert torch.equal(torch.stack([entries.rows, entries.features], 1).long(), expected)
+    torch.testing.assert_close(entries.h, h[expected[:, 0], expected[:, 1]])
+
+
+def test_blocks_of_rows_find_the_same_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, x = case()
+    whole = find_entries(weights, x, 0.1, Scratch())
+    monkeypatch.setattr(sparse, "BLOCK_ENTRIES", 5 * 200)
+    blocks = find_entries(weights, x, 0.1, Scratch())
+    assert whole is not None
+    assert blocks is not None
+    for left, right in zip(whole, blocks, strict=True):
+        torch.testing.assert_close(left, right)
+
+
+def test_a_dense_batch_is_done_densely() -> None:
+    weights, x = case(level=0.0)
+    assert find_entries(weights, x, 0.1, Scratch()) is None
+    found = gradients(weights, x, 0.3, objective("target"), Scratch())
+    expected = dense_gradients(weights, x, 0.3, objective("target"))
+    torch.testing.assert_close(found.weights, expected.weights)
+
+
+def test_a_batch_in_which_nothing_fires() -> None:
+    weights, x = case(level=100.0)
+    found = gradients(weights, x, 0.3, objective("target"), Scratch())
+    expected = dense_gradients(weights, x, 0.3, objective("target"))
+    torch.testing.assert_close(found.weights, expected.weights)
+    assert found.figures.l0.item() == 0
+    assert not found.fired.any()
+
+
+def test_entry_products_without_mkl() -> None:
+    generator = torch.Generator().manual_seed(0)
+    error = torch.randn(3, 4, generator=generator)
+    W_dec = torch.randn(5, 4, generator=generator)
+    entries = Entries(
+        rows=torch.tensor([0, 0, 2], dtype=torch.int32),
+        features=torch.tensor([1, 4, 0], dtype=torch.int32),
+        starts=torch.tensor([0, 2, 2], dtype=torch.int32),
+        h=torch.zeros(3),
+    )
+    expected = torch.stack([error[0] @ W_dec[1], error[0] @ W_dec[4], error[2] @ W_dec[0]])
+    torch.testing.assert_close(sparse.entry_products(error, W_dec, entries), expected)
+    torch.testing.assert_close(sparse._products_by_autograd(error, W_dec, entries), expected)
+
+
+def test_two_steps_give_the_same_bits() -> None:
+    weights, x = case(256)
+    first = gradients(weights, x, 0.3, objective("target"), Scratch())
+    second = gradients(weights, x, 0.3, objective("target"), Scratch())
+    for left, right in zip(first.weights, second.weights, strict=True):
+        assert torch.equal(left, right)

@@ -1,0 +1,116 @@
+"""One step against a NumPy Adam, and the fused step against the written one."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from ghosttrack_cli.settings import SAETrainingSettings
+from ghosttrack_cli.training.objective import Objective, dense_gradients
+from ghosttrack_cli.training.schedule import Controls, Schedule
+from ghosttrack_cli.training.state import State, by_columns, initial_state
+from ghosttrack_cli.training.step import StepSettings, fused_update, train_step, update
+
+SETTINGS = StepSettings(
+    Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
+    gradient_clip=0.5,
+    weight_decay=0.1,
+)
+
+
+def state_and_batches(steps: int = 3) -> tuple[State, list[torch.Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    state = initial_state(8, 24, 0.1, seed=4)
+    return state, [torch.randn(16, 8, generator=generator) for _ in range(steps)]
+
+
+def schedule() -> Schedule:
+    return Schedule.of(SAETrainingSettings(learning_rate=0.01), total_steps=100, weight=1.0)
+
+
+def test_the_step_equals_a_numpy_adam() -> None:
+    state, batches = state_and_batches()
+    weights = {n: w.double().numpy().copy() for n, w in state.weights._asdict().items()}
+    first = {n: np.zeros_like(w) for n, w in weights.items()}
+    second = {n: np.zeros_like(w) for n, w in weights.items()}
+    for step, x in enumerate(batches):
+        controls = schedule().controls(step)
+        gradients = dense_gradients(state.weights, x, controls[1], SETTINGS.objective).weights
+        named = {n: g.double().numpy() for n, g in gradients._asdict().items()}
+        norm = np.sqrt(sum((g**2).sum() for g in named.values()))
+        for name, gradient in named.items():
+            g = gradient * min(1.0, 0.5 / norm)
+            first[name] = 0.9 * first[name] + 0.1 * g
+            second[name] = 0.999 * second[name] + 0.001 * g**2
+            change = first[name] / (1 - 0.9 ** (step + 1))
+            change = change / (np.sqrt(second[name] / (1 - 0.999 ** (step + 1))) + 1e-8)
+            if name in {"W_enc", "W_dec"}:
+                weights[name] *= 1 - controls[0] * 0.1
+            weights[name] -= controls[0] * change
+        weights["threshold"] = np.maximum(weights["threshold"], 0)
+        weights["W_dec"] /= np.linalg.norm(weights["W_dec"], axis=1, keepdims=True)
+        train_step(state, x, torch.tensor(controls), SETTINGS)
+        for name, weight in state.weights._asdict().items():
+            np.testing.assert_allclose(weight.numpy(), weights[name], atol=2e-5, err_msg=name)
+    assert state.step.item() == 3
+
+
+def test_the_fused_step_equals_the_written_one() -> None:
+    state, batches = state_and_batches(20)
+    fused = by_columns(copy.deepcopy(state))
+    for step, x in enumerate(batches):
+        controls = schedule().controls(step)
+        gradients = dense_gradients(state.weights, x, controls[1], SETTINGS.objective)
+        same = dense_gradients(fused.weights, x, controls[1], SETTINGS.objective)
+        update(state, gradients, torch.tensor(controls), 16, SETTINGS)
+        fused_update(fused, same, controls, 16, SETTINGS)
+    for name, tensor in state.tensors().items():
+        other = fused.tensors()[name]
+        torch.testing.assert_close(other, tensor, atol=1e-4, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e25])
+@pytest.mark.parametrize("kind", ["written", "fused"])
+def test_a_step_that_is_not_sound_changes_nothing_but_halted(kind: str, value: float) -> None:
+    state, batches = state_and_batches()
+    state = by_columns(state)
+    controls = schedule().controls(0)
+
+    def step(x: torch.Tensor) -> None:
+        gradients = dense_gradients(state.weights, x, controls[1], SETTINGS.objective)
+        if kind == "fused":
+            fused_update(state, gradients, controls, 16, SETTINGS)
+        else:
+            update(state, gradients, torch.tensor(controls), 16, SETTINGS)
+
+    step(batches[0])
+    before = copy.deepcopy(state.tensors())
+    bad = batches[1].clone()
+    bad[3, 2] = value
+    step(bad)
+    step(batches[2])  # nothing is taken any more after a refusal
+    after = state.tensors()
+    assert after.pop("halted").item() is True
+    before.pop("halted")
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_quiet_rows_count_since_a_feature_fired() -> None:
+    state, batches = state_and_batches(2)
+    state.weights.b_enc[5] = -1e6  # feature 5 never fires
+    state.weights.b_enc[6] = 1e3  # feature 6 always does
+    for x in batches:
+        train_step(state, x, torch.tensor(Controls(0.0, 0.0, 1.0, 1.0)), SETTINGS)
+    assert state.quiet_rows[5].item() == 32
+    assert state.quiet_rows[6].item() == 0
+
+
+def test_decoder_rows_stay_on_the_unit_sphere() -> None:
+    state, batches = state_and_batches(5)
+    for step, x in enumerate(batches):
+        train_step(state, x, torch.tensor(schedule().controls(step)), SETTINGS)
+    lengths = state.weights.W_dec.norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
