@@ -52,8 +52,10 @@
   function logTicks(low, high, wanted) {
     const every = Math.max(1, Math.ceil((high - low) / wanted));
     const choices = [powers(low, high, every, [1]), powers(low, high, 1, [1, 3]), powers(low, high, 1, [1, 2, 5])];
-    const even = linearTicks([10 ** low, 10 ** high], wanted).filter((tick) => tick > 0);
-    return choices.find((ticks) => ticks.length >= Math.min(3, wanted)) ?? even;
+    const fitting = choices.find((ticks) => ticks.length >= Math.min(3, wanted) && ticks.length <= 1.7 * wanted);
+    if (fitting) return fitting;
+    if (choices[0].length >= 2) return choices[0];
+    return linearTicks([10 ** low, 10 ** high], wanted).filter((tick) => tick > 0);
   }
 
   function powers(low, high, every, factors) {

@@ -42,7 +42,7 @@
       Object.assign(this, { layer, contrast, all, order: "p" });
       this.range = rateRange(contrast.entries);
       this.title = `True against false · layer ${layer}`;
-      this.virtual = new VirtualRows((entry) => this.row(entry), () => (window.innerWidth < 720 ? 108 : 48));
+      this.virtual = new VirtualRows((entry, index) => this.row(entry, index), () => (window.innerWidth < 720 ? 108 : 48));
       this.holder = el("div", {});
       this.node = this.page();
     }
@@ -80,7 +80,7 @@
       const head = (name, text, title) => el("div", { role: "columnheader", class: `cell cell-${name}`, title }, text);
       return el(
         "div",
-        { class: "grid-table contrast-table", role: "table", "aria-label": "Features by how they separate factual from hallucinated answers" },
+        { class: "grid-table contrast-table", role: "table", "aria-label": "Features by how they separate factual from hallucinated answers", "aria-rowcount": this.contrast.entries.length + 1 },
         el(
           "div",
           { class: "grid-head", role: "rowgroup" },
@@ -101,13 +101,13 @@
       );
     }
 
-    row(entry) {
+    row(entry, index) {
       const { all, layer } = this;
       const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
       const name = entry.p_corrected < 0.05 ? "grid-row body-row significant" : "grid-row body-row";
       return el(
         "div",
-        { class: name, role: "row", "data-feature": entry.feature },
+        { class: name, role: "row", "aria-rowindex": index + 2, "data-feature": entry.feature },
         cell("feature", featureLink(layer, entry.feature, { class: "row-link" })),
         cell("fires-on", (all.fires[entry.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
         cell("dumbbell", dumbbell(entry, this.range)),

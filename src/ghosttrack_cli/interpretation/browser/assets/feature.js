@@ -229,6 +229,7 @@
     return empty(
       `Dead on these texts: no firing in ${count(report.rows)} rows.`,
       `Its rate is below ${percent(report.rate_high)} with 95 % confidence. What its weights say is below.`,
+      "empty notice",
     );
   }
 

@@ -57,7 +57,7 @@
       return el("input", {
         type: "search",
         id: "search",
-        placeholder: "Search tokens, or #123",
+        placeholder: "Tokens or #123",
         "aria-label": "Search tokens or a feature number",
         autocomplete: "off",
         spellcheck: "false",

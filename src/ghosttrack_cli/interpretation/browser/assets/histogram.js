@@ -46,7 +46,7 @@
       return canvas(
         width,
         height,
-        axisY(y, { left, right, top, wanted: 3 }),
+        axisY(y, { left, right, top, wanted: 4 }),
         axisX(x, { top, bottom, right, wanted: Math.max(2, width / 90), text: settings.tick, title: settings.title }),
         bars(shown, x, y, bottom, settings),
         svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }),

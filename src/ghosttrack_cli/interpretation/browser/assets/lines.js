@@ -46,7 +46,7 @@
       const drawing = canvas(
         width,
         height,
-        axisY(y, { left, right, top, wanted: 3, text: tick }),
+        axisY(y, { left, right, top, wanted: 4, text: tick }),
         axisX(x, { top: bottom, bottom, right, wanted: Math.max(2, width / 110), title }),
         [...series].reverse().map((one) => svg("path", { class: `line ${one.class ?? ""}`, d: path(one.xs, one.ys, x, y) })),
         main.xs.length === 1 ? svg("circle", { class: "dot", cx: x(main.xs[0]), cy: y(main.ys[0]), r: 3 }) : null,

@@ -78,8 +78,8 @@
     return el("div", { class: "segmented", role: "group", "aria-label": label }, buttons);
   }
 
-  function empty(title, text) {
-    return el("div", { class: "empty" }, el("p", { class: "empty-title" }, title), text ? el("p", {}, text) : null);
+  function empty(title, text, name = "empty") {
+    return el("div", { class: name }, el("p", { class: "empty-title" }, title), text ? el("p", {}, text) : null);
   }
 
   function crumbs(...links) {
