@@ -80,10 +80,12 @@ class Extraction:
         **changes: Any,
     ) -> ExtractionResult:
         monitor = Monitor(self.reports.append, self.notices.append, stop_signal)
-        return extract(*self.settings(**changes), self.workspace, monitor, overwrite=overwrite)
+        return extract(*self.settings(**changes), monitor, overwrite=overwrite)
 
-    def settings(self, **changes: Any) -> tuple[ModelSettings, CorpusSettings, ExtractionSettings]:
-        """Settings of the tiny model and texts; `model_*` and `corpus_*` change those sections."""
+    def settings(
+        self, **changes: Any
+    ) -> tuple[ModelSettings, CorpusSettings, ExtractionSettings, Workspace]:
+        """A stage's arguments; `model_*` and `corpus_*` change settings of those sections."""
         model = {"name": str(self.model), "device": "cpu"}
         corpus: dict[str, Any] = {"source": str(self.texts), "min_characters": 1}
         extraction = {"layers": "1", "tokens": 20_000}
@@ -97,6 +99,7 @@ class Extraction:
             ModelSettings.model_validate(model),
             CorpusSettings.model_validate(corpus),
             ExtractionSettings.model_validate(extraction),
+            self.workspace,
         )
 
 
@@ -106,7 +109,7 @@ def extraction(tiny_model: Path, texts: Path, workspace: Workspace) -> Extractio
     return Extraction(tiny_model, texts, workspace)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_extraction(tiny_model: Path, texts: Path) -> Callable[[Path], Extraction]:
     """The same into a workspace of one's choice."""
     return lambda root: Extraction(tiny_model, texts, Workspace(root))

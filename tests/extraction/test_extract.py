@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorpusError, DiskError, ModelError, UsageError
-from ghosttrack_cli.extraction import plan as planning
+from ghosttrack_cli.extraction.batch_size import CPU_TOKENS
 from ghosttrack_cli.extraction.plan import plan
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.store.commit import read_commit
@@ -167,16 +168,11 @@ def test_activations_that_are_not_finite_stop_before_the_commit(
         return streams
 
     monkeypatch.setattr(ResidualModel, "residuals", poisoned)
-    row = 5 * extraction_rows(extraction) + 3
+    row = 5 * CPU_TOKENS + 3
     with pytest.raises(ModelError, match=rf"layer 2.*{row}") as caught:
         extraction(layers="0,2")
     assert "document" in caught.value.what
     assert read_commit(extraction.workspace.store).rows <= row
-
-
-def extraction_rows(extraction: Any) -> int:
-    """Rows a batch on the CPU."""
-    return 2048
 
 
 def test_float16_that_overflows_is_refused(
@@ -195,7 +191,7 @@ def test_float16_that_overflows_is_refused(
 def test_a_disk_too_small_is_refused_before_the_weights_load(
     extraction: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning.files, "free_bytes", lambda _: 1_000_000)
+    monkeypatch.setattr(files, "free_bytes", lambda _: 1_000_000)
     monkeypatch.setattr(ResidualModel, "load", None)
     with pytest.raises(DiskError, match=r"disk too small.* 20,000 tokens .* 1\.0 MB are free"):
         extraction()
@@ -203,7 +199,7 @@ def test_a_disk_too_small_is_refused_before_the_weights_load(
 
 
 def test_the_plan_says_what_the_store_will_take(extraction: Any) -> None:
-    planned = plan(*extraction.settings(layers="all"), extraction.workspace)
+    planned = plan(*extraction.settings(layers="all"))
     assert (planned.action, planned.layers, planned.rows) == ("start", (0, 1, 2), 20_000)
     assert (planned.context_length, planned.dtype, planned.rows_done) == (T, "float32", 0)
     result = extraction(layers="all")
@@ -212,15 +208,16 @@ def test_the_plan_says_what_the_store_will_take(extraction: Any) -> None:
 
 def test_the_plan_follows_the_store(extraction: Any) -> None:
     extraction()
-    for changes, action, done in [
+    cases: list[tuple[dict[str, Any], str, int]] = [
         ({}, "nothing", 20_000),
         ({"tokens": 30_000}, "continue", 20_000),
         ({"layers": "0,1"}, "add layers", 0),
-    ]:
-        planned = plan(*extraction.settings(**changes), extraction.workspace)
+    ]
+    for changes, action, done in cases:
+        planned = plan(*extraction.settings(**changes))
         assert (planned.action, planned.rows_done) == (action, done)
-    assert plan(*extraction.settings(), extraction.workspace).bytes_needed == 0
-    assert plan(*extraction.settings(), extraction.workspace, overwrite=True).action == "start"
+    assert plan(*extraction.settings()).bytes_needed == 0
+    assert plan(*extraction.settings(), overwrite=True).action == "start"
 
 
 def test_special_tokens_in_the_text_stay_text(extraction: Any, tmp_path: Path) -> None:

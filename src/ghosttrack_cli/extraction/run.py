@@ -95,8 +95,8 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
 
 def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
     """Run the text from the writer's cursor on until it has all rows, or the text ends."""
-    if writer.position:
-        task.monitor.notice(f"going on at {writer.position:,} of {writer.asked_rows:,} tokens")
+    if writer.rows:
+        task.monitor.notice(f"going on: {writer.rows:,} of {writer.asked_rows:,} tokens are stored")
     text = TokenWindows(
         task.corpus,
         task.model.tokenizer,

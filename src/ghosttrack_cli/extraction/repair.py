@@ -1,0 +1,122 @@
+"""Chunks that went bad, filled again by running only the text that they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ghosttrack_cli.extraction.overlap import PlainCopies
+from ghosttrack_cli.extraction.plan import pinned
+from ghosttrack_cli.extraction.task import Task
+from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.monitor import SILENT, Monitor, Progress
+from ghosttrack_cli.runtime import raise_if_stopped
+from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.store.repair import RepairPass, StoreRepair
+from ghosttrack_cli.store.verify import verify_store
+from ghosttrack_cli.text.corpus import open_corpus
+from ghosttrack_cli.text.windows import TokenWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.store.verify import BadChunk
+    from ghosttrack_cli.text.windows import WindowBatch
+    from ghosttrack_cli.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RepairResult:
+    """The chunks that were bad and are whole again."""
+
+    repaired: tuple[BadChunk, ...]
+
+
+def repair(
+    model: ModelSettings,
+    corpus: CorpusSettings,
+    extraction: ExtractionSettings,
+    workspace: Workspace,
+    monitor: Monitor = SILENT,
+    *,
+    cache_dir: Path | None = None,
+) -> RepairResult:
+    """Read the whole store back and make bad chunks again, bit for bit as they were committed.
+
+    Raises:
+        Stopped: a signal came; what was repaired is durable.
+        StateError: there is no store, or the rows made again are not those that were committed.
+        ConflictError: the store was made with another model, text or other settings.
+    """
+    commit = read_commit(workspace.store)
+    bad = verify_store(workspace.store, commit, _reporter(monitor))
+    if not bad:
+        monitor.notice("nothing to repair: every chunk is as it was committed")
+        return RepairResult(())
+    task = Task(
+        ResidualModel.load(pinned(model, commit), cache_dir=cache_dir),
+        open_corpus(corpus, cache_dir, recorded=commit.identity.corpus),
+        tuple(commit.layers),
+        extraction,
+        workspace.store,
+        monitor,
+    )
+    _refill(task, commit, bad)
+    return RepairResult(tuple(bad))
+
+
+def _reporter(monitor: Monitor) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        monitor.progress(Progress("verify", done, total, "bytes"))
+
+    return report
+
+
+def _refill(task: Task, commit: Commit, bad: Sequence[BadChunk]) -> None:
+    identity = task.identity(commit.identity.batch_size)
+    with StoreRepair.open(task.store, identity, bad) as store:
+        total = store.remaining
+        for stretch in store.passes:
+            for start, batch in _batches(task, identity.batch_size, stretch):
+                if store.needs(start, start + batch.input_ids.size):
+                    _put(task, store, start, batch)
+                done = total - store.remaining
+                task.monitor.progress(Progress("repair", done, total, "chunks"))
+                raise_if_stopped(task.monitor.stop_signal)
+
+
+def _batches(task: Task, batch_size: int, stretch: RepairPass) -> Iterator[tuple[int, WindowBatch]]:
+    """The batches of a stretch of text, each with the row at which it starts."""
+    text = TokenWindows(
+        task.corpus,
+        task.model.tokenizer,
+        context_length=task.context,
+        batch_size=batch_size,
+        cursor=stretch.start.cursor,
+        monitor=task.monitor,
+        retry_minutes=task.settings.retry_minutes,
+    )
+    row = stretch.start.rows_before
+    with text:
+        for batch in text:
+            if row >= stretch.stop:
+                return
+            yield row, batch
+            row += batch.input_ids.size
+
+
+def _put(task: Task, store: StoreRepair, start: int, batch: WindowBatch) -> None:
+    ids = torch.from_numpy(batch.input_ids)  # (B, T)
+    streams = task.model.residuals(ids, store.layers) if store.layers else {}
+    store.put(
+        start,
+        PlainCopies(task.dtype).copy(streams).rows,
+        batch.input_ids.reshape(-1),
+        batch.doc_ids.reshape(-1),
+        batch.positions.reshape(-1),
+    )
