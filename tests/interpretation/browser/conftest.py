@@ -114,7 +114,6 @@ def make_feature(
     flags = _flags(feature)
     dead = "dead" in flags
     firings = 0 if dead else 40 + (feature * 7919) % 900
-    weakest = [-1 % shown]
     examples = [] if dead else [_example(feature, 6 - shown + rank, words) for rank in range(shown)]
     first, second = words[feature % len(words)], words[(feature + 3) % len(words)]
     maximum = examples[0].act if examples else 0.0
