@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.store import synthetic
 
 from ghosttrack_cli import files
-from tests.store import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def no_fsync() -> Iterator[None]:
     """Write without waiting for the disk."""
-    real = files.os
+    real = files.os  # type: ignore[attr-defined]
     synthetic.install(synthetic.Failpoints(0, lambda: None))
     yield
     files.os = real  # type: ignore[attr-defined]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.store import synthetic
 
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.reader import ActivationStore
-from tests.store import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-
-from ghosttrack_cli.errors import ConflictError, LockedError, ModelError, StateError
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.writer import StoreWriter
 from tests.store.synthetic import (
     BATCH_ROWS,
     IDENTITY,
@@ -24,6 +19,11 @@ from tests.store.synthetic import (
     token_ids,
     tree,
 )
+
+from ghosttrack_cli.errors import ConflictError, LockedError, ModelError, StateError
+from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.writer import StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,123 @@
+"""Training batches: every kept row once an epoch, the same from memory and from the disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.store.synthetic import IDENTITY, Plan
+
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.store import layout
+from ghosttrack_cli.store.batches import RowBatches, sequential_batches
+from ghosttrack_cli.store.dtypes import to_torch
+from ghosttrack_cli.store.reader import ActivationStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = 333
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
+    path = tmp_path_factory.mktemp("store") / "a.zarr"
+    Plan((2,), ROWS, identity=replace(IDENTITY, dtype="bfloat16")).run(path)
+    return ActivationStore.open(path)
+
+
+def make(
+    store: ActivationStore,
+    *,
+    resident: bool,
+    batch_size: int = 20,
+    seed: int = 7,
+    block_rows: int = 64,
+) -> RowBatches:
+    return RowBatches(
+        store,
+        2,
+        store.positions() != 0,
+        batch_size=batch_size,
+        seed=seed,
+        resident=resident,
+        block_rows=block_rows,
+    )
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_an_epoch_is_the_kept_rows_in_its_order(store: ActivationStore, resident: bool) -> None:
+    batches = make(store, resident=resident)
+    rows = torch.cat(list(batches.batches(epoch=3)))
+    order = batches.order(3)[: len(rows)]
+    assert batches.rows == int((store.positions() != 0).sum())
+    assert len(set(order.tolist())) == len(order) == batches.steps_per_epoch * 20
+    assert torch.equal(rows, to_torch(store.read(2))[torch.from_numpy(order)])
+    assert rows.dtype == torch.bfloat16
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    batch_size=st.integers(1, 400),
+    block_rows=st.integers(1, 400),
+    epoch=st.integers(0, 5),
+    seed=st.integers(0, 2**63),
+    data=st.data(),
+)
+def test_any_start_continues_the_epoch(
+    store: ActivationStore,
+    batch_size: int,
+    block_rows: int,
+    epoch: int,
+    seed: int,
+    data: st.DataObject,
+) -> None:
+    resident, streamed = (
+        make(store, resident=where, batch_size=batch_size, block_rows=block_rows, seed=seed)
+        for where in (True, False)
+    )
+    whole = list(resident.batches(epoch))
+    start = data.draw(st.integers(0, len(whole)))
+    rest = list(streamed.batches(epoch, start))
+    assert len(whole) == resident.steps_per_epoch
+    assert all(torch.equal(a, b) for a, b in zip(whole[start:], rest, strict=True))
+
+
+def test_orders_differ_between_epochs_and_seeds(store: ActivationStore) -> None:
+    batches = make(store, resident=True)
+    assert not np.array_equal(batches.order(0), batches.order(1))
+    assert not np.array_equal(batches.order(0), make(store, resident=True, seed=8).order(0))
+
+
+def test_one_block_mixes_all_rows(store: ActivationStore) -> None:
+    order = make(store, resident=True, block_rows=ROWS).order(0)
+    assert np.abs(np.corrcoef(order, np.arange(len(order)))[0, 1]) < 0.15
+
+
+def test_leaving_early_stops_the_threads(store: ActivationStore) -> None:
+    stream = make(store, resident=False).batches(0)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_a_bad_chunk_reaches_the_trainer(tmp_path: Path) -> None:
+    Plan((2,), ROWS).run(tmp_path / "a.zarr")
+    layout.chunk_path(tmp_path / "a.zarr", layout.layer_array(2), 9).unlink()
+    store = ActivationStore.open(tmp_path / "a.zarr")
+    with pytest.raises(CorruptionError, match="chunk 9"):
+        list(make(store, resident=False).batches(0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20, 400])
+def test_sequential_batches_keep_order_and_every_row(
+    store: ActivationStore, batch_size: int
+) -> None:
+    keep = store.positions() % 3 == 1
+    batches = list(sequential_batches(store, 2, keep, batch_size))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    assert torch.equal(torch.cat(batches), to_torch(store.read(2)[keep]))

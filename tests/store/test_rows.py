@@ -1,0 +1,62 @@
+"""The mask, the split by document, and the shuffled orders."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghosttrack_cli.store.order import permutation, splitmix64
+from ghosttrack_cli.store.rows import row_mask, split_documents
+
+
+def test_each_row_is_left_out_for_its_first_reason() -> None:
+    positions = np.array([0, 1, 2, 3, 0, 1])
+    tokens = np.array([9, 5, 9, 5, 5, 5])
+    norms = np.array([1.0, 1.0, 99.0, 6.0, 99.0, 6.1])
+    keep, report = row_mask(positions, tokens, [9], norms, 1.0)
+    assert keep.tolist() == [False, True, False, True, False, False]
+    assert (report.rows, report.position_0, report.special, report.outlier, report.kept) == (
+        6,
+        2,
+        1,
+        1,
+        2,
+    )
+
+
+def test_no_special_tokens_is_fine() -> None:
+    keep, _ = row_mask(np.array([1]), np.array([3]), (), np.array([1.0]), 1.0)
+    assert keep.all()
+
+
+def test_whole_documents_are_split_and_stay_on_their_side() -> None:
+    documents = np.repeat(np.arange(20_000), 3)
+    validation = split_documents(documents, 0.05)
+    assert validation.reshape(-1, 3).std(axis=1).max() == 0
+    assert 0.045 < validation.mean() < 0.055
+    assert np.array_equal(split_documents(documents[:999], 0.05), validation[:999])
+    assert not np.array_equal(split_documents(documents, 0.05, seed=1), validation)
+    assert not split_documents(documents, 0.0).any()
+
+
+def test_splitmix64_is_the_published_generator() -> None:
+    # First outputs of the reference implementation from state 1234567.
+    gamma = 0x9E3779B97F4A7C15
+    states = [(1234567 + step * gamma) % 2**64 for step in range(3)]
+    assert splitmix64(np.array(states, np.uint64)).tolist() == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+    ]
+
+
+@given(st.integers(0, 300), st.integers(0, 2**64 - 1), st.integers(0, 50))
+def test_permutations_are_permutations_and_repeatable(n: int, seed: int, epoch: int) -> None:
+    order = permutation(n, seed, epoch)
+    assert sorted(order.tolist()) == list(range(n))
+    assert np.array_equal(order, permutation(n, seed, epoch))
+
+
+def test_the_order_is_the_same_on_every_machine() -> None:
+    assert permutation(8, 0, 0).tolist() == [6, 4, 1, 3, 7, 0, 2, 5]
