@@ -50,7 +50,8 @@ class Splice:
     def keeps(self, x: Tensor) -> Tensor:
         """Rows whose norm is no outlier, (B, T)."""
         limit = torch.inf if self.median_norm is None else OUTLIER_FACTOR * self.median_norm
-        return torch.linalg.vector_norm(x.float(), dim=-1).le(limit)
+        norms: Tensor = torch.linalg.vector_norm(x.float(), dim=-1)
+        return norms <= limit
 
 
 @dataclass
