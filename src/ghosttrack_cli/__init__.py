@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.summary import print_feature_summary
     from ghosttrack_cli.configuration import load_settings
     from ghosttrack_cli.errors import GhostTrackError
-    from ghosttrack_cli.extraction.extractor import HiddenStateExtractor
-    from ghosttrack_cli.interpretation.analyze import analyze_sae
+    from ghosttrack_cli.extraction.api import HiddenStateExtractor
+    from ghosttrack_cli.interpretation.api import analyze_sae
     from ghosttrack_cli.model.residual import GPT2WithResidualHooks
     from ghosttrack_cli.sae import JumpReLUSAE
     from ghosttrack_cli.settings import Settings
     from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.text.hub import WikipediaCorpus
     from ghosttrack_cli.text.truthfulqa import load_truthfulqa
-    from ghosttrack_cli.text.wikipedia import WikipediaCorpus
-    from ghosttrack_cli.training.trainer import Trainer, train_sae_for_layer
+    from ghosttrack_cli.training.api import train_sae_for_layer
+    from ghosttrack_cli.training.trainer import Trainer
 
 __all__ = [
     "ActivationStore",
@@ -43,16 +44,16 @@ _MODULES = {
     "ActivationStore": "store.reader",
     "GPT2WithResidualHooks": "model.residual",
     "GhostTrackError": "errors",
-    "HiddenStateExtractor": "extraction.extractor",
+    "HiddenStateExtractor": "extraction.api",
     "JumpReLUSAE": "sae",
     "Settings": "settings",
     "Trainer": "training.trainer",
-    "WikipediaCorpus": "text.wikipedia",
-    "analyze_sae": "interpretation.analyze",
+    "WikipediaCorpus": "text.hub",
+    "analyze_sae": "interpretation.api",
     "load_settings": "configuration",
     "load_truthfulqa": "text.truthfulqa",
     "print_feature_summary": "cli.summary",
-    "train_sae_for_layer": "training.trainer",
+    "train_sae_for_layer": "training.api",
 }
 
 

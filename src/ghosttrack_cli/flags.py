@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EXTRACT, TRAIN, INTERPRET, RUN, DEMO = "extract", "train", "interpret", "run", "demo"
+PROMPT = "prompt"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ FLAGS = (
         ("model.name",),
         "MODEL",
         "hub id or local folder of a decoder-only model",
-        (EXTRACT, INTERPRET, RUN),
+        (EXTRACT, INTERPRET, PROMPT, RUN),
     ),
     Flag(
         ("--revision",),
@@ -176,14 +177,14 @@ FLAGS = (
         ("interpretation.checkpoint",),
         "WHICH",
         "which SAE of the layer: best or final",
-        (INTERPRET,),
+        (INTERPRET, PROMPT),
     ),
     Flag(
         ("--device",),
         ("model.device",),
         "DEVICE",
         "where the model runs: auto, cpu, cuda, cuda:1 or mps",
-        (EXTRACT, INTERPRET),
+        (EXTRACT, INTERPRET, PROMPT),
     ),
     Flag(
         ("--device",),

@@ -1,16 +1,18 @@
 """The program: its commands, and how it starts and ends."""
 
+import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
 from ghosttrack_cli._version import __version__
-from ghosttrack_cli.cli import config, demo, extract, failures, interpret, run, status, train
+from ghosttrack_cli.cli import config, demo, extract, interpret, run, status, train
 from ghosttrack_cli.cli.command import ORDER, group
-from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.session import Session
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.cli.session import Session
 
 
 class InOrder(TyperGroup):
@@ -34,6 +36,8 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> bool:
     if asked:
+        from ghosttrack_cli.cli.console import Console
+
         Console().lines(f"ghosttrack {__version__}")
         raise typer.Exit
     return asked
@@ -41,7 +45,7 @@ def _show_version(asked: bool) -> bool:
 
 @group(app, alone=False)
 def ghosttrack(
-    session: Session,
+    session: "Session",
     *,
     version: Annotated[
         bool,
@@ -66,6 +70,8 @@ for module in (extract, train, interpret, status, run, demo, config):
 
 def main() -> None:
     """Run the program on the command line's arguments and exit."""
+    # Looking for plugins of pydantic takes longer than anything else that status does.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     sys.exit(run_program(sys.argv[1:]))
 
 
@@ -85,5 +91,8 @@ def run_program(arguments: list[str]) -> int:
 
 
 def _report(error: Exception, arguments: list[str]) -> int:
+    from ghosttrack_cli.cli import failures
+    from ghosttrack_cli.cli.console import Console
+
     given = {name: f"--{name}" in arguments for name in ("json", "debug")}
     return failures.report(error, Console(), **given)

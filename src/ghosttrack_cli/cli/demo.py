@@ -1,41 +1,14 @@
 """`ghosttrack demo`: everything on a small packaged model, without a network."""
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from ghosttrack_cli import files
 from ghosttrack_cli.cli.command import command
-from ghosttrack_cli.cli.config import FILE_NAME
-from ghosttrack_cli.cli.feature_view import Choice, Sort, choose_features, feature_blocks
-from ghosttrack_cli.cli.output import Line, Span, Table, line
-from ghosttrack_cli.cli.run import run_all
-from ghosttrack_cli.cli.session import Session
-from ghosttrack_cli.cli.status import look, status_document
-from ghosttrack_cli.cli.status_view import status_blocks
-from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.flags import DEMO
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.interpretation.report import FeatureReport
-
-WORKSPACE = "ghosttrack-demo"
-SETTINGS: dict[str, dict[str, Any]] = {
-    "corpus": {"source": "python-docs"},
-    "extraction": {"layers": "1,2", "tokens": 120_000, "context_length": 256, "batch_size": 8},
-    "sae": {"d_hidden": 1024, "target_l0": 24},
-    "sae_training": {
-        "epochs": 8,
-        "batch_size": 1024,
-        "target_recon_loss": 0.2,
-        "target_sparsity_min": 16,
-        "target_sparsity_max": 32,
-    },
-}
-SHOWN_FEATURES = 3
-MIN_RATE, MAX_RATE = 0.001, 0.05
+    from ghosttrack_cli.cli.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -43,71 +16,13 @@ def register(app: typer.Typer) -> None:
     command(app, "demo", flags=DEMO)(demo)
 
 
-def demo(session: Session) -> None:
+def demo(session: "Session") -> None:
     """Show everything in two minutes: a small packaged model, no network, no accelerator.
 
     Runs the real commands, in a scratch workspace (./ghosttrack-demo) with settings of its own:
     a small GPT-2 reads the documentation that every Python carries, two SAEs learn features from
     it, and their meaning is shown.
     """
-    if session.options.config is not None:
-        raise UsageError(
-            "demo brings its own settings file", hint="leave --config out, or use ghosttrack run"
-        )
-    inner = demo_session(session)
-    outcome = run_all(inner)
-    overview, step = look(inner)
-    blocks: list[Line | Table] = [*status_blocks(inner, overview, step), line()]
-    for layer, feature in interesting_features(inner):
-        blocks += [*feature_blocks(layer, feature), line()]
-    blocks.append(line("open in a browser: ", Span(str(inner.workspace.browser), "bold cyan")))
-    document = {
-        **outcome.document,
-        "status": status_document(inner, overview, step, None),
-        "browser": str(inner.workspace.browser),
-    }
-    session.emit(document, lambda console: console.blocks(blocks))
+    from ghosttrack_cli.cli.actions import demo as action
 
-
-def demo_session(session: Session) -> Session:
-    """The session of the real commands: it reads the settings file that lies in the workspace."""
-    root = Path(session.options.workspace or WORKSPACE).expanduser()
-    files.make_folder(root)
-    path = root / FILE_NAME
-    files.write_text(path, settings_toml(Path(__file__).parent.parent / "demo", root))
-    options = replace(session.options, config=str(path), workspace=None)
-    return Session("demo", options, session.overrides, session.labels)
-
-
-def settings_toml(model: Path, root: Path) -> str:
-    """The demo's settings as a file that the other commands can read too."""
-    from ghosttrack_cli.setting_fields import toml_value
-
-    sections = {
-        "model": {"name": str(model)},
-        **SETTINGS,
-        "paths": {"workspace": str(root)},
-    }
-    lines = ["# The settings of ghosttrack demo."]
-    for name, section in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {toml_value(one)}" for key, one in section.items())]
-    return "\n".join(lines) + "\n"
-
-
-def interesting_features(session: Session) -> "list[tuple[int, FeatureReport]]":
-    """A few features that say something: often enough seen, not on everything, not one token."""
-    from ghosttrack_cli.cli.feature_files import interpreted_layers, read_feature, read_report
-
-    layers = interpreted_layers(session.workspace)
-    layer = layers[-1]
-    index = read_report(session.workspace, layer).index
-    fitting = [
-        feature
-        for feature in choose_features(index, Choice(Sort.max))
-        if index.flags[feature] == 0 and MIN_RATE <= index.rate[feature] <= MAX_RATE
-    ]
-    chosen = fitting or choose_features(index, Choice(Sort.max))
-    return [
-        (layer, read_feature(session.workspace, layer, feature))
-        for feature in chosen[:SHOWN_FEATURES]
-    ]
+    action.demo(session)

@@ -1,25 +1,19 @@
 """`ghosttrack interpret`: what the features of trained SAEs mean."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ghosttrack_cli import files
-from ghosttrack_cli.cli import feature_view
-from ghosttrack_cli.cli.command import DryRun, Layers, Overwrite, Yes, command, group
-from ghosttrack_cli.cli.outcome import Outcome, choose_layers, give
-from ghosttrack_cli.cli.output import line
-from ghosttrack_cli.cli.remembered import model_settings
-from ghosttrack_cli.cli.session import Session
-from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.flags import INTERPRET
-from ghosttrack_cli.quantities import format_layers
-from ghosttrack_cli.workspace import Workspace
+from ghosttrack_cli.cli.command import command, group
+from ghosttrack_cli.cli.options import DryRun, Layers, Overwrite, Yes
+from ghosttrack_cli.flags import INTERPRET, PROMPT
 
-Layer = Annotated[int | None, typer.Option("--layer", metavar="LAYER", help="The layer.")]
-FeatureOption = Annotated[
+if TYPE_CHECKING:
+    from ghosttrack_cli.cli.session import Session
+
+Layer = Annotated[
     int | None,
-    typer.Option("--feature", metavar="N", help="Show this feature of the layer here."),
+    typer.Option("--layer", metavar="LAYER", help="The layer; not needed where there is one."),
 ]
 
 
@@ -28,15 +22,18 @@ def register(app: typer.Typer) -> None:
     interpret_app = typer.Typer(rich_markup_mode="markdown")
     group(interpret_app, flags=INTERPRET, logged=True)(interpret)
     command(interpret_app, "list")(list_features)
-    command(interpret_app, "prompt", flags="prompt")(prompt)
+    command(interpret_app, "prompt", flags=PROMPT)(prompt)
     app.add_typer(interpret_app, name="interpret")
 
 
 def interpret(
-    session: Session,
+    session: "Session",
     *,
     layers: Layers = None,
-    feature: FeatureOption = None,
+    feature: Annotated[
+        int | None,
+        typer.Option("--feature", metavar="N", help="Show this feature of the layer here."),
+    ] = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     yes: Yes = False,
@@ -50,96 +47,23 @@ def interpret(
         ghosttrack interpret --texts truthfulqa
         ghosttrack interpret --layer 6 --feature 123
     """
+    from ghosttrack_cli.cli.actions import features
+    from ghosttrack_cli.cli.actions import interpret as action
+
     if feature is not None:
-        feature_view.show_feature(session, layers, feature)
-        return
-    chosen = trained_layers(session, layers)
-    if dry_run:
-        give(session, plan_interpretation(session, chosen))
-        return
-    if overwrite:
-        session.confirm_overwrite(f"the reports of layers {format_layers(chosen)}", yes=yes)
-        for layer in chosen:
-            delete_report(session.workspace, layer)
-    give(session, interpret_layers(session, chosen))
-
-
-def trained_layers(session: Session, text: str | None) -> tuple[int, ...]:
-    """The layers asked for, all of which have an SAE to interpret.
-
-    Raises:
-        UsageError: no layer has one, or not one that was asked for.
-    """
-    workspace = session.workspace
-    which = session.settings.interpretation.checkpoint
-    found = workspace.checkpoints.glob(f"sae_layer_*_{which}/cfg.json")
-    numbers = [path.parent.name.split("_")[2] for path in found]
-    present = [int(number) for number in numbers if number.isdecimal()]
-    if not present:
-        raise UsageError(f"no trained SAE in {workspace.checkpoints}", hint=session.again("train"))
-    return choose_layers(text, present, have="trained SAE")
-
-
-def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
-    """Interpret the SAEs of `layers` in one pass."""
-    from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
-
-    settings, workspace = session.settings, session.workspace
-    with session.monitor() as monitor:
-        summaries = run_interpretation(
-            layers,
-            settings.interpretation,
-            model_settings(session),
-            settings.corpus,
-            workspace,
-            monitor,
-        )
-    blocks = [
-        line(
-            f"layer {one.layer}: {one.counts.active:,} of {one.counts.features:,} features fire"
-            f" on {one.counts.rows:,} rows of {one.source.name}"
-        )
-        for one in summaries
-    ]
-    blocks.append(line("open in a browser: ", str(workspace.browser)))
-    document = {
-        "layers": [one.model_dump(mode="json") for one in summaries],
-        "browser": str(workspace.browser),
-    }
-    return Outcome(document, blocks, f"interpret --layer {layers[0]} --feature 0")
-
-
-def plan_interpretation(session: Session, layers: tuple[int, ...]) -> Outcome:
-    """What interpretation would read."""
-    settings = session.settings.interpretation
-    folders = [session.workspace.sae(layer, settings.checkpoint) for layer in layers]
-    document: dict[str, Any] = {
-        "layers": list(layers),
-        "texts": settings.texts,
-        "saes": [str(folder) for folder in folders],
-        "model": model_settings(session).name,
-    }
-    blocks = [
-        line(f"interpret layers {format_layers(layers)} over {settings.texts}"),
-        *(line(f"  {folder}") for folder in folders),
-    ]
-    return Outcome({"plan": document}, blocks)
-
-
-def delete_report(workspace: Workspace, layer: int) -> None:
-    """Delete the report of `layer`; links are removed, not followed."""
-    files.remove(workspace.report(layer))
-    files.remove(workspace.interpretation(layer))
+        features.show_feature(session, layers, feature)
+    else:
+        action.interpret(session, layers, dry_run=dry_run, overwrite=overwrite, yes=yes)
 
 
 def list_features(
-    session: Session,
+    session: "Session",
     *,
     layer: Layer = None,
     sort: Annotated[
-        feature_view.Sort,
+        str,
         typer.Option("--sort", metavar="ORDER", help="Order: rate, max, mean, windows or feature."),
-    ] = feature_view.Sort.rate,
+    ] = "rate",
     flag: Annotated[
         str | None,
         typer.Option(
@@ -159,24 +83,27 @@ def list_features(
 ) -> None:
     """List the features of an interpreted layer.
 
-    ghosttrack interpret list --layer 6 --sort rate --search " the"
+    ghosttrack interpret list --layer 6 --sort max --search " the"
     """
-    feature_view.show_list(session, layer, feature_view.Choice(sort, flag, search, limit))
+    from ghosttrack_cli.cli.actions import features
+
+    features.show_list(session, layer, features.Choice(sort, flag, search, limit))
 
 
 def prompt(
-    session: Session,
+    session: "Session",
     *,
     text: Annotated[str, typer.Argument(help="The text.", metavar="TEXT")],
-    layer: Layer = None,
+    layers: Layers = None,
     top: Annotated[
-        int, typer.Option("--top", metavar="N", min=1, max=100, help="Features shown a token.")
-    ] = 5,
+        int,
+        typer.Option("--top", metavar="N", min=1, max=1000, help="Features shown for a layer."),
+    ] = 10,
 ) -> None:
     """Show which features fire on a text, token by token.
 
     ghosttrack interpret prompt "The capital of France is Paris" --layer 6
     """
-    from ghosttrack_cli.cli.prompt_view import show_prompt
+    from ghosttrack_cli.cli.actions import prompt as action
 
-    show_prompt(session, text, layer, top)
+    action.prompt(session, text, layers, top)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ghosttrack_cli.cli.command import COMMON, ORDER
+from ghosttrack_cli.cli.command import ORDER
+from ghosttrack_cli.cli.options import COMMON
 from ghosttrack_cli.flags import flags_of
 
 if TYPE_CHECKING:

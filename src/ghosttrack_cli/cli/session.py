@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,27 +20,11 @@ from ghosttrack_cli.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ghosttrack_cli.cli.options import Options
     from ghosttrack_cli.configuration import Resolved
     from ghosttrack_cli.settings import Settings
 
 STOPPING = "stopping after this step; the same signal again quits at once"
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options that every command takes; None where not given."""
-
-    json: bool | None = None
-    quiet: bool | None = None
-    verbose: bool | None = None
-    debug: bool | None = None
-    config: str | None = None
-    workspace: str | None = None
-
-    def over(self, outer: Options) -> Options:
-        """These options, with those of the group before the command where not given."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(outer, **given)
 
 
 @dataclass(frozen=True)

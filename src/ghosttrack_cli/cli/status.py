@@ -1,22 +1,13 @@
 """`ghosttrack status`: what exists, how good it is, what comes next."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ghosttrack_cli.cli.command import command
-from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.session import Session
-from ghosttrack_cli.cli.status_view import status_blocks
-from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.monitor import Progress
-from ghosttrack_cli.overview.checklist import Targets
-from ghosttrack_cli.overview.gather import Overview, gather
-from ghosttrack_cli.overview.next_step import Step, next_step
-from ghosttrack_cli.runtime import raise_if_stopped
 
-STATE_EXIT = 3
+if TYPE_CHECKING:
+    from ghosttrack_cli.cli.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    session: Session,
+    session: "Session",
     *,
     check: Annotated[
         bool,
@@ -47,72 +38,6 @@ def status(
     Only small manifests are read, so it is quick whatever the store's size; **--verify** reads
     everything.
     """
-    if watch and session.options.json:
-        raise UsageError("--watch and --json do not go together", hint="leave one of them out")
-    if watch:
-        session.console.watch(lambda: status_blocks(session, *look(session)))
-    overview, step = look(session)
-    bad = verify_store(session) if verify else None
-    session.emit(
-        status_document(session, overview, step, bad),
-        lambda console: _show(console, session, overview, step, bad),
-    )
-    if bad:
-        raise typer.Exit(STATE_EXIT)
-    if check and not overview.met:
-        session.console.error(_unmet(overview), _command_line(session, step))
-        raise typer.Exit(STATE_EXIT)
+    from ghosttrack_cli.cli.actions import status as action
 
-
-def look(session: Session) -> tuple[Overview, Step]:
-    """Gather the state of the session's workspace and the step that comes next."""
-    training = session.settings.sae_training
-    targets = Targets(
-        training.target_recon_loss, training.target_sparsity_min, training.target_sparsity_max
-    )
-    overview = gather(session.workspace, targets)
-    return overview, next_step(overview, session.workspace.log)
-
-
-def status_document(
-    session: Session, overview: Overview, step: Step, bad: list[str] | None
-) -> dict[str, Any]:
-    """The state as one JSON document."""
-    document = asdict(overview) | {
-        "workspace": str(session.workspace.root),
-        "browser": str(overview.browser) if overview.browser else None,
-        "met": overview.met,
-        "next": _command_line(session, step),
-    }
-    return document if bad is None else document | {"bad_chunks": bad}
-
-
-def _show(
-    console: Console, session: Session, overview: Overview, step: Step, bad: list[str] | None
-) -> None:
-    console.blocks(status_blocks(session, overview, step))
-    if bad is not None:
-        console.lines(f"verified: {len(bad) or 'no'} bad chunks", *bad)
-
-
-def _unmet(overview: Overview) -> str:
-    names = [check.name for check in overview.checks if not check.met]
-    return "the checklist does not hold: " + ", ".join([*overview.problems, *names])
-
-
-def _command_line(session: Session, step: Step) -> str | None:
-    return None if step.command is None else session.again(step.command)
-
-
-def verify_store(session: Session) -> list[str]:
-    """Read the store back and name every bad chunk."""
-    from ghosttrack_cli.store.reader import ActivationStore
-
-    with session.monitor() as monitor:
-
-        def progress(done: int, total: int) -> None:
-            monitor.progress(Progress("verify", done, total, "chunks"))
-            raise_if_stopped(monitor.stop_signal)
-
-        bad = ActivationStore.open(session.workspace.store).verify(progress)
-    return [str(one) for one in bad]
+    action.status(session, check=check, verify=verify, watch=watch)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli.cli.actions.drawing import token_text
 from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.drawing import token_text
 from ghosttrack_cli.cli.output import Line, Span, line
 
 if TYPE_CHECKING:

@@ -1,31 +1,15 @@
 """`ghosttrack train`: one sparse autoencoder for each layer."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
-from ghosttrack_cli import files
-from ghosttrack_cli.cli.command import DryRun, Layers, Overwrite, Yes, command
-from ghosttrack_cli.cli.outcome import Outcome, choose_layers, give
-from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
-from ghosttrack_cli.cli.session import Session
+from ghosttrack_cli.cli.command import command
+from ghosttrack_cli.cli.options import DryRun, Layers, Overwrite, Yes
 from ghosttrack_cli.flags import TRAIN
-from ghosttrack_cli.overview.layers import TrainingStatus, read_training
-from ghosttrack_cli.quantities import format_bytes, format_layers
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.training.plan import TrainingPlan
-
-PLAN_COLUMNS = tuple(
-    Column(name, "right")
-    for name in ("layer", "rows", "batch", "steps", "done", "memory", "disk", "state")
-)
-RESULT_COLUMNS = tuple(
-    Column(name, "right") for name in ("layer", "steps", "recon", "FVU", "L0", "dead", "rows")
-)
+    from ghosttrack_cli.cli.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    session: Session,
+    session: "Session",
     *,
     layers: Layers = None,
     dry_run: DryRun = False,
@@ -49,94 +33,6 @@ def train(
         ghosttrack train
         ghosttrack train --layers 0,6,11 --d-hidden 8192
     """
-    chosen = stored_layers(session, layers)
-    if dry_run:
-        give(session, plan_layers(session, chosen))
-        return
-    if overwrite and any(session.workspace.training_progress(one).exists() for one in chosen):
-        session.confirm_overwrite(f"the SAEs of layers {format_layers(chosen)}", yes=yes)
-    give(session, train_layers(session, chosen, overwrite=overwrite))
+    from ghosttrack_cli.cli.actions import train as action
 
-
-def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:
-    """The layers asked for, all of which are in the store."""
-    return choose_layers(
-        text, read_commit(session.workspace.store).layers, have="rows in the store"
-    )
-
-
-def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
-    """What training would take, layer by layer."""
-    from ghosttrack_cli.training.trainer import plan_training
-
-    settings, workspace = session.settings, session.workspace
-    plans = [
-        plan_training(workspace, layer, settings.sae, settings.sae_training) for layer in layers
-    ]
-    free = files.free_bytes(workspace.root)
-    disk = sum(plan.disk_bytes for plan in plans)
-    blocks: list[Line | Table] = [
-        Table(PLAN_COLUMNS, tuple(_plan_row(plan) for plan in plans)),
-        line(f"disk: {format_bytes(disk)} at most, {format_bytes(free)} free"),
-    ]
-    document = {"plan": [vars(plan) for plan in plans], "disk_bytes": disk, "free_bytes": free}
-    return Outcome(document, blocks)
-
-
-def _plan_row(plan: "TrainingPlan") -> tuple[Span, ...]:
-    cells = (
-        str(plan.layer),
-        f"{plan.rows:,}",
-        f"{plan.batch_size:,}",
-        f"{plan.total_steps:,}",
-        f"{plan.finished_steps:,}",
-        format_bytes(plan.memory_bytes),
-        format_bytes(plan.disk_bytes),
-        plan.state,
-    )
-    return tuple(Span(cell) for cell in cells)
-
-
-def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool = False) -> Outcome:
-    """Train the SAEs of `layers`, one after another."""
-    from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training.trainer import Trainer
-
-    settings, workspace = session.settings, session.workspace
-    with session.monitor() as monitor:
-        store = ActivationStore.open(workspace.store)
-        for layer in layers:
-            Trainer(
-                store,
-                layer,
-                settings.sae,
-                settings.sae_training,
-                workspace,
-                monitor,
-                overwrite=overwrite,
-            ).run()
-    return _trained(workspace, layers)
-
-
-def _trained(workspace: Workspace, layers: tuple[int, ...]) -> Outcome:
-    problems: list[str] = []
-    found = {layer: read_training(workspace, layer, problems) for layer in layers}
-    document = {"layers": {str(layer): one and asdict(one) for layer, one in found.items()}}
-    rows = tuple(_result_row(layer, one) for layer, one in found.items() if one)
-    blocks: list[Line | Table] = [
-        Table(RESULT_COLUMNS, rows),
-        line("SAEs: ", str(workspace.checkpoints)),
-    ]
-    return Outcome(document, blocks, "interpret")
-
-
-def _result_row(layer: int, one: TrainingStatus) -> tuple[Span, ...]:
-    metrics = (one.recon_loss, one.fvu, one.l0)
-    cells = (
-        str(layer),
-        f"{one.step:,}",
-        *("-" if value is None else f"{value:.4g}" for value in metrics),
-        "-" if one.dead is None else f"{one.dead:.1%}",
-        "-" if one.rows is None else f"{one.rows:,}",
-    )
-    return tuple(Span(cell) for cell in cells)
+    action.train(session, layers, dry_run=dry_run, overwrite=overwrite, yes=yes)

@@ -1,0 +1,88 @@
+"""One feature in the terminal, in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.cli.actions.drawing import example_line, sparkline, token_text
+from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.interpretation.report import FeatureReport, LogitEntry
+
+TOKEN_ROWS = 8
+TOP_EXAMPLES = 10
+LOGITS = 8
+TOKEN_COLUMNS = (
+    Column("fires on token"),
+    Column("count", "right"),
+    Column("P(token|fires)", "right"),
+    Column("P(fires|token)", "right"),
+    Column("lift", "right"),
+)
+
+
+def feature_blocks(layer: int, one: FeatureReport) -> list[Line | Table]:
+    """Everything that the terminal shows about a feature."""
+    flags = f"   {', '.join(one.flags)}" if one.flags else ""
+    blocks: list[Line | Table] = [
+        line(Span(f"layer {layer}  feature {one.feature}", "bold"), Span(flags, "yellow")),
+        line(_rate_words(one)),
+    ]
+    if one.firings:
+        blocks += [*_activation_lines(one), line(), line(Span("top examples", "bold"))]
+        blocks += [example_line(one.examples[i], one.max_act) for i in one.top[:TOP_EXAMPLES]]
+    if one.tokens:
+        blocks += [line(), Table(TOKEN_COLUMNS, _token_rows(one))]
+    return [*blocks, *_weight_lines(one)]
+
+
+def _rate_words(one: FeatureReport) -> str:
+    if not one.firings:
+        return f"never fired in {one.rows:,} rows: below {one.rate_high:.2g} with 95 %"
+    return (
+        f"fires on {one.firings:,} of {one.rows:,} rows: {one.rate:.3%}"
+        f" ({one.rate_low:.3%} to {one.rate_high:.3%}),"
+        f" in {one.windows:,} of {one.windows_seen:,} windows"
+    )
+
+
+def _activation_lines(one: FeatureReport) -> list[Line]:
+    lines = [
+        line(
+            f"activation  max {one.max_act:.3g}, mean {one.mean_act:.3g} ± {one.std_act:.2g}  ",
+            Span(sparkline(one.histogram.counts), "cyan"),
+        )
+    ]
+    if one.positions.counts:
+        lines.append(line("position    ", Span(sparkline(one.positions.counts), "cyan")))
+    return lines
+
+
+def _token_rows(one: FeatureReport) -> tuple[Line, ...]:
+    return tuple(
+        (
+            Span(repr(token_text(token.text))),
+            Span(f"{token.count:,}"),
+            Span(f"{token.p_token_given_fires:.1%}"),
+            Span(f"{token.p_fires_given_token:.1%}"),
+            Span(f"{token.lift:.3g}"),
+        )
+        for token in one.tokens[:TOKEN_ROWS]
+    )
+
+
+def _weight_lines(one: FeatureReport) -> list[Line | Table]:
+    lines: list[Line | Table] = [line()]
+    if one.promoted:
+        lines.append(line(Span("promotes    ", "bold"), _logits(one.promoted)))
+    if one.suppressed:
+        lines.append(line(Span("suppresses  ", "bold"), _logits(one.suppressed)))
+    if one.neighbours:
+        near = "  ".join(f"{other.feature} ({other.cosine:.2f})" for other in one.neighbours)
+        lines.append(line(Span("neighbours  ", "bold"), near))
+    return lines if len(lines) > 1 else []
+
+
+def _logits(entries: list[LogitEntry]) -> str:
+    return "  ".join(f"{token_text(one.text)!r} {one.logit:+.2f}" for one in entries[:LOGITS])

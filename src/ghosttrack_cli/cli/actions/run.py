@@ -1,0 +1,43 @@
+"""All stages from the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.cli.actions.extract import plan_extraction, run_extraction
+from ghosttrack_cli.cli.actions.interpret import interpret_layers, trained_layers
+from ghosttrack_cli.cli.actions.outcome import Outcome, give
+from ghosttrack_cli.cli.actions.train import stored_layers, train_layers
+from ghosttrack_cli.cli.output import Line, Span, Table, line
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.cli.session import Session
+
+
+def run(session: Session, *, dry_run: bool) -> None:
+    """Plan the extraction, or do all three stages."""
+    if dry_run:
+        give(session, plan_extraction(session))
+        return
+    give(session, run_all(session))
+
+
+def run_all(session: Session) -> Outcome:
+    """Run the three stages and put their outcomes together."""
+    session.console.detail(line(Span("1 of 3  extract", "bold")))
+    extracted = run_extraction(session, overwrite=False)
+    session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
+    trained = train_layers(session, stored_layers(session, None))
+    session.console.detail(line(Span("3 of 3  interpret", "bold")))
+    interpreted = interpret_layers(session, trained_layers(session, None))
+    document = {
+        "extract": extracted.document,
+        "train": trained.document,
+        "interpret": interpreted.document,
+    }
+    blocks: list[Line | Table] = [*trained.blocks, *interpreted.blocks]
+    return Outcome(document, blocks, "status")
+
+
+def _lines(outcome: Outcome) -> list[Line]:
+    return [block for block in outcome.blocks if not isinstance(block, Table)]

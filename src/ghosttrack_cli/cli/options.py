@@ -1,0 +1,97 @@
+"""The options that commands take, and those that every command takes."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import typer
+
+from ghosttrack_cli.flags import WORKSPACE
+
+EVERYWHERE = "Everywhere"
+
+Json = Annotated[
+    bool | None,
+    typer.Option(
+        "--json", metavar="", help="One JSON document on stdout.", rich_help_panel=EVERYWHERE
+    ),
+]
+Quiet = Annotated[
+    bool | None,
+    typer.Option(
+        "--quiet", "-q", metavar="", help="Results and errors only.", rich_help_panel=EVERYWHERE
+    ),
+]
+Verbose = Annotated[
+    bool | None,
+    typer.Option(
+        "--verbose",
+        "-v",
+        metavar="",
+        help="Also what the libraries say.",
+        rich_help_panel=EVERYWHERE,
+    ),
+]
+Debug = Annotated[
+    bool | None,
+    typer.Option("--debug", metavar="", help="Tracebacks with errors.", rich_help_panel=EVERYWHERE),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="Settings file; ./ghosttrack.toml if not given.",
+        rich_help_panel=EVERYWHERE,
+    ),
+]
+WorkspaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workspace",
+        metavar=WORKSPACE.metavar,
+        help="Folder of store, checkpoints and reports.",
+        rich_help_panel=EVERYWHERE,
+    ),
+]
+COMMON = {
+    "json": Json,
+    "quiet": Quiet,
+    "verbose": Verbose,
+    "debug": Debug,
+    "config": Config,
+    "workspace": WorkspaceOption,
+}
+
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers",
+        "--layer",
+        metavar="LAYERS",
+        help="Layers: 6, 0,6,11, 0-5 or all; all if not given.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Delete what is there and start anew.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask before deleting.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", metavar="", help="Show the plan and do nothing.")
+]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that every command takes; None where not given."""
+
+    json: bool | None = None
+    quiet: bool | None = None
+    verbose: bool | None = None
+    debug: bool | None = None
+    config: str | None = None
+    workspace: str | None = None
+
+    def over(self, outer: "Options") -> "Options":
+        """These options, with those of the group before the command where not given."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(outer, **given)

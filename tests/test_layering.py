@@ -1,0 +1,150 @@
+"""Imports point down, and each kind of work is done in one place: read from the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = Path(__file__).parents[1] / "src" / "ghosttrack_cli"
+PACKAGE = "ghosttrack_cli"
+LEVELS = {
+    "cli": 3,
+    "__main__": 3,
+    "extraction": 2,
+    "training": 2,
+    "interpretation": 2,
+    "overview": 2,
+    "text": 1,
+    "store": 1,
+    "model": 1,
+    "sae": 1,
+    "metrics": 1,
+}
+"""Everything else is level 0, where modules may use each other."""
+FACADE = "__init__"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file: its dotted name inside the package, and the unit that it belongs to."""
+
+    path: Path
+    tree: ast.Module
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path.relative_to(SOURCE).with_suffix("").parts)
+
+    @property
+    def unit(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def modules() -> list[Module]:
+    return [Module(path, ast.parse(path.read_text())) for path in sorted(SOURCE.rglob("*.py"))]
+
+
+MODULES = modules()
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere in `tree`, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            assert node.module is not None
+            yield from (
+                f"{node.module}.{alias.name}" if node.module == PACKAGE else node.module
+                for alias in node.names
+            )
+
+
+def units_used(module: Module) -> set[str]:
+    names = (name for name in imported(module.tree) if name.startswith(f"{PACKAGE}."))
+    return {name.split(".")[1] for name in names}
+
+
+def top_names(module: Module) -> set[str]:
+    return {name.partition(".")[0] for name in imported(module.tree)}
+
+
+def calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_imports_point_down(module: Module) -> None:
+    if module.name == FACADE:
+        return
+    level = LEVELS.get(module.unit, 0)
+    for unit in units_used(module) - {module.unit}:
+        other = LEVELS.get(unit, 0)
+        assert other < level or (other == level and level in {0, 3}), (
+            f"{module.name} (level {level}) imports {unit} (level {other})"
+        )
+
+
+def test_the_units_of_the_picture_exist() -> None:
+    found = {module.unit for module in MODULES}
+    assert set(LEVELS) <= found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_each_library_and_each_effect_has_one_place(module: Module) -> None:
+    names, effects = top_names(module), {function for function, _ in calls(module)}
+    if module.unit != "store":
+        assert "zarr" not in names
+    if module.name != "cli.console":
+        assert "rich" not in names
+        assert "print" not in effects
+        assert not {"sys.stdout.write", "sys.stderr.write"} & effects
+    if module.name != "runtime":
+        assert not {"time", "datetime"} & names
+    assert not {"click", "pickle"} & names
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_only_files_opens_for_writing(module: Module) -> None:
+    if module.name == "files":
+        return
+    lines = [node.lineno for function, node in calls(module) if writes(function, node)]
+    if module.name == "runtime":  # the lock file, which is opened but never filled
+        assert len(lines) <= 1
+    else:
+        assert not lines, f"{module.name} writes in lines {lines}"
+
+
+def writes(function: str, call: ast.Call) -> bool:
+    """Whether a call opens, writes, moves or deletes a file by other means than `files`."""
+    owner, _, name = function.rpartition(".")
+    if owner == "files":
+        return False
+    if name == "open" and owner == "os":
+        flags = ast.unparse(call.args[1]) if len(call.args) > 1 else ""
+        return any(flag in flags for flag in ("O_WRONLY", "O_RDWR", "O_CREAT")) and (
+            "os.devnull" not in ast.unparse(call.args[0])
+        )
+    if name == "open":
+        modes = [*call.args, *(word.value for word in call.keywords)]
+        texts = [one.value for one in modes if isinstance(one, ast.Constant)]
+        return any(
+            isinstance(text, str) and set(text) & set("wax+") <= set("wax+") and is_mode(text)
+            for text in texts
+        )
+    methods = {"write_text", "write_bytes", "unlink", "rmtree", "mkdir", "touch", "rmdir"}
+    return bool(owner) and name in methods
+
+
+def is_mode(text: str) -> bool:
+    return 1 <= len(text) <= 3 and set(text) <= set("rwaxbt+") and bool(set(text) & set("wax+"))
