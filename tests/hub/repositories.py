@@ -154,30 +154,64 @@ def _write_tokenizer(folder: Path) -> None:
 
 
 def _write_weights(folder: Path) -> None:
-    import torch
-    from safetensors.torch import save_file
-    from transformers import GPT2Config, GPT2Model
+    import numpy as np
+    from safetensors.numpy import save_file
 
-    size = len(json.loads((folder / "vocab.json").read_text()))
-    config = GPT2Config(
-        vocab_size=size,
-        n_positions=CONTEXT,
-        n_embd=WIDTH,
-        n_layer=LAYERS,
-        n_head=2,
-        bos_token_id=size - 1,
-        eos_token_id=size - 1,
-        architectures=["GPT2LMHeadModel"],
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        weights = GPT2Model(config).state_dict()
+    vocabulary = len(json.loads((folder / "vocab.json").read_text()))
+    generator = np.random.default_rng(0)
     # The real file names its tensors like this too, without the prefix "transformer.".
     save_file(
-        {name: tensor.contiguous() for name, tensor in weights.items()},
+        {
+            name: np.ones(shape, np.float32)
+            if name.endswith(("ln_1.weight", "ln_2.weight", "ln_f.weight"))
+            else generator.normal(0, 0.1, shape).astype(np.float32)
+            for name, shape in _shapes(vocabulary).items()
+        },
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )
-    config.save_pretrained(folder)
-    generation = {"bos_token_id": size - 1, "eos_token_id": size - 1}
-    (folder / "generation_config.json").write_text(json.dumps(generation))
+    ends = {"bos_token_id": vocabulary - 1, "eos_token_id": vocabulary - 1}
+    config = {
+        "activation_function": "gelu_new",
+        "architectures": ["GPT2LMHeadModel"],
+        "attn_pdrop": 0.1,
+        "embd_pdrop": 0.1,
+        "initializer_range": 0.02,
+        "layer_norm_epsilon": 1e-05,
+        "model_type": "gpt2",
+        "n_ctx": CONTEXT,
+        "n_embd": WIDTH,
+        "n_head": 2,
+        "n_layer": LAYERS,
+        "n_positions": CONTEXT,
+        "resid_pdrop": 0.1,
+        "vocab_size": vocabulary,
+    }
+    (folder / "config.json").write_text(json.dumps(config | ends, indent=2))
+    (folder / "generation_config.json").write_text(json.dumps(ends))
+
+
+def _shapes(vocabulary: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "wte.weight": (vocabulary, WIDTH),
+        "wpe.weight": (CONTEXT, WIDTH),
+        "ln_f.weight": (WIDTH,),
+        "ln_f.bias": (WIDTH,),
+    }
+    block: dict[str, tuple[int, ...]] = {
+        "ln_1.weight": (WIDTH,),
+        "ln_1.bias": (WIDTH,),
+        "attn.c_attn.weight": (WIDTH, 3 * WIDTH),
+        "attn.c_attn.bias": (3 * WIDTH,),
+        "attn.c_proj.weight": (WIDTH, WIDTH),
+        "attn.c_proj.bias": (WIDTH,),
+        "ln_2.weight": (WIDTH,),
+        "ln_2.bias": (WIDTH,),
+        "mlp.c_fc.weight": (WIDTH, 4 * WIDTH),
+        "mlp.c_fc.bias": (4 * WIDTH,),
+        "mlp.c_proj.weight": (4 * WIDTH, WIDTH),
+        "mlp.c_proj.bias": (WIDTH,),
+    }
+    for layer in range(LAYERS):
+        shapes |= {f"h.{layer}.{name}": shape for name, shape in block.items()}
+    return shapes
