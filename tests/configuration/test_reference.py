@@ -23,7 +23,7 @@ def uncommented(text: str) -> str:
 
 
 def test_the_file_is_current() -> None:
-    assert FILE.read_text() == reference_toml(), "run tools/write_reference.py"
+    assert FILE.read_text() == reference_toml(), "run tools/write_docs.py"
 
 
 def test_as_it_is_it_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def show(session: "Session") -> None:
 def init(
     session: "Session",
     *,
-    path: Annotated[Path, typer.Argument(help="Where to write it.", metavar="PATH")] = Path(
+    path: Annotated[Path, typer.Option("--path", metavar="PATH", help="Where to write it.")] = Path(
         "ghosttrack.toml"
     ),
     yes: Yes = False,

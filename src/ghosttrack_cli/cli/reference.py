@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INTRODUCTION = """\
 # Commands
 
-Generated from the help of the commands by `tools/write_reference.py`; a test says when it is not
+Generated from the help of the commands by `tools/write_docs.py`; a test says when it is not
 current. Settings and their meaning stand in [`ghosttrack.toml`](../ghosttrack.toml): a flag that
 has a setting wins over the environment, the environment over the file, the file over the preset,
 and the preset over the default.

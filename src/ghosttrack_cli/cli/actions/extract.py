@@ -6,26 +6,26 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.remembered import remember_model
+from ghosttrack_cli.cli.actions.remembered import remember_source, stage_settings
 from ghosttrack_cli.cli.output import Line, Span, line
-from ghosttrack_cli.errors import Stopped
+from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.store.commit import has_store
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.extraction.plan import ExtractionPlan
 
 
-def extract(
-    session: Session,
-    *,
-    dry_run: bool,
-    overwrite: bool,
-    yes: bool,
-) -> None:
-    """Plan the extraction, or do it."""
+def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, yes: bool) -> None:
+    """Plan the extraction, do it, or make bad chunks of the store again."""
+    if repair and overwrite:
+        raise UsageError("--repair and --overwrite do not go together", hint="leave one out")
     if dry_run:
-        give(session, plan_extraction(session))
+        give(session, plan_extraction(session, overwrite=overwrite))
+        return
+    if repair:
+        give(session, run_repair(session))
         return
     if overwrite and session.workspace.store.exists():
         session.confirm_overwrite(f"{session.workspace.store}", yes=yes)
@@ -36,22 +36,21 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     """Extract what the settings ask for."""
     from ghosttrack_cli.extraction.extract import extract as run
 
-    settings, workspace = session.settings, session.workspace
+    workspace = session.workspace
+    settings = session.settings if overwrite else stage_settings(session)
+    if not has_store(workspace.store):
+        remember_source(session, settings)
     with session.monitor() as monitor:
-        try:
-            result = run(
-                settings.model,
-                settings.corpus,
-                settings.extraction,
-                workspace,
-                monitor,
-                cache_dir=settings.paths.cache_dir,
-                overwrite=overwrite,
-            )
-        except Stopped:
-            remember_model(session)
-            raise
-    remember_model(session)
+        result = run(
+            settings.model,
+            settings.corpus,
+            settings.extraction,
+            workspace,
+            monitor,
+            cache_dir=settings.paths.cache_dir,
+            overwrite=overwrite,
+        )
+    remember_source(session, settings)
     words = (
         f"{result.rows:,} tokens of layers {format_layers(result.layers)}"
         f" ({format_bytes(result.bytes)}) are in {result.store}"
@@ -59,17 +58,37 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     return Outcome(vars(result), [line(words)], "train")
 
 
-def plan_extraction(session: Session) -> Outcome:
+def run_repair(session: Session) -> Outcome:
+    """Read the store back and make what is bad again."""
+    from ghosttrack_cli.extraction.repair import repair
+
+    settings = stage_settings(session)
+    with session.monitor() as monitor:
+        result = repair(
+            settings.model,
+            settings.corpus,
+            settings.extraction,
+            session.workspace,
+            monitor,
+            cache_dir=settings.paths.cache_dir,
+        )
+    lines = [line(f"made again: {chunk}") for chunk in result.repaired]
+    words = line(f"{len(result.repaired) or 'no'} chunks were bad, all are whole now")
+    return Outcome({"repaired": [str(one) for one in result.repaired]}, [*lines, words])
+
+
+def plan_extraction(session: Session, *, overwrite: bool = False) -> Outcome:
     """What extraction would do, with bytes needed against bytes free."""
     from ghosttrack_cli.extraction.plan import plan
 
-    settings = session.settings
+    settings = session.settings if overwrite else stage_settings(session)
     planned = plan(
         settings.model,
         settings.corpus,
         settings.extraction,
         session.workspace,
         cache_dir=settings.paths.cache_dir,
+        overwrite=overwrite,
     )
     return Outcome({"plan": asdict(planned)}, _plan_lines(planned))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
-from ghosttrack_cli.cli.actions.remembered import model_settings
+from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_layers
@@ -51,12 +51,12 @@ def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """Interpret the SAEs of `layers` in one pass."""
     from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
 
-    settings, workspace = session.settings, session.workspace
+    settings, workspace = stage_settings(session), session.workspace
     with session.monitor() as monitor:
         summaries = run_interpretation(
             layers,
             settings.interpretation,
-            model_settings(session),
+            settings.model,
             settings.corpus,
             workspace,
             monitor,
@@ -79,13 +79,14 @@ def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
 
 def plan_interpretation(session: Session, layers: tuple[int, ...]) -> Outcome:
     """What interpretation would read."""
-    settings = session.settings.interpretation
+    whole = stage_settings(session)
+    settings = whole.interpretation
     folders = [session.workspace.sae(layer, settings.checkpoint) for layer in layers]
     document: dict[str, Any] = {
         "layers": list(layers),
         "texts": settings.texts,
         "saes": [str(folder) for folder in folders],
-        "model": model_settings(session).name,
+        "model": whole.model.name,
     }
     blocks = [
         line(f"interpret layers {format_layers(layers)} over {settings.texts}"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import shade, token_text
 from ghosttrack_cli.cli.actions.interpret import trained_layers
-from ghosttrack_cli.cli.actions.remembered import model_settings
+from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     from ghosttrack_cli.model.residual import ResidualModel
 
     chosen = trained_layers(session, layers)
-    settings, workspace = session.settings, session.workspace
+    settings, workspace = stage_settings(session), session.workspace
     with session.monitor():
-        model = ResidualModel.load(model_settings(session), cache_dir=settings.paths.cache_dir)
+        model = ResidualModel.load(settings.model, cache_dir=settings.paths.cache_dir)
         report = explain_prompt(text, chosen, settings.interpretation, model, workspace)
         if workspace.browser.is_file():
             save_prompt(workspace, report)

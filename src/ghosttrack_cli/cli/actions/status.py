@@ -35,6 +35,9 @@ def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
         lambda console: _show(console, session, overview, step, bad),
     )
     if bad:
+        session.console.error(
+            f"the store has {len(bad)} bad chunks", session.again("extract --repair")
+        )
         raise typer.Exit(STATE_EXIT)
     if check and not overview.met:
         session.console.error(_unmet(overview), _command_line(session, step))
@@ -69,7 +72,7 @@ def _show(
 ) -> None:
     console.blocks(status_blocks(session, overview, step))
     if bad is not None:
-        console.lines(f"verified: {len(bad) or 'no'} bad chunks", *bad)
+        console.lines("", f"verified: {len(bad) or 'no'} bad chunks", *bad)
 
 
 def _unmet(overview: Overview) -> str:

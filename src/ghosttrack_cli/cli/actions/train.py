@@ -53,11 +53,14 @@ def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:
 
 def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """What training would take, layer by layer."""
-    from ghosttrack_cli.training.trainer import plan_training
+    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.training.plan import plan_training
 
     settings, workspace = session.settings, session.workspace
+    store = ActivationStore.open(workspace.store)
     plans = [
-        plan_training(workspace, layer, settings.sae, settings.sae_training) for layer in layers
+        plan_training(store, layer, settings.sae, settings.sae_training, workspace)
+        for layer in layers
     ]
     free = files.free_bytes(workspace.root)
     disk = sum(plan.disk_bytes for plan in plans)
