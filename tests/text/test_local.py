@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.settings import CorpusSettings
-from ghosttrack_cli.text.corpus import open_corpus, open_texts
+from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.local import LocalCorpus
 
 if TYPE_CHECKING:
@@ -204,9 +204,3 @@ def test_any_json_text_comes_back_as_text_that_can_be_encoded(
     found = texts_of(LocalCorpus(path, min_characters=0))
     assert found == expected
     assert all(text.encode() for text in found)
-
-
-def test_texts_for_interpretation_are_kept_at_any_length(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("text\nshort\n")
-    corpus: Any = open_texts(str(tmp_path / "x.csv"), CorpusSettings())
-    assert texts_of(corpus) == ["short"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.text import words
-from ghosttrack_cli.text.tokens import Encoder, piece_bounds
+from ghosttrack_cli.text.tokens import Encoder, piece_bounds, runs
 from ghosttrack_cli.text.words import WordMemory
 
 if TYPE_CHECKING:
@@ -147,3 +147,11 @@ def test_the_memory_of_words_is_bounded(bpe: Any, monkeypatch: pytest.MonkeyPatc
         assert encoder.encode([text])[0].tolist() == plain(bpe, text)
     assert encoder._words is not None
     assert len(encoder._words._known) < 70
+
+
+@given(lengths=st.lists(st.integers(0, 2**20), max_size=12))
+def test_runs_keep_the_pieces_and_bound_the_work(lengths: list[int]) -> None:
+    pieces = ["x" * length for length in lengths]
+    found = list(runs(pieces))
+    assert [piece for run in found for piece in run] == pieces
+    assert all(sum(map(len, run)) <= 2**20 for run in found)

@@ -9,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.settings import CorpusSettings
-from ghosttrack_cli.text.corpus import open_texts
 from ghosttrack_cli.text.truthfulqa import (
     SHARES,
     TruthfulQAExample,
@@ -103,15 +101,8 @@ def test_a_csv_of_questions_is_recognised(questions: Path, tmp_path: Path) -> No
     assert not is_truthfulqa(write(tmp_path / "x.csv", [], header=["text"]))
     assert not is_truthfulqa(tmp_path / "missing.csv")
     assert not is_truthfulqa(tmp_path)
-
-
-def test_as_texts_it_gives_the_prompts_of_the_training_examples(questions: Path) -> None:
-    corpus = open_texts(str(questions), CorpusSettings(), seed=1)
-    train, _, _ = load_truthfulqa(questions, seed=1)
-    documents = list(corpus.documents())
-    assert [document.text for document in documents] == [example.prompt for example in train]
-    assert list(corpus.documents(30)) == documents[30:]
-    assert corpus.identity() != open_texts(str(questions), CorpusSettings(), seed=2).identity()
+    assert not is_truthfulqa(Path("x" * 300 + ".csv"))
+    assert not is_truthfulqa(Path("\0.csv"))
 
 
 @pytest.mark.skipif(not ORIGINAL.is_file(), reason="the original file is not here")

@@ -52,31 +52,6 @@ def open_corpus(
     return _hub_corpus(settings, cache_dir, recorded or {})
 
 
-def open_texts(
-    texts: str, settings: CorpusSettings, cache_dir: Path | None = None, *, seed: int = 0
-) -> Corpus:
-    """The corpus that `[interpretation] texts` names: truthfulqa, wikipedia, or a file or folder.
-
-    TruthfulQA, from the hub or as its CSV, gives the prompts of the training examples. Texts of
-    any length are kept, except in wikipedia, where `settings` decide.
-
-    Raises:
-        CorpusError: nothing there that can be read.
-        HubError: the hub cannot be reached or refuses.
-    """
-    from ghosttrack_cli.text.truthfulqa import TruthfulQACorpus, is_truthfulqa
-
-    if texts == "truthfulqa":
-        return TruthfulQACorpus(None, cache_dir=cache_dir, seed=seed)
-    path = _existing(texts)
-    if path is not None and is_truthfulqa(path):
-        return TruthfulQACorpus(path, seed=seed)
-    changes: dict[str, object] = {"source": texts}
-    if texts not in {settings.source, "wikipedia"}:
-        changes["min_characters"] = 0
-    return open_corpus(settings.model_copy(update=changes), cache_dir)
-
-
 def _existing(source: str) -> Path | None:
     try:
         path = Path(source).expanduser()

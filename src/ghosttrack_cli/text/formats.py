@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Texts = Iterator[tuple[str, int]]
     Format = Callable[[Path, str, int], Texts]
 
-MAX_DOCUMENT_BYTES = 2**30
+MAX_DOCUMENT_BYTES = 2**28
 PARQUET_ROWS = 256
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",

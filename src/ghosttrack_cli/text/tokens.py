@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.text.words import WordMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,7 +47,7 @@ class Encoder:
             for text, cuts in zip(texts, bounds, strict=True)
             for start, stop in pairwise(cuts)
         ]
-        encoded = iter(self._encode_pieces(pieces))
+        encoded = chain.from_iterable(map(self._encode_pieces, runs(pieces)))
         return [np.concatenate([next(encoded) for _ in cuts[1:]]) for cuts in bounds]
 
     def _encode_pieces(self, pieces: list[str]) -> list[NDArray[np.int64]]:
@@ -69,6 +69,19 @@ def _private_backend(tokenizer: Any) -> Any | None:
     private.no_padding()
     private.encode_special_tokens = True  # <|endoftext|> in a text is text
     return private
+
+
+def runs(pieces: Sequence[str]) -> Iterator[list[str]]:
+    """`pieces` in lists of at most PIECE_CHARACTERS together, for what works on a whole list."""
+    run: list[str] = []
+    characters = 0
+    for piece in pieces:
+        if run and characters + len(piece) > PIECE_CHARACTERS:
+            yield run
+            run, characters = [], 0
+        run.append(piece)
+        characters += len(piece)
+    yield run
 
 
 def piece_bounds(text: str, limit: int = PIECE_CHARACTERS) -> list[int]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.documents import JSON, Document
 from ghosttrack_cli.text.kept import encodable
 
 if TYPE_CHECKING:
@@ -53,48 +52,6 @@ def load_truthfulqa(
     """
     records = _from_hub(cache_dir) if path is None else _from_csv(Path(path))
     return split_examples(_examples(records), seed)
-
-
-class TruthfulQACorpus:
-    """The prompts of the training examples as a corpus."""
-
-    def __init__(
-        self, path: Path | None = None, *, cache_dir: Path | None = None, seed: int = 0
-    ) -> None:
-        train, _, _ = load_truthfulqa(path, cache_dir=cache_dir, seed=seed)
-        self._prompts = [example.prompt for example in train]
-        if not train:
-            raise CorpusError(f"no questions: {path or REPOSITORY}")
-
-    def identity(self) -> dict[str, JSON]:
-        """What must be equal: the prompts and their order."""
-        digest = hashlib.sha256("\0".join(self._prompts).encode()).hexdigest()
-        return {"kind": "truthfulqa", "prompts": len(self._prompts), "sha256": digest}
-
-    def documents(self, state: JSON | None = None) -> ListStream:
-        """The prompts from `state` on, or from the beginning."""
-        return ListStream(self._prompts, state or 0)
-
-
-class ListStream:
-    """Texts of a list as documents; its place is an index."""
-
-    def __init__(self, texts: Sequence[str], place: int) -> None:
-        self._texts = texts
-        self._place = place
-
-    def __iter__(self) -> ListStream:
-        return self
-
-    def __next__(self) -> Document:
-        if self._place >= len(self._texts):
-            raise StopIteration
-        self._place += 1
-        return Document(self._place - 1, self._texts[self._place - 1])
-
-    def state(self) -> JSON:
-        """The index of the next text."""
-        return self._place
 
 
 def split_examples(examples: Iterable[TruthfulQAExample], seed: int) -> Split:
@@ -179,12 +136,12 @@ def _column(name: str) -> str:
 
 def is_truthfulqa(path: Path) -> bool:
     """Whether a local file is a CSV with TruthfulQA's columns."""
-    if path.suffix.lower() != ".csv" or not path.is_file():
+    if path.suffix.lower() != ".csv":
         return False
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             header = next(csv.reader(file), [])
-    except (OSError, csv.Error):
+    except (OSError, ValueError, csv.Error):
         return False
     return set(COLUMNS) <= {_column(name) for name in header}
 
