@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STORE_SCHEMA = 1
+COMPRESSION_LEVEL = 1
 TOKEN_IDS, DOC_IDS, POSITIONS = "token_ids", "doc_ids", "positions"
 ROW_ARRAYS = {TOKEN_IDS: "int32", DOC_IDS: "int64", POSITIONS: "int32"}
 ROW_ITEM_SIZE = {"int32": 4, "int64": 8}
@@ -98,9 +99,6 @@ def _codecs(identity: StoreIdentity, *, compressed: bool) -> list[dict[str, Any]
         *([{"name": "blosc", "configuration": blosc}] if squeeze else []),
         {"name": "crc32c"},
     ]
-
-
-COMPRESSION_LEVEL = 1
 
 
 def metadata(identity: StoreIdentity, rows: Mapping[str, int]) -> dict[str, bytes]:
