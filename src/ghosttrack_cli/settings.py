@@ -163,7 +163,7 @@ class SAETrainingSettings(Section):
         None, ge=1, description="stop after this many evaluations without a better one"
     )
     max_dead_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.5, description="training stops when a larger share of the features is dead"
+        0.9, description="training stops when a larger share of the features is dead"
     )
     checkpoint_minutes: Positive = Field(5.0, description="longest time between checkpoints")
     checkpoint_steps: int | None = Field(

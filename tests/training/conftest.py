@@ -78,7 +78,7 @@ class Bench:
     """A workspace with a store, and the settings of quick trainings on it."""
 
     workspace: Workspace
-    directions: Floats
+    directions: Floats = field(init=False)
     sae: SAESettings = field(default_factory=lambda: SAESettings(d_hidden=96, target_l0=4.0))
     training: SAETrainingSettings = field(
         default_factory=lambda: SAETrainingSettings(
@@ -92,6 +92,11 @@ class Bench:
     )
     notices: list[str] = field(default_factory=list)
     reports: list[Progress] = field(default_factory=list)
+
+    def plant(self, rows: int, **shape: Any) -> None:
+        """Write planted rows as the store, or go on with more of them."""
+        x, self.directions = planted_rows(rows, **shape)
+        write_store(self.workspace.store, x)
 
     def store(self) -> ActivationStore:
         return ActivationStore.open(self.workspace.store)
@@ -131,6 +136,6 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def bench(workspace: Workspace, one_thread: None) -> Bench:
     """6,000 rows of 64 planted directions in 32 dimensions."""
-    x, directions = planted_rows(6_000)
-    write_store(workspace.store, x)
-    return Bench(workspace, directions)
+    bench = Bench(workspace)
+    bench.plant(6_000)
+    return bench

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli.training import guard
 from ghosttrack_cli.training.calibrate import TOLERANCE, Calibration, calibrate
 from ghosttrack_cli.training.evaluate import count_firings
 from ghosttrack_cli.training.state import DEAD_ROWS
@@ -36,6 +37,9 @@ def finish(session: Session) -> dict[str, Any]:
     _offer_final(session, sae, after, **about)
     session.history.write(session.workspace.history(session.layer))
     _say(session, after)
+    warning = guard.dying(session.layer, session.metrics)
+    if warning is not None:
+        session.monitor.notice(warning)
     return session.write_progress(
         "finished",
         calibration=_calibration(calibration, before, after),

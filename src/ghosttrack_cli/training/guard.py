@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DIVERGED = 10.0
 JUDGED_DEAD_ROWS = 100_000
+MANY_DEAD = 0.5
 
 
 def refuse_halted(layer: int, step: int, learning_rate: float) -> TrainingError:
@@ -52,6 +53,16 @@ def check_entry(
             hint=_lower(training.learning_rate),
         )
     _check_alive(layer, entry, training)
+
+
+def dying(layer: int, entry: Mapping[str, float]) -> str | None:
+    """A line to show when most features are dead, which is allowed but seldom meant."""
+    if entry["dead_rows"] < JUDGED_DEAD_ROWS or entry["dead_fraction"] <= MANY_DEAD:
+        return None
+    return (
+        f"layer {layer}: {entry['dead_fraction']:.0%} of the features are dead; a lower"
+        " learning_rate or d_hidden, or more rows, leave fewer"
+    )
 
 
 def _check_alive(layer: int, entry: Mapping[str, float], training: SAETrainingSettings) -> None:

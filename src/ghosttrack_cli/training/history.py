@@ -55,9 +55,15 @@ class History:
         return {name: values[-1] for name, values in self.columns.items()}
 
     def settled(self) -> bool:
-        """Whether the held-out loss moved by less than 2 % between the last two entries."""
-        losses = self.columns["recon_loss"][-2:]
-        return len(losses) == 2 and abs(losses[1] - losses[0]) <= 0.02 * losses[1]
+        """Whether training has converged.
+
+        The held-out reconstruction loss moved between the last two entries by less than 2 % of
+        itself, or by less than 1 % of the largest one.
+        """
+        losses = self.columns["recon_loss"]
+        if len(losses) < 2:
+            return False
+        return abs(losses[-1] - losses[-2]) <= max(0.02 * losses[-1], 0.01 * max(losses))
 
     def write(self, path: Path) -> None:
         """Write the history as JSON, and the same as one line an entry beside it."""

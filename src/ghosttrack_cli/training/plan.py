@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.training.objective import Objective, tanh_slope
+from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.state import state_bytes
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.workspace import Workspace
 
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001}
 
@@ -84,3 +87,37 @@ def disk_bytes(d_model: int, d_hidden: int) -> int:
     """Bytes of all files of a layer: two checkpoints and one being written, best and final."""
     state = state_bytes(d_model, d_hidden)
     return 3 * state + 3 * state // 3
+
+
+def plan_training(
+    store: ActivationStore,
+    layer: int,
+    sae: SAESettings,
+    training: SAETrainingSettings,
+    workspace: Workspace,
+) -> TrainingPlan:
+    """What training a layer would take, from manifests alone.
+
+    How many rows the mask leaves out is known only to a training that has begun; before that the
+    plan counts them all.
+
+    Raises:
+        UsageError: the settings contradict each other or the store.
+    """
+    objective_of(sae, training, store.d_model)
+    progress = read_progress(workspace.training_progress(layer)) or {}
+    train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
+    batch_size, epoch_steps = steps_of(max(1, train_rows), training)
+    D, F = store.d_model, sae.d_hidden
+    return TrainingPlan(
+        layer=layer,
+        rows=store.rows,
+        train_rows=train_rows,
+        batch_size=batch_size,
+        steps_per_epoch=epoch_steps,
+        total_steps=epoch_steps * training.epochs,
+        finished_steps=progress.get("step", 0),
+        state=progress.get("state", "new"),
+        memory_bytes=memory_bytes(D, F, batch_size, store.rows * store.identity.row_bytes),
+        disk_bytes=disk_bytes(D, F),
+    )

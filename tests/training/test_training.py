@@ -1,0 +1,262 @@
+"""What training gives: planted features back, the target L0, folded weights, the seed's files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from ghosttrack_cli.errors import StateError, TrainingError, UsageError
+from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.rows import split_documents
+from ghosttrack_cli.training.api import train_sae_for_layer
+from ghosttrack_cli.training.calibrate import calibrate
+from ghosttrack_cli.training.checkpoint import load_checkpoint
+from ghosttrack_cli.training.guard import check_entry, dying
+from ghosttrack_cli.training.history import History
+from ghosttrack_cli.training.plan import plan_training
+from ghosttrack_cli.training.trainer import Trainer
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tests.training.conftest import Bench
+
+LAYER = 3
+SEED_KEYS = {
+    "train_loss",
+    "val_loss",
+    "recon_loss",
+    "sparsity_loss",
+    "train_sparsity",
+    "sparsity",
+    "lr",
+}
+
+
+def test_planted_features_are_found_again(bench: Bench) -> None:
+    bench.workspace = Workspace(bench.workspace.root / "planted")
+    bench.plant(10_000, D=64, F=64, active=3.0, seed=1)
+    shape = {"d_hidden": 256, "target_l0": 3.0}
+    result = bench.trainer(sae=shape, epochs=16, learning_rate=0.005, evaluations=20).run()
+    sae = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
+    found = torch.nn.functional.normalize(sae.W_dec, dim=1)
+    cosines = (torch.from_numpy(bench.directions) @ found.T).amax(dim=1)
+    assert (cosines > 0.95).double().mean().item() >= 0.95
+    assert result.metrics["fvu"] < 0.1
+    assert result.metrics["l0"] == pytest.approx(3.0, rel=0.05)
+    assert result.metrics["converged"] is True
+
+
+def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
+    history = bench.trainer().run().history
+    assert history.keys() >= SEED_KEYS | {"step", "fvu", "mse", "dead_fraction"}
+    assert {len(values) for values in history.values()} == {4}
+    assert history["step"] == [10, 21, 32, 42]
+    on_disk = json.loads(bench.workspace.history(LAYER).read_bytes())
+    assert on_disk == history
+    lines = (bench.workspace.checkpoints / "sae_layer_3_metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == history["step"]
+    assert history["val_loss"][-1] == pytest.approx(
+        history["recon_loss"][-1] + history["sparsity_loss"][-1]
+    )
+
+
+def test_the_manifest_says_what_status_needs(bench: Bench) -> None:
+    result = bench.trainer().run()
+    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    assert progress["schema"] == 1
+    assert (progress["state"], progress["step"], progress["total_steps"]) == ("finished", 42, 42)
+    assert progress["metrics"] == result.metrics
+    assert progress["metrics"].keys() >= {
+        *("recon_loss", "fvu", "l0", "dead_fraction", "dead_rows", "mse", "rows", "converged")
+    }
+    mask = progress["mask"]
+    assert mask["rows"] == 6_000
+    assert mask["position_0"] == 188  # every 32nd row
+    assert progress["train_rows"] + progress["val_rows"] == mask["kept"]
+    assert progress["metrics"]["rows"] == progress["val_rows"]
+    calibration = progress["calibration"]
+    assert calibration.keys() >= {"factor", "fvu_before", "fvu_after", "heldout_l0_after"}
+
+
+def test_progress_counts_tokens(bench: Bench) -> None:
+    bench.trainer().run()
+    assert [report.done for report in bench.reports[:2]] == [256, 512]
+    assert bench.reports[-1].done == bench.reports[-1].total == 42 * 256
+    assert {"loss", "L0", "FVU", "dead"} <= bench.reports[-1].figures.keys()
+
+
+def test_calibration_reaches_the_target_on_the_rows_it_sees(bench: Bench) -> None:
+    bench.trainer().run()
+    sae = JumpReLUSAE.load(bench.workspace.sae(LAYER, "best"))
+    x = torch.from_numpy(bench.store().read(LAYER))
+    for target in (2.0, 8.0):
+        found = calibrate(sae, torch.split(x, 1000), target)
+        assert found.reached(target)
+        sae.threshold.mul_(found.factor)
+        assert (sae.encode(x) > 0).sum().item() / len(x) == pytest.approx(found.l0_after, rel=1e-3)
+        sae.threshold.div_(found.factor)
+
+
+def test_the_saved_sae_works_on_raw_activations(bench: Bench) -> None:
+    """Folded: the same acts, and scale times the reconstruction, as on scaled, centred rows."""
+    bench.trainer().run()
+    notices: list[str] = []
+    folder = bench.workspace.sae(LAYER, "last")
+    checkpoint = load_checkpoint(folder, notices.append, limit=10**7)
+    assert checkpoint is not None
+    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    weights = checkpoint.state.weights
+    final = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
+    scale, factor = progress["scale"], progress["calibration"]["factor"]
+    x = torch.from_numpy(bench.store().read(LAYER)).double()
+    keep = np.arange(len(x)) % 32 != 0
+    documents = bench.store().doc_ids()
+    train = keep & ~split_documents(documents, 0.05, 0)
+    mean = x[train].mean(dim=0) * scale
+    h = (x * scale - mean) @ weights.W_enc.double() + weights.b_enc
+    acts = h * (h > weights.threshold * factor)
+    recon = (acts @ weights.W_dec.double() + weights.b_dec + mean) / scale
+    torch.testing.assert_close(final.encode(x.float()).double(), acts, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(final(x.float()).double(), recon, atol=1e-4, rtol=1e-4)
+    assert (x[train] * scale).square().sum(dim=1).mean().item() == pytest.approx(1.0)
+
+
+def test_best_lies_in_the_band_and_final_is_calibrated(bench: Bench) -> None:
+    bench.trainer(epochs=30, learning_rate=0.01).run()
+    about = json.loads((bench.workspace.sae(LAYER, "best") / "cfg.json").read_bytes())
+    assert about["metadata"]["hook_name"] == "blocks.3.hook_resid_post"
+    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    history = json.loads(bench.workspace.history(LAYER).read_bytes())
+    inside = [
+        fvu for fvu, l0 in zip(history["fvu"], history["sparsity"], strict=True) if 2.0 <= l0 <= 8.0
+    ]
+    best = history["step"].index(progress["best_step"])
+    assert history["fvu"][best] == min(inside)
+
+
+def test_without_an_evaluation_in_the_band_best_is_final(bench: Bench) -> None:
+    bench.trainer(target_sparsity_min=3.99, target_sparsity_max=4.0).run()
+    assert any("'best' is the final SAE" in notice for notice in bench.notices)
+    best = JumpReLUSAE.load(bench.workspace.sae(LAYER, "best"))
+    final = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
+    assert torch.equal(best.threshold, final.threshold)
+
+
+def test_a_huge_learning_rate_stops_with_the_last_finite_state(bench: Bench) -> None:
+    with pytest.raises(TrainingError, match="not finite or jumped") as caught:
+        bench.trainer(learning_rate=1e30).run()
+    assert "lower learning_rate" in str(caught.value.hint)
+    checkpoint = load_checkpoint(
+        bench.workspace.sae(LAYER, "last"), bench.notices.append, limit=10**7
+    )
+    assert checkpoint is not None
+    assert all(bool(t.isfinite().all()) for t in checkpoint.state.tensors().values())
+    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    assert progress["state"] == "failed"
+    with pytest.raises(TrainingError):
+        bench.trainer(learning_rate=1e30).run()
+
+
+def test_the_seed_preset_trains(bench: Bench) -> None:
+    sae = bench.sae.model_copy(update=SEED_PRESET["sae"])
+    bench.sae = SAESettings.model_validate(sae.model_dump())
+    training = SEED_PRESET["sae_training"] | {"learning_rate": 1e-3}
+    bench.training = bench.training.model_copy(update=training)
+    result = bench.trainer(epochs=4).run()
+    assert result.history["recon_loss"][-1] < 0.8 * result.history["recon_loss"][0]
+    final = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
+    assert torch.equal(final.threshold, torch.full((96,), 0.1))  # one threshold, never trained
+
+
+@pytest.mark.parametrize(("sparsity", "weight"), [("l0", 0.03), ("tanh", 0.03), ("l1", 0.1)])
+def test_a_stronger_penalty_is_sparser(bench: Bench, sparsity: str, weight: float) -> None:
+    found = []
+    for factor in (0.1, 1.0):
+        sae = {"sparsity": sparsity, "lambda_sparse": factor * weight}
+        result = bench.trainer(overwrite=True, sae=sae, epochs=6, learning_rate=0.01).run()
+        found.append(result.metrics["l0"])
+    assert found[1] < found[0]
+
+
+def test_an_unreachable_target_is_refused(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="cannot be reached with d_hidden = 96"):
+        bench.trainer(sae={"target_l0": None}, target_sparsity_max=200.0).run()
+
+
+def test_a_wrong_width_and_a_missing_layer_are_refused(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="32 wide"):
+        bench.trainer(sae={"d_model": 768}).run()
+    with pytest.raises(StateError, match="layer 5 is not in the store"):
+        Trainer(bench.store(), 5, bench.sae, bench.training, bench.workspace).run()
+
+
+def test_collapse_stops_training(bench: Bench) -> None:
+    bench.trainer().run()
+    history = History(json.loads(bench.workspace.history(LAYER).read_bytes()))
+    entry = history.last() | {"dead_fraction": 0.95, "dead_rows": 200_000}
+    with pytest.raises(TrainingError, match="collapsed: 95% of the features") as caught:
+        check_entry(LAYER, history, entry, bench.training)
+    assert "max_dead_fraction" in str(caught.value.hint)
+    check_entry(LAYER, history, entry | {"dead_rows": 1000}, bench.training)
+    assert "70% of the features" in str(dying(LAYER, entry | {"dead_fraction": 0.7}))
+    assert dying(LAYER, entry | {"dead_fraction": 0.3}) is None
+
+
+def test_divergence_stops_training(bench: Bench) -> None:
+    history = History()
+    good = dict.fromkeys(history.columns, 0.1)
+    history.add(good)
+    with pytest.raises(TrainingError, match="diverged"):
+        check_entry(LAYER, history, good | {"recon_loss": 11.0}, bench.training)
+    with pytest.raises(TrainingError, match="not finite on held-out rows: fvu"):
+        check_entry(LAYER, history, good | {"fvu": float("nan")}, bench.training)
+
+
+def test_patience_ends_training_early(bench: Bench) -> None:
+    result = bench.trainer(epochs=40, evaluations=40, patience=2, learning_rate=0.05).run()
+    assert result.steps < 40 * 21
+    assert (
+        bench.trainer(epochs=40, evaluations=40, patience=2, learning_rate=0.05).run().outcome
+        == "already finished"
+    )
+
+
+def test_the_seeds_function(bench: Bench) -> None:
+    save_dir = bench.workspace.root / "models"
+    history = train_sae_for_layer(
+        3, bench.workspace.root, save_dir, "cpu", sae=bench.sae, training=bench.training
+    )
+    assert history.keys() >= SEED_KEYS
+    assert (save_dir / "sae_layer_3_best" / "sae_weights.safetensors").is_file()
+    assert (save_dir / "sae_layer_3_history.json").is_file()
+    again = train_sae_for_layer(
+        3, bench.workspace.store, save_dir, "cpu", sae=bench.sae, training=bench.training
+    )
+    assert again == history
+
+
+def test_a_grown_store_is_a_conflict_that_says_so(bench: Bench) -> None:
+    bench.trainer().run()
+    bench.plant(8_000)
+    with pytest.raises(StateError, match=r"store\.rows: 6000 on disk, 8000 asked") as caught:
+        bench.trainer().run()
+    assert "--overwrite" in str(caught.value.hint)
+
+
+def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
+    plan = plan_training(bench.store(), LAYER, bench.sae, bench.training, bench.workspace)
+    assert (plan.state, plan.finished_steps, plan.total_steps) == ("new", 0, 44)
+    assert plan.memory_bytes > 4 * 3 * 2 * 32 * 96
+    bench.trainer().run()
+    plan = plan_training(bench.store(), LAYER, bench.sae, bench.training, bench.workspace)
+    assert (plan.state, plan.finished_steps, plan.total_steps) == ("finished", 42, 42)
+
+
+def test_settings_of_training_have_their_bounds() -> None:
+    with pytest.raises(ValueError, match="batch_size"):
+        SAETrainingSettings(batch_size=0)
