@@ -1,0 +1,194 @@
+"""What `status` finds in workspaces that are empty, half finished, whole or damaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ghosttrack_cli.overview.checklist import Targets
+from ghosttrack_cli.overview.gather import Overview, gather
+from ghosttrack_cli.overview.next_step import next_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.overview.conftest import Builder
+
+    from ghosttrack_cli.workspace import Workspace
+
+TARGETS = Targets()
+
+
+def verdicts(overview: Overview) -> dict[str, bool | None]:
+    return {check.name: check.met for check in overview.checks}
+
+
+def command(overview: Overview, workspace: Workspace) -> str | None:
+    return next_step(overview, workspace.log).command
+
+
+def test_a_workspace_that_is_not_there(workspace: Workspace) -> None:
+    overview = gather(workspace, TARGETS)
+    assert (overview.store, overview.layers, overview.problems) == (None, (), ())
+    assert not overview.met
+    assert command(overview, workspace) == "extract --layer 6 --tokens 1M"
+
+
+def test_a_store_alone(workspace: Workspace, build: Builder) -> None:
+    build.store(0, 6)
+    overview = gather(workspace, TARGETS)
+    assert overview.store is not None
+    assert overview.store.model == "gpt2"
+    assert overview.store.corpus == "hub wikimedia/wikipedia 20231101.en"
+    assert [(one.layer, one.rows, one.asked_rows) for one in overview.layers] == [
+        (0, 1000, 1000),
+        (6, 1000, 1000),
+    ]
+    assert overview.layers[0].bytes == 1_536_000
+    assert overview.layers[0].stored
+    assert command(overview, workspace) == "train"
+
+
+def test_a_store_that_is_not_full_is_continued_by_the_same_command(
+    workspace: Workspace, build: Builder
+) -> None:
+    build.store(6, rows=400)
+    overview = gather(workspace, TARGETS)
+    assert not overview.layers[0].stored
+    assert command(overview, workspace) == "extract"
+    build.write(
+        workspace.log,
+        "2026-01-01T00:00:00+00:00 extract process 7: started: ghosttrack extract --layers 0\n"
+        "2026-01-02T00:00:00+00:00 extract process 8: started: ghosttrack extract --layer 6\n"
+        "2026-01-02T00:00:05+00:00 extract process 8: ended with 130 after 5.0 s\n"
+        "2026-01-02T00:00:06+00:00 train process 9: started: ghosttrack train\n",
+    )
+    assert command(overview, workspace) == "extract --layer 6"
+
+
+def test_half_trained(workspace: Workspace, build: Builder) -> None:
+    build.store(0, 6)
+    build.training(0)
+    build.training(6, state="stopped")
+    overview = gather(workspace, TARGETS)
+    training = overview.layers[1].training
+    assert training is not None
+    assert (training.step, training.total_steps, training.finished) == (40, 100, False)
+    assert verdicts(overview)["SAEs trained"] is False
+    assert command(overview, workspace) == "train --layers 6"
+
+
+def test_trained_and_not_interpreted(workspace: Workspace, build: Builder) -> None:
+    build.store(0, 6)
+    build.training(0)
+    build.training(6)
+    assert command(gather(workspace, TARGETS), workspace) == "interpret"
+    build.report(0)
+    assert command(gather(workspace, TARGETS), workspace) == "interpret --layers 6"
+
+
+def test_everything_done_and_good(workspace: Workspace, build: Builder) -> None:
+    build.everything(0, 6)
+    overview = gather(workspace, TARGETS)
+    assert set(verdicts(overview).values()) == {True}
+    assert overview.met
+    assert command(overview, workspace) is None
+
+
+@pytest.mark.parametrize(
+    ("metrics", "missed"),
+    [
+        ({"recon_loss": 0.01}, "reconstruction loss"),
+        ({"l0": 49.9}, "active features a token"),
+        ({"l0": 100.1}, "active features a token"),
+        ({"dead_fraction": 0.21}, "active features"),
+        ({"converged": False}, "training converged"),
+    ],
+)
+def test_each_target_of_the_checklist(
+    workspace: Workspace, build: Builder, metrics: dict[str, Any], missed: str
+) -> None:
+    build.everything(0, 6)
+    build.training(6, **metrics)
+    overview = gather(workspace, TARGETS)
+    assert [name for name, met in verdicts(overview).items() if not met] == [missed]
+    (check,) = (check for check in overview.checks if check.name == missed)
+    assert check.value.endswith("layer 6")
+    assert not overview.met
+
+
+@pytest.mark.parametrize("metrics", [{"l0": 50.0}, {"l0": 100.0}, {"dead_fraction": 0.2}])
+def test_the_edges_of_the_targets_hold(
+    workspace: Workspace, build: Builder, metrics: dict[str, Any]
+) -> None:
+    build.everything(6)
+    build.training(6, **metrics)
+    assert gather(workspace, TARGETS).met
+
+
+def test_the_targets_are_those_of_the_settings(workspace: Workspace, build: Builder) -> None:
+    build.everything(6)
+    overview = gather(workspace, Targets(recon_loss=0.001, sparsity_min=1, sparsity_max=2))
+    assert [name for name, met in verdicts(overview).items() if not met] == [
+        "reconstruction loss",
+        "active features a token",
+    ]
+
+
+def test_damage_is_said_and_the_rest_is_shown(
+    workspace: Workspace, build: Builder, damage: Callable[[Any], None]
+) -> None:
+    build.everything(0, 6)
+    damage(workspace.training_progress(6))
+    overview = gather(workspace, TARGETS)
+    assert len(overview.problems) == 1
+    assert str(workspace.training_progress(6)) in overview.problems[0]
+    assert overview.layers[0].training is not None
+    assert not overview.met
+    damage(workspace.store / "commit.json")
+    overview = gather(workspace, TARGETS)
+    assert len(overview.problems) == 2
+    assert overview.store is None
+
+
+def test_a_store_whose_commit_is_gone(workspace: Workspace, build: Builder) -> None:
+    build.everything(6)
+    (workspace.store / "commit.json").unlink()
+    overview = gather(workspace, TARGETS)
+    assert overview.problems == (f"a store without a commit: {workspace.store}",)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | st.sampled_from(["metrics", "state"]), inner)
+    ),
+    max_leaves=6,
+)
+FIELDS = ("schema", "state", "step", "total_steps", "metrics", "counts", "source")
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES))
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_manifests_may_hold_anything(
+    workspace: Workspace, build: Builder, document: dict[str, Any]
+) -> None:
+    build.store(6)
+    build.write(workspace.training_progress(6), {"schema": 1} | document)
+    build.write(workspace.report(6) / "summary.json", {"schema": 1} | document)
+    overview = gather(workspace, TARGETS)
+    assert overview.layers[0].layer == 6
+    next_step(overview, workspace.log)
+
+
+def test_names_that_are_no_layers_are_left_alone(workspace: Workspace, build: Builder) -> None:
+    build.everything(6)
+    for name in ("layer_x", "layer_", "layer_99999999999", "other"):
+        (workspace.interpretations / name).mkdir()
+    assert [one.layer for one in gather(workspace, TARGETS).layers] == [6]
