@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-REQUEST_SECONDS = 5.0
-DEADLINE_SECONDS = 7.0
+REQUEST_SECONDS = 4.0
+DEADLINE_SECONDS = 5.0
 """A name server that is silent is not covered by the request's timeout."""
 
 WITHOUT_HUB = (
@@ -45,7 +45,7 @@ class HubRepository:
 def look_up(
     kind: Literal["model", "dataset"], name: str, revision: str | None = None
 ) -> HubRepository:
-    """Ask the hub for the commit behind `revision`; answers or raises within seven seconds.
+    """Ask the hub for the commit behind `revision`; answers or raises within five seconds.
 
     Raises:
         HubError: offline, 401, 404, 429, 5xx, silent or dropped; the message says which.
