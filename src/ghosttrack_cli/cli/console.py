@@ -12,7 +12,6 @@ import os
 import sys
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ghosttrack_cli import runtime
@@ -40,11 +39,12 @@ WATCH_SECONDS = 2.0
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
 class Console:
     """Where a command speaks; `quiet` keeps notices and progress back."""
 
-    quiet: bool = False
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._live: Live | None = None
 
     def lines(self, *lines: Line | str) -> None:
         """Write result lines to stdout."""
@@ -103,7 +103,11 @@ class Console:
             yield lambda _: None
         elif sys.stderr.isatty():
             with _live(sys.stderr) as live:
-                yield _Bars(live).show
+                self._live = live
+                try:
+                    yield _Bars(live).show
+                finally:
+                    self._live = None
         else:
             yield _Plain(self).show
 
@@ -132,7 +136,8 @@ class Console:
 
     def _write(self, stream: TextIO, spans: Line) -> None:
         if stream.isatty():
-            _rich(stream).print(_rich_text(spans), soft_wrap=True)
+            above = self._live.console if self._live and stream is sys.stderr else _rich(stream)
+            above.print(_rich_text(spans), soft_wrap=True)
         else:
             _put(stream, plain(spans))
 
@@ -204,7 +209,13 @@ def _rich(stream: TextIO) -> RichConsole:
 def _live(stream: TextIO, *, screen: bool = False) -> Iterator[Live]:
     from rich.live import Live
 
-    with Live(console=_rich(stream), auto_refresh=False, screen=screen) as live:
+    with Live(
+        console=_rich(stream),
+        auto_refresh=False,
+        screen=screen,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as live:
         yield live
 
 

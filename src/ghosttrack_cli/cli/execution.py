@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,7 +12,7 @@ from ghosttrack_cli.cli import failures
 from ghosttrack_cli.cli.session import shell_word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ghosttrack_cli.cli.session import Session
 
@@ -25,21 +26,30 @@ def execute(
 
     `logged` writes its start and end to the workspace's log.
     """
-    started = runtime.monotonic()
     options = session.options
     try:
-        if logged:
-            session.log(f"started: {command_line(session, arguments)}")
-        function(session, **arguments)
-        code = 0
+        with log_lines(session, command_line(session, arguments)) if logged else nullcontext():
+            function(session, **arguments)
     except BaseException as error:  # noqa: BLE001 - this is where every error ends
         code = failures.report(
             error, session.console, json=bool(options.json), debug=bool(options.debug)
         )
-    if logged and session.workspace.root.is_dir():
+        raise typer.Exit(code) from None
+
+
+@contextmanager
+def log_lines(session: Session, words: str) -> Iterator[None]:
+    """Write to the workspace's log what is run, and how it ended."""
+    started = runtime.monotonic()
+    code = 0
+    session.log(f"started: {words}")
+    try:
+        yield
+    except BaseException as error:
+        code = failures.exit_code(error)
+        raise
+    finally:
         session.log(f"ended with {code} after {runtime.monotonic() - started:.1f} s")
-    if code:
-        raise typer.Exit(code)
 
 
 def command_line(session: Session, arguments: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.cli.output import visible
+from ghosttrack_cli.errors import DiskError, UsageError
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.workspace import Workspace
 
@@ -115,12 +116,14 @@ class Session:
             )
 
     def log(self, event: str) -> None:
-        """Append one line to the workspace's log."""
+        """Append one line to the workspace's log; a disk that refuses it does not end the run."""
         from ghosttrack_cli.configuration import mask_secrets
 
-        files.make_folder(self.workspace.root)
+        workspace = self.workspace
         words = f"{runtime.utc_now()} {self.command} process {os.getpid()}: {event}"
-        files.append_line(self.workspace.log, mask_secrets(words.encode("unicode_escape").decode()))
+        with suppress(DiskError):
+            files.make_folder(workspace.root)
+            files.append_line(workspace.log, visible(mask_secrets(words)))
 
 
 def shell_word(word: str) -> str:

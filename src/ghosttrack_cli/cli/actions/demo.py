@@ -18,6 +18,7 @@ from ghosttrack_cli.cli.actions.features import Choice, choose_features
 from ghosttrack_cli.cli.actions.run import run_all
 from ghosttrack_cli.cli.actions.status import look, status_document
 from ghosttrack_cli.cli.actions.status_view import status_blocks
+from ghosttrack_cli.cli.execution import log_lines
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.errors import UsageError
@@ -49,7 +50,8 @@ def demo(session: Session) -> None:
             "demo brings its own settings file", hint="leave --config out, or use ghosttrack run"
         )
     inner = demo_session(session)
-    outcome = run_all(inner)
+    with log_lines(inner, "ghosttrack demo"):
+        outcome = run_all(inner)
     overview, step = look(inner)
     blocks: list[Line | Table] = [*status_blocks(inner, overview, step), line()]
     for layer, feature in interesting_features(inner):

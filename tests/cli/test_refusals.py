@@ -1,0 +1,163 @@
+"""Error, hint and exit code for what cannot be done: golden pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Ended
+
+AMOUNT = "an amount from 1 to 10,000,000,000,000, written 250000, 300k or 1M"
+CASES = {
+    "extrct": (2, "no such command 'extrct'. Did you mean 'extract'?", "see ghosttrack --help"),
+    "extract --tokns 5": (
+        2,
+        "no such option: --tokns",
+        "did you mean --tokens? see ghosttrack extract --help",
+    ),
+    "extract --layers": (2, "option '--layers' requires an argument", "see ghosttrack --help"),
+    "extract --tokens -1": (
+        2,
+        f"--tokens: -1 is not valid, it takes {AMOUNT}",
+        "extraction.tokens: rows to store for each layer: 250000, 300k, 1M",
+    ),
+    "extract --compress zip": (
+        2,
+        "--compress: zip is not valid, it takes one of none, lz4, zstd",
+        "extraction.compress: chunk compression, with bitshuffle",
+    ),
+    "extract --repair --overwrite": (
+        2,
+        "--repair and --overwrite do not go together",
+        "leave one out",
+    ),
+    "train --epochs many": (
+        2,
+        "--epochs: many is not valid, it takes a whole number at least 1",
+        "sae_training.epochs: passes over the stored rows",
+    ),
+    "status --config nowhere.toml": (
+        2,
+        "--config: no such file: nowhere.toml",
+        "ghosttrack config init writes a file with every key and its meaning",
+    ),
+    "status --watch --json": (
+        2,
+        "--watch and --json do not go together",
+        "leave one of them out",
+    ),
+    "train": (
+        3,
+        "no activation store: ghosttrack-data/activations.zarr",
+        "ghosttrack extract",
+    ),
+    "status --verify": (
+        3,
+        "no activation store: ghosttrack-data/activations.zarr",
+        "ghosttrack extract",
+    ),
+    "status --check": (
+        3,
+        (
+            "the checklist does not hold: SAEs trained, reconstruction loss, active features a"
+            " token, interpretations saved, active features, training converged"
+        ),
+        "ghosttrack extract --layer 6 --tokens 1M",
+    ),
+    "interpret --workspace here": (
+        2,
+        "no trained SAE in here/checkpoints",
+        "ghosttrack train --workspace here",
+    ),
+    "interpret --feature 3": (
+        3,
+        "no interpreted layer in ghosttrack-data/interpretations",
+        "ghosttrack interpret",
+    ),
+    "interpret --feature 3 --layer 1,2": (
+        2,
+        "--feature: name one layer with it",
+        "--layer 6 --feature 123",
+    ),
+    "interpret --model x list": (
+        2,
+        "--model stands before the command list",
+        "put it behind: ghosttrack interpret list --model",
+    ),
+    "demo --config other.toml": (
+        2,
+        "demo brings its own settings file",
+        "leave --config out, or use ghosttrack run",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_golden(line: str, ghosttrack: Callable[..., Ended]) -> None:
+    code, what, hint = CASES[line]
+    ended = ghosttrack(*line.split())
+    assert (ended.code, *ended.error) == (code, what, hint)
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("line", [line for line in CASES if line != "status --check"])
+def test_the_same_as_json(line: str, ghosttrack: Callable[..., Ended]) -> None:
+    code, what, hint = CASES[line]
+    ended = ghosttrack("--json", *line.split())
+    assert ended.document["error"] == {"what": what, "hint": hint, "exit_code": code}
+
+
+def test_check_gives_one_document(ghosttrack: Callable[..., Ended]) -> None:
+    ended = ghosttrack("status", "--check", "--json")
+    assert ended.code == 3
+    assert ended.document["met"] is False
+
+
+def test_debug_shows_the_traceback(ghosttrack: Callable[..., Ended]) -> None:
+    assert "Traceback" in ghosttrack("train", "--debug").err
+
+
+def test_an_error_that_nobody_expected(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a \x1b[31mred\x1b[0m mistake")
+
+    monkeypatch.setattr("ghosttrack_cli.cli.actions.status.gather", broken)
+    ended = ghosttrack("status")
+    assert ended.code == 1
+    assert ended.error == (
+        r"unexpected RuntimeError: a \x1b[31mred\x1b[0m mistake",
+        "run it again with --debug for the traceback",
+    )
+
+
+def test_secrets_do_not_show(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GHOSTTRACK_HF_TOKEN", "hf_secretsecret")
+    Path("ghosttrack.toml").write_text('[model]\nname = "hf_secretsecret"\n')
+    for debug in ([], ["--debug"]):
+        ended = ghosttrack("status", *debug)
+        assert ended.code == 2
+        assert "hf_secret" not in ended.out + ended.err
+
+
+def test_config_init_does_not_replace_a_file(ghosttrack: Callable[..., Ended]) -> None:
+    assert ghosttrack("config", "init").code == 0
+    kept = Path("ghosttrack.toml")
+    kept.write_text("# mine\n")
+    ended = ghosttrack("config", "init")
+    assert (ended.code, *ended.error) == (
+        2,
+        "there is a file already: ghosttrack.toml",
+        "add --yes to replace it",
+    )
+    assert kept.read_text() == "# mine\n"
+    assert ghosttrack("config", "init", "--yes").code == 0
+    assert kept.read_text() != "# mine\n"
