@@ -26,7 +26,8 @@ class ExtractionResult:
     """What the store holds after an extraction.
 
     `new_rows` is what this run added to the store: 0 where layers were added to its rows, or
-    nothing was to be done. `batch_size` counts windows of `context_length` tokens.
+    nothing was to be done. `short_by` is how many rows asked for the corpus did not have.
+    `batch_size` counts windows of `context_length` tokens.
     """
 
     store: Path
@@ -36,6 +37,7 @@ class ExtractionResult:
     new_rows: int
     bytes: int
     complete: bool
+    short_by: int
     batch_size: int
     context_length: int
 
@@ -50,14 +52,10 @@ class ExtractionResult:
             new_rows=commit.rows - rows_before,
             bytes=commit.bytes,
             complete=commit.complete,
+            short_by=max(0, commit.asked_rows - commit.rows),
             batch_size=commit.identity.batch_size,
             context_length=commit.identity.context_length,
         )
-
-    @property
-    def short_by(self) -> int:
-        """Rows asked for that the corpus did not have."""
-        return max(0, self.asked_rows - self.rows)
 
 
 @dataclass(frozen=True)
