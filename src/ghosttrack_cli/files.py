@@ -99,6 +99,13 @@ def _write_all(descriptor: int, data: memoryview) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def _start_writing_back(descriptor: int) -> None:
+    # On Linux this makes the kernel begin to write at once, so that the disk works while the next
+    # file is being made and the fsync of several files costs little more than that of one.
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 class WriteBatch:
     """Files that become durable together, which costs far less than one after the other.
 
@@ -119,7 +126,9 @@ class WriteBatch:
         size = sum(memoryview(part).nbytes for part in parts)
         self._make_folder(path.parent)
         with disk_errors(path, "write", size):
-            self._files.append((_write_temporary(path, parts), path))
+            descriptor = _write_temporary(path, parts)
+            self._files.append((descriptor, path))
+            _start_writing_back(descriptor)
         self.bytes += size
 
     def _make_folder(self, folder: Path) -> None:
@@ -178,7 +187,8 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            # Python allocates what is asked for: never more than the file has.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
     except FileNotFoundError:
         raise
     except OSError as error:

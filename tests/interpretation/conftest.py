@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pytest
 import torch
 
+import ghosttrack_cli
 from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
 from ghosttrack_cli.interpretation.events import Block, Rows
+from ghosttrack_cli.model.architectures import weight_of
+from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.settings import ModelSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ghosttrack_cli.workspace import Workspace
+
+DEMO = Path(ghosttrack_cli.__file__).parent / "demo"
 VOCABULARY = 40
 
 
@@ -131,3 +141,81 @@ def collect_fixture() -> Collect:
 @pytest.fixture(name="new_collector", scope="session")
 def new_collector_fixture() -> object:
     return new_collector
+
+
+TOKENS_PLANTED = 300
+WIDTH = 64
+
+
+@pytest.fixture(scope="session")
+def planted_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-2 of two blocks that change nothing: the residual stream is the token's embedding."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=4096,
+        n_positions=48,
+        n_embd=WIDTH,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = GPT2LMHeadModel(config)
+    embeddings = torch.nn.functional.normalize(torch.randn(4096, WIDTH), dim=1)
+    with torch.no_grad():
+        model.transformer.wte.weight.copy_(embeddings)
+        model.transformer.wpe.weight.zero_()
+        for name, parameter in model.named_parameters():
+            if ".c_proj." in name:
+                parameter.zero_()
+    folder = tmp_path_factory.mktemp("planted") / "planted-model"
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(DEMO / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planted_model(planted_model_folder: Path) -> ResidualModel:
+    return ResidualModel.load(ModelSettings(name=str(planted_model_folder), device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> ResidualModel:
+    """The packaged model, really trained."""
+    return ResidualModel.load(ModelSettings(name=str(DEMO), device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def planted_sae(planted_model: ResidualModel) -> JumpReLUSAE:
+    """Feature i fires exactly on token i, with activation 1; the last feature is dead."""
+    embeddings = weight_of(planted_model.model.get_input_embeddings())
+    directions = torch.cat([embeddings[:TOKENS_PLANTED], torch.zeros(1, WIDTH)])
+    F = len(directions)
+    weights = {
+        "W_enc": directions.T.contiguous(),
+        "b_enc": torch.zeros(F),
+        "W_dec": directions.clone(),
+        "b_dec": torch.zeros(WIDTH),
+        "threshold": torch.full((F,), 0.9),
+    }
+    return JumpReLUSAE.from_weights(weights)
+
+
+@pytest.fixture
+def planted_workspace(workspace: Workspace, planted_sae: JumpReLUSAE) -> Workspace:
+    """A workspace with the planted SAE on both layers."""
+    workspace.checkpoints.mkdir(parents=True)
+    for layer in (0, 1):
+        planted_sae.save(workspace.sae(layer, "best"))
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[str]:
+    """English that every Python carries."""
+    from pydoc_data.topics import topics
+
+    return [topics[name][:400] for name in sorted(topics)[:25]]
