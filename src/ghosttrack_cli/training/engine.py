@@ -58,8 +58,8 @@ class Engine(Protocol):
         """Figures of a step not long ago, without waiting for the device."""
         ...
 
-    def halted(self) -> bool:
-        """Whether a step was refused, as far as is known without waiting."""
+    def halted(self, *, wait: bool = False) -> bool:
+        """Whether a step was refused; `wait` for the newest one, or say what is known."""
         ...
 
 
@@ -96,17 +96,7 @@ class CpuEngine:
             return None
         return LiveFigures(*(figure.item() for figure in self._figures))
 
-    def halted(self) -> bool:
-        """Whether a step was refused."""
+    def halted(self, *, wait: bool = False) -> bool:
+        """Whether a step was refused; nothing has to be waited for."""
+        del wait
         return bool(self.state.halted)
-
-
-def open_engine(
-    state: State,
-    scaling: Scaling,
-    schedule: Schedule,
-    settings: StepSettings,
-    device: torch.device,
-) -> Engine:
-    """The engine of a device, with the state moved there."""
-    return CpuEngine(state.to(device), scaling.to(device), schedule, settings)

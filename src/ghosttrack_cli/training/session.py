@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import Stopped
@@ -110,7 +110,7 @@ class Session:
             )
         )
 
-    def _halt(self) -> None:
+    def _halt(self) -> NoReturn:
         """Keep the state from before the refused step and give up."""
         step = int(self.engine.state.step)
         self.step = step
@@ -135,6 +135,8 @@ class Session:
         )
 
     def _evaluate(self) -> None:
+        if self.engine.halted(wait=True):
+            self._halt()
         sae = self.folded()
         evaluation = self.look(sae, self.rows.validation(self.training.evaluation_rows))
         entry = self._entry(evaluation)
@@ -211,6 +213,8 @@ class Session:
 
     def save(self, state: str = "running") -> None:
         """Write a checkpoint, and what status shows."""
+        if self.engine.halted(wait=True):
+            self._halt()
         body = {
             **self.identity,
             "step": self.step,

@@ -11,8 +11,9 @@ from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training.checkpoint import load_checkpoint
-from ghosttrack_cli.training.engine import Scaling, open_engine
+from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.finish import finish
+from ghosttrack_cli.training.graph import GraphEngine
 from ghosttrack_cli.training.history import metrics_path
 from ghosttrack_cli.training.identity import (
     check_same,
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.training.checkpoint import Checkpoint
+    from ghosttrack_cli.training.engine import Engine
     from ghosttrack_cli.training.objective import Objective
     from ghosttrack_cli.training.rows import TrainingRows
+    from ghosttrack_cli.training.state import State
     from ghosttrack_cli.workspace import Workspace
 
 HEADER_BYTES = 2**16
@@ -135,13 +138,8 @@ class Trainer:
             if checkpoint
             else initial_state(D, F, self.sae.threshold, self.training.seed)
         )
-        engine = open_engine(
-            state,
-            Scaling(survey.scale, survey.mean),
-            schedule,
-            StepSettings(objective, self.training.gradient_clip, self.training.weight_decay),
-            device,
-        )
+        scaling = Scaling(survey.scale, survey.mean)
+        engine = self._engine(state.to(device), scaling.to(device), schedule, objective)
         session = Session(
             layer=self.layer,
             rows=rows,
@@ -162,6 +160,28 @@ class Trainer:
         )
         self._restore(session, checkpoint)
         return session
+
+    def _engine(
+        self, state: State, scaling: Scaling, schedule: Schedule, objective: Objective
+    ) -> Engine:
+        """What takes the steps on the state's device."""
+        cuda = state.step.is_cuda
+        settings = StepSettings(
+            objective=objective,
+            gradient_clip=self.training.gradient_clip,
+            weight_decay=self.training.weight_decay,
+            products=torch.bfloat16 if cuda else torch.float32,
+        )
+        if not cuda:
+            return CpuEngine(state, scaling, schedule, settings)
+        return GraphEngine(
+            state,
+            scaling,
+            schedule,
+            settings,
+            compiled=not self.training.deterministic,
+            notice=self.monitor.notice,
+        )
 
     def _restore(self, session: Session, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:

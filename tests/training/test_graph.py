@@ -1,0 +1,109 @@
+"""The step that a CUDA graph holds, run on the CPU: the same functions, the same numbers."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from ghosttrack_cli.settings import SAETrainingSettings
+from ghosttrack_cli.training.engine import CpuEngine, Scaling
+from ghosttrack_cli.training.graph import TABLE_STEPS, GraphEngine, Table, table_step
+from ghosttrack_cli.training.objective import Objective
+from ghosttrack_cli.training.schedule import Schedule
+from ghosttrack_cli.training.state import State, initial_state
+from ghosttrack_cli.training.step import StepSettings
+
+OBJECTIVE = Objective("target", target_l0=4.0, bandwidth=0.05, slope=1.0)
+SCALING = Scaling(0.5, torch.full((8,), 0.1))
+
+
+def schedule(total: int = 40) -> Schedule:
+    return Schedule.of(SAETrainingSettings(learning_rate=0.01), total, weight=1.0)
+
+
+def batches(count: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(32, 8, generator=generator).bfloat16() for _ in range(count)]
+
+
+def run(products: torch.dtype) -> tuple[State, torch.Tensor]:
+    state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)
+    table = Table(schedule(), torch.device("cpu"))
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, products=products)
+    for step, raw in enumerate(batches(40)):
+        table.cover(step)
+        table_step(state, raw, SCALING, table.rows, figures, settings)
+    return state, figures
+
+
+def test_the_graphed_step_equals_the_step_of_the_cpu() -> None:
+    state, figures = run(torch.float32)
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0)
+    engine = CpuEngine(initial_state(8, 24, 0.1, seed=0), SCALING, schedule(), settings)
+    for raw in batches(40):
+        engine.step(raw)
+    live = engine.live()
+    assert live is not None
+    assert figures[:3].tolist() == pytest.approx(live, rel=1e-3)
+    for name, tensor in state.tensors().items():
+        other = engine.state.tensors()[name]
+        torch.testing.assert_close(other, tensor, atol=1e-3, rtol=1e-2, msg=name)
+
+
+def test_bfloat16_products_stay_close_and_weights_stay_float32() -> None:
+    exact, _ = run(torch.float32)
+    rough, _ = run(torch.bfloat16)
+    assert {tensor.dtype for tensor in rough.weights} == {torch.float32}
+    torch.testing.assert_close(rough.weights.W_dec, exact.weights.W_dec, atol=0.05, rtol=0.1)
+
+
+def test_the_table_holds_the_schedule_across_its_blocks() -> None:
+    total = TABLE_STEPS + 10
+    table = Table(schedule(total), torch.device("cpu"))
+    for step in (0, TABLE_STEPS - 1, TABLE_STEPS, total - 1):
+        table.cover(step)
+        expected = torch.tensor(schedule(total).controls(step))
+        assert torch.equal(table.rows[step % TABLE_STEPS], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_the_whole_step_compiles_into_one_graph() -> None:
+    expected, _ = run(torch.float32)
+    state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)
+    table = Table(schedule(), torch.device("cpu"))
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0)
+    compiled = torch.compile(table_step, fullgraph=True, dynamic=False)
+    for step, raw in enumerate(batches(40)):
+        table.cover(step)
+        compiled(state, raw, SCALING, table.rows, figures, settings)
+    for name, tensor in expected.tensors().items():
+        torch.testing.assert_close(state.tensors()[name], tensor, atol=1e-3, rtol=1e-2, msg=name)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_graph_engine_equals_the_written_step(compiled: bool) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    notices: list[str] = []
+    device = torch.device("cuda")
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0)
+    engine = GraphEngine(
+        initial_state(8, 24, 0.1, seed=0).to(device),
+        SCALING.to(device),
+        schedule(),
+        settings,
+        compiled=compiled,
+        notice=notices.append,
+    )
+    for raw in batches(40):
+        engine.step(raw)
+    assert engine.halted(wait=True) is False
+    expected, _ = run(torch.float32)
+    for name, tensor in expected.tensors().items():
+        other = engine.state.tensors()[name].cpu()
+        torch.testing.assert_close(other, tensor, atol=1e-3, rtol=1e-2, msg=name)
+    assert not notices
