@@ -291,7 +291,11 @@ def make_layer(
         recovered_all_rows=None,
         counts=_counts(features),
         density=_density(features),
-        training=[Curve(name="fvu", steps=[0, 100, 200], values=[1.0, None, 0.125])],
+        training=[
+            Curve(name="dead_rows", steps=[0, 100], values=[0, 4096]),
+            Curve(name="dead_fraction", steps=[0, 100], values=[0, 0.25]),
+            Curve(name="fvu", steps=[0, 100, 200], values=[1.0, None, 0.125]),
+        ],
         contrast=_contrast(features) if contrast else None,
         shards=[shard_name(first) for first in range(0, len(features), SHARD_FEATURES)],
         index=_index(features),

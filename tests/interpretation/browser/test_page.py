@@ -99,6 +99,11 @@ def test_a_layers_page_holds_its_figures_with_their_rows(site: Reports, visit: V
     rows = page.locator("section[aria-label='Rows'] tbody tr")
     assert [values(row)[0] for row in rows.all()] == [11_000, 500, 300, 200, 10_000, 0, 10_000]
     assert page.locator("[data-curve='fvu'] .line").count() == 1
+    assert (
+        "last N\u00a0=\u00a04,096 rows" in page.locator("[data-curve='dead_fraction']").inner_text()
+    )
+    page.get_by_role("button", name="One more curve").click()
+    assert values(page.locator("[data-curve='dead_rows']")) == [4096]
 
 
 @pytest.mark.parametrize("feature", [0, 8, 255, 299])
@@ -365,6 +370,10 @@ def test_the_prompt_by_feature_and_by_token(site: Reports, visit: Visit) -> None
     page = visit(site, "#view=prompt&layer=6")
     shown = page.locator(".prompt-feature")
     assert shown.evaluate_all("nodes => nodes.map(n => n.dataset.feature)") == ["4", "1"]
+    page.locator("[data-choice='share']").click()
+    share = {1: 2.5 / site.features[6][1].max_act, 4: 4.0 / site.features[6][4].max_act}
+    by_share = [str(feature) for feature in sorted(share, key=lambda one: -share[one])]
+    assert shown.evaluate_all("nodes => nodes.map(n => n.dataset.feature)") == by_share
     page.locator(".prompt-token").nth(2).click()
     assert shown.evaluate_all("nodes => nodes.map(n => n.dataset.feature)") == ["1"]
     assert values(shown.first)[0] == 2.5

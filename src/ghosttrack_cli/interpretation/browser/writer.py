@@ -56,6 +56,7 @@ SCRIPTS = (
     "scatter.js",
     "metrics.js",
     "overview.js",
+    "curves.js",
     "layer.js",
     "features.js",
     "feature.js",

@@ -3,7 +3,7 @@
 
 (() => {
   const { el, svg } = ghosttrack.dom;
-  const { number, count, percent, chip } = ghosttrack.format;
+  const { number, count, chip } = ghosttrack.format;
   const { featureLink, crumbs, card, segmented, fact } = ghosttrack.parts;
   const { columns, VirtualRows } = ghosttrack;
 
@@ -13,34 +13,25 @@
     hallucinated: ["Hallucinated", (a, b) => a.effect - b.effect],
   };
 
-  // Two marks on one logarithmic scale for all rows; a rate of 0 stands at its left end.
-  function dumbbell(entry, [low, high]) {
-    const place = (rate) => `${rate > 0 ? 6 + (91 * Math.log(rate / low)) / Math.log(high / low) : 2}%`;
-    const [left, right] = [entry.rate_factual, entry.rate_hallucinated].map(place);
+  // A bar from the middle: to the right the feature fires more on factual answers, to the left on
+  // hallucinated ones; its length is the size of the effect, on the same scale in every row.
+  function balance(effect, most) {
+    const share = most > 0 ? Math.min(1, Math.abs(effect) / most) : 0;
+    const width = 48 * share;
+    const side = effect >= 0 ? "factual" : "hallucinated";
     return svg(
       "svg",
-      { class: "dumbbell", width: "100%", height: 20, role: "img", "aria-label": `factual ${percent(entry.rate_factual)}, hallucinated ${percent(entry.rate_hallucinated)}` },
-      svg("line", { class: "axis", x1: "0%", x2: "100%", y1: 10, y2: 10 }),
-      svg("line", { class: "between", x1: left, x2: right, y1: 10, y2: 10 }),
-      svg("circle", { class: "factual", cx: left, cy: 10, r: 5 }),
-      svg("rect", { class: "hallucinated", x: right, y: 5.5, width: 9, height: 9, transform: "translate(-4.5 0)" }),
+      { class: "balance", width: "100%", height: 20, role: "img", "aria-label": `more on ${side} answers` },
+      svg("line", { class: "axis", x1: "2%", x2: "98%", y1: 10, y2: 10 }),
+      svg("rect", { class: side, x: `${effect >= 0 ? 50 : 50 - width}%`, y: 5, width: `${width}%`, height: 10, rx: 2 }),
+      svg("line", { class: "middle", x1: "50%", x2: "50%", y1: 1, y2: 19 }),
     );
-  }
-
-  function rateRange(entries) {
-    let [low, high] = [1, 0];
-    for (const { rate_factual, rate_hallucinated } of entries) {
-      for (const rate of [rate_factual, rate_hallucinated]) {
-        if (rate > 0) [low, high] = [Math.min(low, rate), Math.max(high, rate)];
-      }
-    }
-    return high > low ? [low, high] : [low / 10, low];
   }
 
   class ContrastPage {
     constructor(layer, contrast, all) {
       Object.assign(this, { layer, contrast, all, order: "p" });
-      this.range = rateRange(contrast.entries);
+      this.most = contrast.entries.reduce((most, entry) => Math.max(most, Math.abs(entry.effect)), 0);
       this.title = `True against false · layer ${layer}`;
       this.virtual = new VirtualRows((entry, index) => this.row(entry, index), () => (window.innerWidth < 720 ? 108 : 48));
       this.holder = el("div", {});
@@ -89,7 +80,7 @@
             { class: "grid-row", role: "row" },
             head("feature", "Feature"),
             head("fires-on", "Fires on"),
-            head("dumbbell", "Rates, log scale", "the same scale in every row; 0 stands at the left end"),
+            head("balance", ["← hallucinated", "factual →"].map((text) => el("span", {}, text)), "on which answers it fires more; the length is the effect"),
             head("rate", "Factual", "rate on the rows of factual answers"),
             head("rate", "Hallucinated", "rate on the rows of hallucinated answers"),
             head("effect", "Effect", "mean / standard deviation of the paired rate difference"),
@@ -110,7 +101,7 @@
         { class: name, role: "row", "aria-rowindex": index + 2, "data-feature": entry.feature },
         cell("feature", featureLink(layer, entry.feature, { class: "row-link" })),
         cell("fires-on", (all.fires[entry.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
-        cell("dumbbell", dumbbell(entry, this.range)),
+        cell("balance", balance(entry.effect, this.most)),
         cell("rate", number(entry.rate_factual, "percent")),
         cell("rate", number(entry.rate_hallucinated, "percent")),
         cell("effect", number(entry.effect, "signed")),

@@ -254,8 +254,8 @@
         el(
           "div",
           { class: "feature-columns" },
-          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null),
-          el("div", { class: "feature-side" }, contrastCard(layer, report), report.firings ? strengths(report) : null, firingTokens(report), logits(report), neighbours(layer, report, all), places(report)),
+          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null, el("div", { class: "weights" }, logits(report), neighbours(layer, report, all))),
+          el("div", { class: "feature-side" }, contrastCard(layer, report), report.firings ? strengths(report) : null, firingTokens(report), places(report)),
         ),
       ),
       key: (name) => {

@@ -39,8 +39,14 @@
     if (!isNumber(value)) return MISSING;
     const hundredths = value * 100;
     if (hundredths === 0) return "0 %";
-    if (Math.abs(hundredths) < 1e-3) return `${exponent(hundredths, 1)} %`;
+    if (Math.abs(hundredths) < 1e-3) return `${exponent(hundredths, Math.min(digits - 1, 1))} %`;
     return `${significant(hundredths, Math.abs(hundredths) >= 99.95 ? 4 : digits)} %`;
+  }
+
+  // For axes, whose ticks are round numbers already.
+  function percentTick(value) {
+    const hundredths = Number((value * 100).toPrecision(3));
+    return hundredths && Math.abs(hundredths) < 1e-3 ? percent(value, 1) : `${String(hundredths).replace("-", "−")} %`;
   }
 
   function signed(value, digits = 2) {
@@ -87,5 +93,5 @@
     return el("bdi", { class: "chip", ...properties }, token(text));
   }
 
-  ghosttrack.format = { significant, count, compact, percent, signed, number, visible, token, chip, isNumber };
+  ghosttrack.format = { significant, count, compact, percent, percentTick, signed, number, visible, token, chip, isNumber };
 })();

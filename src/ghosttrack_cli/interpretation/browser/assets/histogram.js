@@ -39,7 +39,7 @@
     if (!shown.counts.length) return null;
     const label = `${settings.label}: ${count(shown.counts.reduce((sum, value) => sum + value, 0))} ${settings.unit}`;
     return figure(label, settings.height, (width, height) => {
-      const [left, right, top, bottom] = [44, width - 14, 12, height - 40];
+      const [left, right, top, bottom] = [44, width - 22, 12, height - 40];
       const x = log([shown.edges[0], shown.edges.at(-1)], [left, right]);
       const most = Math.max(...shown.counts);
       const y = settings.logCounts ? log([0.7, most], [bottom, top]) : linear([0, most], [bottom, top]);

@@ -3,24 +3,12 @@
 
 (() => {
   const { el } = ghosttrack.dom;
-  const { number, count, percent, significant, visible } = ghosttrack.format;
+  const { number, count, percent, percentTick, significant, visible } = ghosttrack.format;
   const { card, fact, table, crumbs, flag, FLAGS } = ghosttrack.parts;
   const { metrics } = ghosttrack;
 
   const HEADLINE = ["fvu", "l0", "ce_recovered", "kl_recovered", "dead"];
   const TABLED = ["fvu", "explained_variance", "l0", "l1", "recon_loss", "mse", "cosine", "l2_ratio", "bias"];
-  const CURVES = {
-    fvu: "FVU",
-    l0: "L0",
-    dead_fraction: "Dead fraction",
-    recon_loss: "Reconstruction loss",
-    train_loss: "Training loss",
-    val_loss: "Validation loss",
-    sparsity_loss: "Sparsity loss",
-    sparsity: "Sparsity",
-    train_sparsity: "Training sparsity",
-    lr: "Learning rate",
-  };
 
   function head(report) {
     const { layer, model, sae, source, contrast } = report;
@@ -69,30 +57,11 @@
           title: "firing rate",
           height: 320,
           edgeText: percent,
-          tick: (value) => percent(value, 1),
+          tick: percentTick,
           pick: filtered,
         }),
       ),
     );
-  }
-
-  function curves(report) {
-    const order = Object.keys(CURVES);
-    const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
-    const drawn = report.training
-      .filter((curve) => curve.steps.length > 0)
-      .sort((a, b) => place(a.name) - place(b.name))
-      .map((curve) => {
-        const name = CURVES[curve.name] ?? visible(curve.name);
-        const chart = ghosttrack.lines.lines([{ xs: curve.steps, ys: curve.values }], {
-          label: `${name} over training steps`,
-          logarithmic: ["fvu", "recon_loss"].includes(curve.name),
-        });
-        const last = curve.values.findLast((value) => value !== null);
-        return el("div", { class: "multiple", "data-curve": curve.name }, el("h3", {}, name, el("span", { class: "last" }, number(last))), chart);
-      });
-    if (!drawn.length) return null;
-    return card("Training", { note: "Values as they were recorded, by step; the figure beside each name is the last one." }, el("div", { class: "multiples curves" }, drawn));
   }
 
   function quality(report) {
@@ -186,7 +155,7 @@
         head(report),
         headline(report),
         shape(report, columns),
-        curves(report),
+        ghosttrack.curves(report),
         el("div", { class: "halves" }, el("div", { class: "stack" }, quality(report), rowsRead(report)), el("div", { class: "stack" }, splicing(report), kinds(report), notes(report))),
       ),
       key: (name) => ghosttrack.catalogue.walk(wanted, name),

@@ -22,6 +22,7 @@
 
   function scaleFor(ys, bottom, top, logarithmic) {
     const [low, high] = extent(ys);
+    if (low === 0 && high === 0) return linear([0, 1], [bottom, top]);
     if (logarithmic && low > 0) return log([low / 1.1, high * 1.1], [bottom, top]);
     const room = (high - low || Math.abs(high) || 1) * 0.08;
     return linear([low >= 0 ? Math.max(0, low - room) : low - room, high + room], [bottom, top]);
@@ -39,7 +40,7 @@
   function lines(series, { label, height = 180, logarithmic = false, text = significant, tick, title = "step" }) {
     const [main] = series;
     return figure(label, height, (width) => {
-      const [left, right, top, bottom] = [48, width - 14, 14, height - 40];
+      const [left, right, top, bottom] = [48, width - 16, 14, height - 40];
       const x = linear(extent(series.flatMap((one) => one.xs)), [left, right]);
       const y = scaleFor(series.flatMap((one) => one.ys), bottom, top, logarithmic);
       const cursor = svg("g", { class: "cursor" });

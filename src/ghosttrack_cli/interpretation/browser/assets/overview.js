@@ -3,7 +3,7 @@
 
 (() => {
   const { el, svg } = ghosttrack.dom;
-  const { number, count, percent } = ghosttrack.format;
+  const { number, count, percent, percentTick } = ghosttrack.format;
   const { card, table, empty } = ghosttrack.parts;
   const { metrics } = ghosttrack;
 
@@ -39,7 +39,7 @@
 
   function tick(key) {
     const sample = metrics.text(key, 0.5);
-    return sample.endsWith("%") ? (amount) => `${Number((amount * 100).toPrecision(3))} %` : undefined;
+    return sample.endsWith("%") ? percentTick : undefined;
   }
 
   // The shape of the rates' histogram, small enough for a line of a table.

@@ -7,10 +7,11 @@
   const { card, crumbs, featureLink, segmented, empty } = ghosttrack.parts;
   const { columns, tokens, colour } = ghosttrack;
   const MOST = 60;
+  const ORDERS = [["strength", "Strongest"], ["share", "Of its own strongest"], ["rarity", "Rarest"]];
 
   class PromptPage {
     constructor(prompt, columnsOf, wanted) {
-      Object.assign(this, { prompt, columnsOf, chosenToken: null, shownFeature: null });
+      Object.assign(this, { prompt, columnsOf, chosenToken: null, shownFeature: null, order: "strength" });
       this.layer = prompt.layers.some((one) => one.layer === wanted) ? wanted : prompt.layers[0].layer;
       this.title = "Prompt";
       this.text = el("p", { class: "tokens prompt-text", dir: "auto" });
@@ -76,11 +77,30 @@
     drawFeatures() {
       const { chosenToken, current } = this;
       const strength = (one) => (chosenToken === null ? Math.max(...one.acts) : one.acts[chosenToken]);
-      const firing = current.features.filter((one) => strength(one) > 0).sort((a, b) => strength(b) - strength(a) || a.feature - b.feature);
+      const firing = current.features.filter((one) => strength(one) > 0).sort(this.comparison(strength));
       const where = chosenToken === null ? "the prompt" : token(this.prompt.texts[chosenToken]);
-      const note = `${count(firing.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the strongest ${MOST} are shown` : ""}.`;
+      const note = `${count(firing.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
       const list = firing.length ? el("ol", { class: "prompt-features" }, firing.slice(0, MOST).map((one) => this.row(one, strength(one)))) : empty("No feature fires here.");
-      this.body.replaceChildren(card("Features", { note }, list));
+      this.body.replaceChildren(card("Features", { note, actions: this.orders() }, list));
+    }
+
+    comparison(strength) {
+      const { max, rate } = this.columnsOf.get(this.layer);
+      const keys = {
+        strength,
+        share: (one) => strength(one) / (max[one.feature] || Infinity),
+        rarity: (one) => -rate[one.feature],
+      };
+      const key = keys[this.order];
+      return (a, b) => key(b) - key(a) || a.feature - b.feature;
+    }
+
+    orders() {
+      return segmented("Which come first", ORDERS, this.order, (key) => {
+        this.order = key;
+        this.drawFeatures();
+        this.body.querySelector(`[data-choice="${key}"]`).focus();
+      });
     }
 
     row(one, strength) {

@@ -3,7 +3,7 @@
 
 (() => {
   const { svg } = ghosttrack.dom;
-  const { percent, significant } = ghosttrack.format;
+  const { percent, percentTick, significant } = ghosttrack.format;
   const { figure, canvas, log, axisX, axisY } = ghosttrack.charts;
   const CELL = 16;
 
@@ -70,7 +70,7 @@
   function scatter(columns, pick) {
     const label = "Firing rate against strongest activation of each active feature; the feature list holds the same figures";
     return figure(label, 320, (width, height) => {
-      const [left, right, top, bottom] = [48, width - 10, 28, height - 40];
+      const [left, right, top, bottom] = [48, width - 22, 28, height - 40];
       const x = log(range(columns.rate), [left, right]);
       const y = log(range(columns.max), [bottom, top]);
       const points = placed(columns, x, y);
@@ -80,7 +80,7 @@
         width,
         height,
         axisY(y, { left, right, top, wanted: 4, title: "strongest activation" }),
-        axisX(x, { top, bottom, right, wanted: Math.max(2, width / 100), text: (value) => percent(value, 1), title: "firing rate" }),
+        axisX(x, { top, bottom, right, wanted: Math.max(2, width / 100), text: percentTick, title: "firing rate" }),
         cloud(points.filter((point) => point.plain), "plain"),
         cloud(points.filter((point) => !point.plain), "flagged"),
         over,

@@ -10,6 +10,7 @@
   function tokenSpan(example, index, maximum) {
     const text = example.t[index];
     const span = el("span", { class: "t" });
+    span.firing = example.a[index] > 0;
     appendMarked(span, text);
     if (text.startsWith(" ")) span.classList.add("spaced");
     if (index === example.peak) span.classList.add("peak");
@@ -23,6 +24,8 @@
   }
 
   function appendMarked(span, text) {
+    // Further bytes of the character before: shown only where something fires on them.
+    if (text === "" && span.firing) span.append(el("span", { class: "mark" }, token("")));
     const lines = text.split("\n");
     lines.forEach((line, index) => {
       if (index) span.append(el("span", { class: "mark" }, "⏎"), "\u200b");
@@ -57,6 +60,7 @@
         "div",
         { class: "example-where" },
         el("span", { title: "document and position of the strongest token" }, `document ${count(example.doc)} · token ${count(example.pos)}`),
+        example.answer ? el("span", {}, `${example.answer} answer`) : null,
         cut ? wholeToggle(example, maximum, holder) : null,
       ),
     );
