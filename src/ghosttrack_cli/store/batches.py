@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghosttrack_cli.store.blocks import Block, ShuffledBlock, stream_blocks
+from ghosttrack_cli.store.blocks import Block, DeviceBlock, ShuffledBlock, stream_blocks
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.order import permutation
 
@@ -60,7 +60,10 @@ class RowBatches:
         self._chunks_per_block = max(1, block_rows // store.chunk_rows)
         starts = np.arange(0, store.rows, store.chunk_rows)
         self._kept_in_chunk = np.add.reduceat(keep, starts, dtype=np.int64)
-        self._resident = to_torch(store.read(layer)).to(device) if resident else None
+        rows = store.read(layer) if resident else None
+        at_host = str(device) == "cpu"
+        self._rows = rows if at_host else None
+        self._on_device = None if rows is None or at_host else to_torch(rows).to(device)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -70,8 +73,7 @@ class RowBatches:
     def batches(self, epoch: int, start_step: int = 0) -> Iterator[torch.Tensor]:
         """The batches (B, D) of an epoch from `start_step` on; the same whenever asked."""
         blocks, skip = self._blocks_from(epoch, start_step * self.batch_size)
-        shuffled = self._streamed_blocks if self._resident is None else self._resident_blocks
-        return self._cut(shuffled(epoch, blocks), skip, self.steps_per_epoch - start_step)
+        return self._cut(self._shuffled(epoch, blocks), skip, self.steps_per_epoch - start_step)
 
     def order(self, epoch: int) -> Array:
         """Row numbers in the order of an epoch, int64 (rows,)."""
@@ -102,13 +104,27 @@ class RowBatches:
         start = int(index) * self.store.chunk_rows
         return self._keep[start : start + self.store.chunk_rows]
 
-    def _resident_blocks(self, epoch: int, blocks: list[Block]) -> Generator[ShuffledBlock]:
+    def _shuffled(self, epoch: int, blocks: list[Block]) -> Generator[ShuffledBlock | DeviceBlock]:
+        if self._on_device is not None:
+            return self._device_blocks(self._on_device, epoch, blocks)
+        if self._rows is not None:
+            return self._resident_blocks(self._rows, epoch, blocks)
+        return self._streamed_blocks(epoch, blocks)
+
+    def _resident_blocks(
+        self, rows: Array, epoch: int, blocks: list[Block]
+    ) -> Generator[ShuffledBlock]:
+        for block in blocks:
+            yield ShuffledBlock(rows, self._block_order(epoch, block))
+
+    def _device_blocks(
+        self, rows: torch.Tensor, epoch: int, blocks: list[Block]
+    ) -> Generator[DeviceBlock]:
         import torch
 
-        assert self._resident is not None
         for block in blocks:
-            order = torch.from_numpy(self._block_order(epoch, block)).to(self.device)
-            yield ShuffledBlock(self._resident, order)
+            order = torch.from_numpy(self._block_order(epoch, block))
+            yield DeviceBlock(rows, order.to(self.device))
 
     def _streamed_blocks(self, epoch: int, blocks: list[Block]) -> Generator[ShuffledBlock]:
         def local_order(block: Block) -> Array:
@@ -122,7 +138,7 @@ class RowBatches:
         return stream_blocks(self.store, self.layer, blocks, local_order)
 
     def _cut(
-        self, blocks: Generator[ShuffledBlock], skip: int, steps: int
+        self, blocks: Generator[ShuffledBlock | DeviceBlock], skip: int, steps: int
     ) -> Iterator[torch.Tensor]:
         import torch
 
@@ -131,11 +147,10 @@ class RowBatches:
             missing = self.batch_size
             for block in blocks:
                 start, skip = skip, 0
-                while start < len(block.order) and steps:
-                    piece = block.order[start : start + missing]
-                    pieces.append(block.rows[piece].to(self.device))
-                    start += len(piece)
-                    missing -= len(piece)
+                while start < len(block) and steps:
+                    pieces.append(block.take(start, start + missing).to(self.device))
+                    start += len(pieces[-1])
+                    missing -= len(pieces[-1])
                     if not missing:
                         yield pieces[0] if len(pieces) == 1 else torch.cat(pieces)
                         pieces, missing, steps = [], self.batch_size, steps - 1

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.dtypes import to_torch
@@ -33,10 +35,33 @@ class Block:
 
 @dataclass(frozen=True)
 class ShuffledBlock:
-    """Rows (n, D) in memory, and the order (k,) in which k of them are taken."""
+    """Rows (n, D) in the memory of the host, and the order (k,) in which k of them are taken."""
+
+    rows: Array
+    order: Array
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def take(self, start: int, stop: int) -> torch.Tensor:
+        """A new tensor of the rows at places `start` to `stop` of the order."""
+        # numpy moves whole rows here; indexing in torch goes element by element.
+        return to_torch(np.take(self.rows, self.order[start:stop], axis=0))
+
+
+@dataclass(frozen=True)
+class DeviceBlock:
+    """The same on a torch device."""
 
     rows: torch.Tensor
     order: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def take(self, start: int, stop: int) -> torch.Tensor:
+        """A new tensor of the rows at places `start` to `stop` of the order."""
+        return self.rows.index_select(0, self.order[start:stop])
 
 
 @dataclass(frozen=True)
@@ -102,11 +127,9 @@ def _stream(
 
 
 def _finished(loading: _Loading) -> ShuffledBlock:
-    import torch
-
     for chunk in loading.chunks:
         chunk.result()
-    return ShuffledBlock(to_torch(loading.buffer), torch.from_numpy(loading.order.result()))
+    return ShuffledBlock(loading.buffer, loading.order.result())
 
 
 def _load(store: ActivationStore, layer: int, index: int, out: Array) -> None:

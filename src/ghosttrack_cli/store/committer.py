@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli import files
+from ghosttrack_cli import files, runtime
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.commit import Commit, write_commit
 from ghosttrack_cli.store.norms import norm_sums
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.buffers import FilledChunk
     from ghosttrack_cli.store.records import ArrayCommit, ResumePoint
 
-COMMIT_BYTES = 48 * 2**20
-COMMIT_CHUNKS = 4
+COMMIT_BYTES = 96 * 2**20
+COMMIT_CHUNKS = 8
+COMMIT_SECONDS = 2.0
 MAX_PENDING = 2
 
 
@@ -54,6 +55,7 @@ class Committer:
         self._origins = {commit.arrays[layout.TOKEN_IDS].segments: commit.origin}
         self._batch = files.WriteBatch()
         self._jobs = 0
+        self._committed_at = runtime.monotonic()
         self._failure: BaseException | None = None
         self._pending: deque[Future[None]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-committer")
@@ -94,8 +96,16 @@ class Committer:
         self._origins |= job.origins
         self._staged = replace(self._staged, **job.changes)
         self._jobs += bool(job.chunks)
-        if job.final or self._batch.bytes >= COMMIT_BYTES or self._jobs >= COMMIT_CHUNKS:
+        if job.final or self._is_due():
             self._commit(final=job.final)
+
+    def _is_due(self) -> bool:
+        # Few large commits keep the disk busy; a slow model shall not lose minutes to a kill.
+        return (
+            self._batch.bytes >= COMMIT_BYTES
+            or self._jobs >= COMMIT_CHUNKS
+            or runtime.monotonic() - self._committed_at >= COMMIT_SECONDS
+        )
 
     def _write(self, chunk: FilledChunk) -> None:
         spec = chunk.spec
@@ -132,6 +142,7 @@ class Committer:
         if changed:
             write_commit(self._store, self._staged)
         before, self.committed, self._jobs = self.committed, self._staged, 0
+        self._committed_at = runtime.monotonic()
         if changed:
             write_shapes(self._store, before, self._staged, durable=final)
 
