@@ -38,9 +38,11 @@ def find(name: str, revision: str | None, cache_dir: Path | None) -> ModelSource
         return cached
     if CONFIG not in repository.files:
         raise ModelError(f"no model: {name} on the hub has no {CONFIG}", hint=OTHER_SOURCES)
+    # Asked for by branch or tag, the cache remembers the commit behind it for times without a hub.
+    commit = _fetch(name, revision, [CONFIG], cache_dir).name
     small = [file for file in SMALL_FILES if file in repository.files]
-    folder = _fetch(name, repository.commit, small, cache_dir)
-    return ModelSource(name, folder, repository.commit, frozenset(repository.files))
+    folder = _fetch(name, commit, small, cache_dir)
+    return ModelSource(name, folder, commit, frozenset(repository.files))
 
 
 def fetch(source: ModelSource, names: Iterable[str], cache_dir: Path | None) -> None:
@@ -58,14 +60,14 @@ def size(source: ModelSource, name: str) -> int:
         return get_hf_file_metadata(url, timeout=REQUEST_SECONDS).size or 0
 
 
-def _fetch(name: str, commit: str, names: Iterable[str], cache_dir: Path | None) -> Path:
+def _fetch(name: str, revision: str | None, names: Iterable[str], cache_dir: Path | None) -> Path:
     from huggingface_hub import hf_hub_download
 
     folder = Path()
     for file in names:
         with _translated(f"{file} of the model {name!r}"):
             path = hf_hub_download(
-                name, file, revision=commit, cache_dir=cache_dir, etag_timeout=REQUEST_SECONDS
+                name, file, revision=revision, cache_dir=cache_dir, etag_timeout=REQUEST_SECONDS
             )
         folder = Path(path).parent
     return folder
