@@ -1,0 +1,244 @@
+"""Interpretation speed: what the collector adds to the forward pass and the encoder.
+
+A model of GPT-2 small's size with random weights, SAEs with about 70 active features a row, windows
+of random tokens with a realistic distribution. `collector` is everything that INTERPRET asks to be
+known about each feature; `metrics` is reconstruction and its sums. `seed's way` is one pass over
+the corpus for each feature, measured for one feature on part of the rows and extrapolated.
+
+Run: python benchmarks/interpret.py [--rows 16384] [--device auto]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import transformers
+
+from ghosttrack_cli.interpretation.batch import RowBatch
+from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
+from ghosttrack_cli.interpretation.events import Rows
+from ghosttrack_cli.interpretation.layer_pass import LayerPass
+from ghosttrack_cli.interpretation.weights import decoder_neighbours, logit_lens
+from ghosttrack_cli.model.identity import ModelIdentity
+from ghosttrack_cli.model.loading import LoadedModel, load_parts
+from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.runtime import resolve_device
+from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+DEMO = Path(__file__).parents[1] / "src" / "ghosttrack_cli" / "demo"
+LAYER, LAYERS, WIDTH, VOCABULARY, CONTEXT = 6, 12, 768, 50_257, 128
+ACTIVE, BATCH_ROWS = 70, 4096
+PROMPTS, PROMPT_TOKENS = 1000, 14
+
+
+@dataclass
+class Clock:
+    """Seconds by name; `wrap` times a function and what it gives later."""
+
+    device: torch.device
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def time(self, name: str, run: Callable[[], Any]) -> Any:
+        """Run, wait for the device, note the seconds."""
+        start = time.perf_counter()
+        result = run()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return result
+
+
+class TimedCollector(Collector):
+    """A collector that knows what it costs."""
+
+    clock: Clock
+
+    def take(self, *given: Any) -> Any:
+        """Timed."""
+        return self.clock.time("collector", lambda: super(TimedCollector, self).take(*given))
+
+    def end_batch(self, *given: Any) -> None:
+        """Timed."""
+        self.clock.time("collector", lambda: super(TimedCollector, self).end_batch(*given))
+
+
+def gpt2_small(device: torch.device) -> ResidualModel:
+    """GPT-2 small with random weights and the demo's tokenizer, which is only there to be asked."""
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(n_layer=LAYERS, n_embd=WIDTH, vocab_size=VOCABULARY)
+    model: Any = transformers.GPT2LMHeadModel(config)
+    model.eval().to(device)
+    parts = load_parts(ModelSettings(name=str(DEMO), device="cpu"))
+    identity = ModelIdentity("random", None, "gpt2", "0" * 64, "0" * 64, (VOCABULARY - 1,))
+    return ResidualModel(LoadedModel(model, parts.tokenizer, identity, 1024))
+
+
+def windows(rows: int, device: torch.device) -> list[torch.Tensor]:
+    """Batches of token ids (B, CONTEXT), frequent tokens first as in text."""
+    generator = np.random.default_rng(0)
+    ranks = (generator.pareto(0.8, rows) * 10).astype(np.int64) % (VOCABULARY - 1)
+    ids = torch.from_numpy(ranks).view(-1, BATCH_ROWS // CONTEXT, CONTEXT)
+    return list(ids.to(device))
+
+
+def batch_of(number: int, ids: torch.Tensor, x: torch.Tensor) -> RowBatch:
+    """A batch with the residual stream x (B, T, D) of one layer."""
+    n = ids.numel()
+    first = number * n
+    window = np.arange(n) // CONTEXT
+    everything, nothing = np.ones(n, bool), np.zeros(n, np.int64)
+    rows = Rows(
+        token_ids=ids.flatten().cpu().numpy(),
+        numbers=np.arange(first, first + n),
+        windows=window,
+        documents=window + first // CONTEXT,
+        positions=np.arange(n) % CONTEXT,
+        kept=everything,
+        counted=everything,
+        answers=nothing,
+        questions=nothing,
+    )
+    stream = x.flatten(0, 1).float()
+    return RowBatch(rows, {LAYER: stream}, None, texts=0, windows=len(ids))
+
+
+def sae_for(d_hidden: int, x: torch.Tensor) -> JumpReLUSAE:
+    """Random directions with thresholds at which each fires on ACTIVE / F of the rows x (N, D)."""
+    sae = JumpReLUSAE(WIDTH, d_hidden).to(x.device)
+    sae.b_enc.copy_(-(x.mean(dim=0) @ sae.W_enc))
+    share = 1 - ACTIVE / d_hidden
+    for start in range(0, d_hidden, 1024):
+        part = slice(start, start + 1024)
+        h = x @ sae.W_enc[:, part] + sae.b_enc[part]
+        sae.threshold[part] = torch.quantile(h, share, dim=0).clamp(min=1e-6)
+    return sae
+
+
+def collector_for(sae: JumpReLUSAE, clock: Clock) -> TimedCollector:
+    """The collector as the stage makes it, with default settings."""
+    shape = CollectorShape(sae.d_hidden, VOCABULARY, kept=10, side=16, seed=0)
+    neighbours = clock.time("neighbours", lambda: decoder_neighbours(sae.W_dec))
+    collector = TimedCollector(shape, neighbours.indices.numpy())
+    collector.clock = clock
+    return collector
+
+
+def measure(model: ResidualModel, d_hidden: int, batches: Sequence[torch.Tensor]) -> Clock:
+    """One pass as the stage makes it, and beside it the encoder alone."""
+    clock = Clock(model.device)
+    first = torch.cat([model.residuals(ids, [LAYER])[LAYER].flatten(0, 1) for ids in batches[:2]])
+    sae = sae_for(d_hidden, first.float())
+    collector = collector_for(sae, clock)
+    one = LayerPass(LAYER, sae, collector, model.identity.special_token_ids, None)
+    _, unembedding = model.unembed()
+    clock.time("logit lens", lambda: logit_lens(sae.W_dec, unembedding, VOCABULARY))
+    for number, ids in enumerate(batches):
+        x = clock.time("forward", partial(model.residuals, ids, [LAYER]))[LAYER]
+        batch = batch_of(number, ids, x)
+        clock.time("encoder", partial(encode, one, batch))
+        clock.time("pass", partial(one.update, batch))
+    clock.seconds["L0"] = one.kept.l0 / one.kept.rows
+    state = sum(array.nbytes for array in collector.arrays().values())
+    clock.seconds["state"] = state
+    return clock
+
+
+@torch.inference_mode()
+def encode(one: LayerPass, batch: RowBatch) -> None:
+    """The encoder's product alone, block by block."""
+    for _ in one.blocks(batch.x[LAYER]):
+        pass
+
+
+@torch.inference_mode()
+def seeds_way(model: ResidualModel, d_hidden: int, batches: Sequence[torch.Tensor]) -> float:
+    """Seconds a row and feature of the seed's way: model and encoder anew for every feature."""
+    sae = JumpReLUSAE(WIDTH, d_hidden).to(model.device)
+    start, rows = time.perf_counter(), 0
+    for ids in batches[:1]:
+        acts = sae.encode(model.residuals(ids, [LAYER])[LAYER].flatten(0, 1).float())
+        acts[:, 0].topk(10)
+        rows += ids.numel()
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / rows
+
+
+def lines(rows: int, device: torch.device) -> Iterator[str]:
+    """The table."""
+    model, batches = gpt2_small(device), windows(rows, device)
+    model.residuals(batches[0], [LAYER])
+    yield (
+        f"{'F':>7} {'L0':>5} {'forward':>8} {'encoder':>8} {'collector':>9} {'metrics':>8}"
+        f" {'share':>6} {'state':>8} {'tokens/s':>9}  seed's way, extrapolated"
+    )
+    for d_hidden in (4096, 24_576):
+        clock = measure(model, d_hidden, batches)
+        yield row_of(d_hidden, rows, clock, seeds_way(model, d_hidden, batches))
+        if d_hidden == 4096:
+            yield from promises(rows, clock)
+
+
+def row_of(d_hidden: int, rows: int, clock: Clock, naive: float) -> str:
+    """One line: microseconds a row, and the collector's share over forward and encoder."""
+    seconds = clock.seconds
+    micro = {name: 1e6 * seconds[name] / rows for name in ("forward", "encoder", "collector")}
+    whole = seconds["pass"] + seconds["forward"]
+    metrics = 1e6 * (seconds["pass"] - seconds["encoder"] - seconds["collector"]) / rows
+    share = micro["collector"] / (micro["forward"] + micro["encoder"])
+    return (
+        f"{d_hidden:>7,} {seconds['L0']:>5.1f}"
+        f" {micro['forward']:>6.1f}us {micro['encoder']:>6.1f}us {micro['collector']:>7.1f}us {metrics:>6.1f}us {share:>6.1%}"
+        f" {seconds['state'] / 1e6:>6.0f}MB {rows / whole:>9,.0f}"
+        f"  {naive * rows * d_hidden / 3600:,.1f} h, here {whole:.1f} s;"
+        f" once: neighbours {seconds['neighbours']:.1f} s, logit lens {seconds['logit lens']:.1f} s"
+    )
+
+
+def promises(rows: int, clock: Clock) -> Iterator[str]:
+    """1000 TruthfulQA prompts, 12 layers, F = 4096: what the measured rates say."""
+    seconds, tokens = clock.seconds, PROMPTS * PROMPT_TOKENS
+    forward = seconds["forward"] / rows * tokens * LAYERS / (LAYER + 1)
+    layers = LAYERS * (seconds["pass"] / rows * tokens + seconds["neighbours"])
+    lens = LAYERS * seconds["logit lens"]
+    yield (
+        f"        1000 TruthfulQA prompts, {LAYERS} layers, F = 4096:"
+        f" {forward + layers + lens:.0f} s by these rates (seed: {15 * LAYERS} minutes on an A100)"
+    )
+
+
+def main() -> None:
+    """Print machine, versions and the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=16_384, help="rows of the pass")
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    device = resolve_device(arguments.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
+    print(
+        f"{platform.machine()} {name}, {torch.get_num_threads()} threads, Python"
+        f" {sys.version.split()[0]}, torch {torch.__version__}, numpy {np.__version__}"
+    )
+    rows = -(-arguments.rows // BATCH_ROWS) * BATCH_ROWS
+    print(f"{rows:,} rows, layer {LAYER} of {LAYERS}, D = {WIDTH}; microseconds a row")
+    for text in lines(rows, device):
+        print(text, flush=True)
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
+
+
+if __name__ == "__main__":
+    main()
