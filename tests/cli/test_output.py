@@ -1,0 +1,229 @@
+"""What reaches a terminal or a pipe: hostile text is inert, lines are whole, progress is told."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import sys
+import unicodedata
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghosttrack_cli import runtime
+from ghosttrack_cli.cli.actions.drawing import shade, sparkline, token_text
+from ghosttrack_cli.cli.console import Console
+from ghosttrack_cli.cli.meter import Meter, format_seconds
+from ghosttrack_cli.cli.output import Column, Span, Table, line, plain_table, visible, width
+from ghosttrack_cli.monitor import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOSTILE = "[bold]x[/s] :smile: \x1b]0;title\x07 \u202eright\u2069 \ud800 </a> [link=x]"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """`clock(2.5)` moves the time on."""
+    now = [0.0]
+
+    def advance(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(runtime, "monotonic", lambda: now[0])
+    return advance
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, name: str, **environment: str) -> Terminal:
+    for variable in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in ({"TERM": "xterm-256color", "COLUMNS": "60"} | environment).items():
+        monkeypatch.setenv(variable, value)
+    stream = Terminal()
+    monkeypatch.setattr(sys, name, stream)
+    return stream
+
+
+@given(st.text())
+def test_visible_text_holds_nothing_that_acts(text: str) -> None:
+    shown = visible(text)
+    for char in shown:
+        assert unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"}
+        assert unicodedata.bidirectional(char) not in {"LRE", "RLE", "LRO", "RLO", "PDF"}
+        assert unicodedata.bidirectional(char) not in {"LRI", "RLI", "FSI", "PDI"}
+    assert visible(shown) == shown
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Mn"])))
+def test_visible_leaves_writing_alone(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_hostile_text_is_inert_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().lines(HOSTILE)
+    Console().table(Table((Column("a"),), (line(HOSTILE),)))
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "[bold]x[/s] :smile: " in out
+
+
+def test_hostile_text_is_inert_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = terminal(monkeypatch, "stdout", COLUMNS="200")
+    Console().lines(line(Span(HOSTILE, "bold")))
+    Console().table(Table((Column("a"),), (line(HOSTILE),)))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert text.count("[bold]x[/s] :smile: ") == 2
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    coloured = terminal(monkeypatch, "stdout")
+    Console().lines(line(Span("x", "red")))
+    assert "\x1b[31m" in coloured.getvalue()
+    plain = terminal(monkeypatch, "stdout", NO_COLOR="1")
+    Console().lines(line(Span("x", "red")))
+    assert plain.getvalue() == "x\n"
+
+
+def test_lines_are_never_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().lines("x" * 500)
+    Console().table(Table((Column("a"), Column("b")), (line("y" * 300, "z"),)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["x" * 500, "a" + " " * 301 + "b", "y" * 300 + "  z"]
+
+
+def test_columns_line_up_by_cells() -> None:
+    table = Table((Column("k"), Column("n", "right")), (line("日本", "1"), line("e\u0301", "22")))
+    assert plain_table(table) == ["k      n", "日本   1", "e\u0301     22"]
+    assert width("日本e\u0301") == 5
+
+
+def test_text_that_the_stream_cannot_encode(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    Console().lines("é日")
+    stream.flush()
+    assert stream.buffer.getvalue() == rb"\xe9\u65e5" + b"\n"
+
+
+def test_json_has_no_nan_and_no_surrogates(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().document({"a": float("nan"), "b": [float("inf"), "\ud800"], "c": {1: (2,)}})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert '"a": null' in out
+    assert "NaN" not in out
+
+
+def test_an_error_has_its_lines_and_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().error("it differs\n  a: 1 on disk, 2 asked", "do this")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "error: it differs\n  a: 1 on disk, 2 asked\nhint: do this\n"
+
+
+def test_quiet_keeps_only_results_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(quiet=True)
+    console.notice("a")
+    console.detail("b")
+    with console.progress() as show:
+        show(Progress("x", 1, 1, "steps"))
+    console.lines("result")
+    console.error("wrong")
+    assert capsys.readouterr() == ("result\n", "error: wrong\n")
+
+
+def test_progress_in_a_pipe_is_a_line_every_few_seconds(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    with Console().progress() as show:
+        for step in range(1, 121):
+            clock(0.125)
+            show(Progress("train layer 6", step * 1000, 120_000, "tokens", {"loss": 0.12345}))
+    assert capsys.readouterr().err.splitlines() == [
+        "train layer 6:  40,000/120,000 tokens  33%  loss 0.123",
+        "train layer 6:  80,000/120,000 tokens  67%  8.0k tokens/s  5s left  loss 0.123",
+        "train layer 6:  120,000/120,000 tokens  100%  8.0k tokens/s  0s left  loss 0.123",
+    ]
+
+
+def test_progress_without_a_total(
+    capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
+) -> None:
+    with Console().progress() as show:
+        for step in range(3):
+            clock(6)
+            show(Progress("read", step * 60, None, "texts"))
+    assert capsys.readouterr().err.splitlines()[-1] == "read:  120 texts  10 texts/s"
+
+
+def test_progress_on_a_terminal_keeps_notices_above_the_bar(
+    monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
+) -> None:
+    stream = terminal(monkeypatch, "stderr", COLUMNS="100", NO_COLOR="1")
+    console = Console()
+    with console.progress() as show:
+        for step in (1, 5, 10):
+            clock(1)
+            show(Progress("extract", step, 10, "tokens", {"GB written": "0.1"}))
+            if step == 5:
+                console.notice("a [bold]notice[/x]")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n")
+    assert "note: a [bold]notice[/x]\n" in text
+    last = [row for row in text.splitlines() if row.startswith("extract")][-1]
+    assert "100%" in last
+    assert "GB written 0.1" in last
+
+
+def test_the_meter_ignores_what_was_done_before() -> None:
+    meter = Meter()
+    assert meter.seconds_left(1) is None
+    meter.update(100.0, 500_000)
+    assert meter.seconds_left(600_000) is None
+    meter.update(110.0, 510_000)
+    assert meter.rate == 1000
+    assert meter.seconds_left(600_000) == 90
+    for second in range(1, 101):
+        meter.update(110.0 + second, 510_000 + 10 * second)
+    assert meter.rate == 10
+    assert meter.seconds_left(None) is None
+
+
+@given(st.floats(0, 1e9))
+def test_seconds_are_short(seconds: float) -> None:
+    assert re.fullmatch(r"\d+s|\d+m\d\ds|\d+h\d\dm", format_seconds(seconds))
+
+
+def test_sparkline_and_shades() -> None:
+    assert sparkline([]) == ""
+    assert sparkline([0, 0]) == "  "
+    assert sparkline([1, 8]) == "▁█"
+    assert shade(0, 1) == ""
+    assert shade(0.01, 1) != shade(1, 1)
+    assert shade(1, 1) == shade(2, 1)
+    assert token_text("a\r\n\tb") == "a↵⇥b"
+
+
+def test_a_question_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Console().confirm("delete?") is None
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "r") as answers:
+        monkeypatch.setattr(sys, "stdin", answers)
+        terminal(monkeypatch, "stderr")
+        os.write(ours, b"y\nn\n")
+        assert Console().confirm("delete?") is True
+        assert Console().confirm("delete?") is False
+    os.close(ours)

@@ -1,0 +1,302 @@
+"""The commands on a tiny model and a few documents, from an empty folder to features."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    from tests.cli.conftest import Ended
+
+SMALL = """\
+[extraction]
+context_length = 32
+batch_size = 4
+
+[sae]
+d_hidden = 32
+target_l0 = 6
+
+[sae_training]
+epochs = 2
+batch_size = 256
+val_fraction = 0.2
+target_recon_loss = 10
+target_sparsity_min = 1
+target_sparsity_max = 30
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small are slower on two threads, and far slower where others compute too."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def extract(tiny_model: Path, texts: Path, environment: None) -> tuple[str, ...]:
+    """The command line that extracts two layers of the tiny model."""
+    Path("ghosttrack.toml").write_text(SMALL)
+    source = ("--model", str(tiny_model), "--corpus", str(texts))
+    return ("extract", *source, "--layers", "0,2", "--tokens", "4k")
+
+
+@pytest.fixture
+def extracted(extract: tuple[str, ...], ghosttrack: Callable[..., Ended]) -> tuple[str, ...]:
+    assert ghosttrack(*extract).code == 0
+    return extract
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".log"
+    }
+
+
+def test_from_an_empty_folder_to_features(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    first = ghosttrack(*extract)
+    assert first.code == 0
+    assert "4,000 tokens of layers 0,2 (" in first.out
+    assert first.err.splitlines()[-1] == "next: ghosttrack train"
+    assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
+
+    trained = ghosttrack("train", "--json")
+    assert trained.code == 0
+    assert set(trained.document["layers"]) == {"0", "2"}
+    assert trained.document["layers"]["2"]["state"] == "finished"
+
+    assert ghosttrack("interpret", "--layers", "2").code == 0
+    assert ghosttrack("status", "--json").document["next"] == "ghosttrack interpret --layers 0"
+    assert ghosttrack("interpret").code == 0
+
+    status = ghosttrack("status", "--json").document
+    assert [layer["layer"] for layer in status["layers"]] == [0, 2]
+    assert status["browser"] == "ghosttrack-data/interpretations/index.html"
+    assert Path(status["browser"]).is_file()
+    assert status["next"] is None
+    assert ghosttrack("status", "--check").code in {0, 3}
+    look_at_features(ghosttrack)
+    before = tree(Path("ghosttrack-data"))
+    for line in (extract, ("train",), ("interpret",)):
+        again = ghosttrack(*line)
+        assert again.code == 0
+        assert "nothing to do" in again.err
+    assert tree(Path("ghosttrack-data")) == before
+
+
+def look_at_features(ghosttrack: Callable[..., Ended]) -> None:
+    listed = ghosttrack("interpret", "list", "--layer", "2", "--sort", "max", "--json").document
+    assert listed["found"] == 32
+    best = listed["features"][0]
+    one = ghosttrack("interpret", "--layer", "2", "--feature", best["feature"], "--json").document
+    assert one["firings"] == best["firings"]
+    shown = ghosttrack("interpret", "--layer", "2", "--feature", best["feature"])
+    assert f"layer 2  feature {best['feature']}" in shown.out
+    assert f"fires on {best['firings']:,} of" in shown.out
+    assert shown.out.count("«") >= 1
+    few = ghosttrack("interpret", "list", "--layer", "2", "--limit", "3")
+    assert len(few.out.splitlines()) == 4
+    assert "3 of 32 features" in few.err
+    assert ghosttrack("interpret", "list").error[0] == "which layer? valid are 0, 2"
+    assert ghosttrack("interpret", "--feature", "32", "--layer", "2").error == (
+        "--feature: 32 is not valid, layer 2 has features 0 to 31",
+        "ghosttrack interpret list --layer 2",
+    )
+    prompt = ghosttrack("interpret", "prompt", "Document 7", "--layer", "2", "--json").document
+    assert "".join(prompt["texts"]).endswith("Document 7")
+    assert [layer["layer"] for layer in prompt["layers"]] == [2]
+
+
+def test_dry_runs_change_nothing(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    before = tree(Path.cwd())
+    plan = ghosttrack(*extract, "--dry-run", "--json").document["plan"]
+    assert (plan["action"], plan["layers"], plan["rows"]) == ("start", [0, 2], 4000)
+    assert plan["bytes_needed"] > 0
+    shown = ghosttrack(*extract, "--dry-run")
+    assert "4,000 a layer, 0 of them stored already" in shown.out
+    run = ghosttrack("run", *extract[1:], "--dry-run")
+    assert run.out == shown.out
+    assert tree(Path.cwd()) == before
+    assert ghosttrack(*extract).code == 0
+    before = tree(Path.cwd())
+    steps = ghosttrack("train", "--dry-run", "--json").document["plan"]
+    assert [one["layer"] for one in steps] == [0, 2]
+    assert steps[0]["total_steps"] > 0
+    assert ghosttrack("train", "--dry-run").code == 0
+    assert tree(Path.cwd()) == before
+
+
+def test_run_does_everything_and_skips_what_is_done(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    whole = ("run", *extract[1:], "--epochs", "1")
+    document = ghosttrack(*whole, "--json").document
+    assert set(document) == {"schema", "command", "extract", "train", "interpret"}
+    again = ghosttrack(*whole)
+    assert again.code == 0
+    assert again.err.count("nothing to do") >= 5
+
+
+def test_what_was_asked_for_is_remembered(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert "nothing to do" in ghosttrack("extract").err
+    more = ghosttrack("extract", "--tokens", "5k", "--json").document
+    assert (more["rows"], more["layers"]) == (5000, [0, 2])
+    assert ghosttrack("extract", "--layers", "1", "--json").document["layers"] == [0, 1, 2]
+    conflict = ghosttrack("extract", "--context-length", "16")
+    assert conflict.code == 3
+    assert "context_length: 32 on disk, 16 asked" in conflict.err
+
+
+def test_layers_that_are_not_there(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack("train", "--layers", "0,7").error == (
+        "--layers: layer 7 has no rows in the store, valid are 0,2",
+        "ghosttrack status shows the layers",
+    )
+    assert ghosttrack("train", "--layers", "x").code == 2
+    assert ghosttrack("extract", "--layers", "9").error[0] == (
+        "layer out of range: 9, valid are 0 to 2"
+    )
+
+
+def test_overwrite_needs_a_yes(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    before = tree(Path("ghosttrack-data"))
+    refused = ghosttrack(*extracted, "--overwrite")
+    assert (refused.code, *refused.error) == (
+        2,
+        "--overwrite would delete ghosttrack-data/activations.zarr",
+        "add --yes to do so",
+    )
+    assert tree(Path("ghosttrack-data")) == before
+    replaced = ghosttrack(*extracted[:-1], "2k", "--overwrite", "--yes", "--json")
+    assert replaced.document["rows"] == 2000
+
+
+def test_overwrite_follows_no_link(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    assert ghosttrack("train", "--layers", "0", "--epochs", "1").code == 0
+    report = Path("ghosttrack-data/interpretations/layer_0")
+    report.parent.mkdir(parents=True)
+    report.symlink_to(outside)
+    assert ghosttrack("interpret", "--layers", "0", "--overwrite", "--yes").code == 0
+    assert [path.name for path in outside.iterdir()] == ["kept"]
+    assert not report.is_symlink()
+
+
+def test_verify_names_the_chunk_and_repair_mends_it(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack("status", "--verify", "--json").document["bad_chunks"] == []
+    before = tree(Path("ghosttrack-data/activations.zarr"))
+    chunk = next(Path("ghosttrack-data/activations.zarr/layers/02").rglob("c/0/0"))
+    data = bytearray(chunk.read_bytes())
+    data[100] ^= 1
+    chunk.write_bytes(data)
+    bad = ghosttrack("status", "--verify")
+    assert bad.code == 3
+    assert "layer 2, chunk 0" in bad.out
+    assert bad.error[1] == "ghosttrack extract --repair"
+    assert ghosttrack("extract", "--repair").code == 0
+    assert tree(Path("ghosttrack-data/activations.zarr")) == before
+
+
+def test_the_log_says_what_was_run_and_how_it_ended(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack(*extract, "--yes").code == 0
+    assert ghosttrack("train", "--layers", "7").code == 2
+    lines = Path("ghosttrack-data/ghosttrack.log").read_text().splitlines()
+    events = [line.split(": ", 1)[1] for line in lines]
+    assert events[0].startswith("started: ghosttrack extract --layers 0,2 --tokens 4k --model ")
+    assert "--yes" not in events[0]
+    assert events[1].startswith("ended with 0 after ")
+    assert events[2] == "started: ghosttrack train --layers 7"
+    assert events[3].startswith("ended with 2 after ")
+
+
+def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(
+    extracted: tuple[str, ...],
+    ghosttrack: Callable[..., Ended],
+    process: Callable[..., subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GHOSTTRACK_SAE_TRAINING__EVALUATIONS", "100000")
+    training = process("train", "--layers", "0", "--epochs", "100000")
+    progress = Path("ghosttrack-data/checkpoints/sae_layer_0_progress.json")
+    while not progress.exists() and training.poll() is None:
+        time.sleep(0.05)
+    training.send_signal(signal.SIGTERM)
+    out, err = training.communicate(timeout=120)
+    assert training.returncode == 143, err
+    assert out == ""
+    assert err.endswith("stopped, everything is committed; run again to go on\n")
+    assert "Traceback" not in err
+    found: dict[str, Any] = json.loads(progress.read_text())
+    assert found["state"] == "stopped"
+    assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
+    log = Path("ghosttrack-data/ghosttrack.log").read_text()
+    assert "ended with 143" in log
+
+
+def test_print_feature_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    from ghosttrack_cli import print_feature_summary
+
+    example = {"text": "a [b]\x1b c", "token": "[b]", "activation": 2.5, "position": 3}
+    record = {
+        "feature_id": 7,
+        "active": True,
+        "num_activations": 1234,
+        "top_activation": 2.5,
+        "mean_activation": 1.25,
+        "common_tokens": [("[b]", 9)],
+        "top_examples": [example],
+    }
+    print_feature_summary(record)
+    print_feature_summary({"feature_id": 8, "active": False})
+    assert capsys.readouterr().out == (
+        "Feature 7\n"
+        "  activations  1,234\n"
+        "  top 2.5, mean 1.25\n"
+        "  common tokens  '[b]' (9)\n"
+        "  top examples\n"
+        "       2.500  a [b]\\x1b c\n"
+        "Feature 8\n"
+        "  dead: it never fired\n"
+    )
+
+
+def test_python_minus_m_is_the_program() -> None:
+    import subprocess
+
+    command = [sys.executable, "-m", "ghosttrack_cli", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("ghosttrack ")
