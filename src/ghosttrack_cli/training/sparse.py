@@ -25,7 +25,6 @@ from ghosttrack_cli.training.objective import (
     penalty,
     penalty_jump,
     penalty_slope,
-    project,
     threshold_gradient,
 )
 
@@ -149,7 +148,7 @@ def sparse_gradients(
     gradient = Weights(
         W_enc=_bags(rows, x, starts, slopes[order]).T,
         b_enc=feature_sums(entries, slopes, weights),
-        W_dec=project(_bags(rows, error, starts, acts[order]), weights.W_dec),
+        W_dec=project_in_place(_bags(rows, error, starts, acts[order]), weights.W_dec),
         b_dec=error.sum(dim=0),
         threshold=threshold_slope,
     )
@@ -159,6 +158,12 @@ def sparse_gradients(
 def _bags(indices: Tensor, table: Tensor, starts: Tensor, values: Tensor) -> Tensor:
     """Sums of table rows (n, D), weighted by `values`, one for each run of `indices`: (bags, D)."""
     return embedding_bag(indices, table, starts, mode="sum", per_sample_weights=values)
+
+
+def project_in_place(gradient: Tensor, W_dec: Tensor) -> Tensor:
+    """`objective.project` without the two temporaries, each of them an SAE's size."""
+    along = torch.linalg.vecdot(gradient, W_dec).unsqueeze(1)  # (F, 1)
+    return gradient.addcmul_(along, W_dec, value=-1)
 
 
 def by_feature(features: Tensor, active: Tensor) -> Tensor:
