@@ -5,7 +5,7 @@ of random tokens with a realistic distribution. `collector` is everything that I
 known about each feature; `metrics` is reconstruction and its sums. `seed's way` is one pass over
 the corpus for each feature, measured for one feature on part of the rows and extrapolated.
 
-Run: python benchmarks/interpret.py [--rows 16384] [--device auto]
+Run: python benchmarks/interpret.py [--rows 65536] [--device auto]
 """
 
 from __future__ import annotations
@@ -202,7 +202,8 @@ def row_of(d_hidden: int, rows: int, clock: Clock, naive: float) -> str:
     share = micro["collector"] / (micro["forward"] + micro["encoder"])
     return (
         f"{d_hidden:>7,} {seconds['L0']:>5.1f}"
-        f" {micro['forward']:>6.1f}us {micro['encoder']:>6.1f}us {micro['collector']:>7.1f}us {metrics:>6.1f}us {share:>6.1%}"
+        f" {micro['forward']:>6.1f}us {micro['encoder']:>6.1f}us {micro['collector']:>7.1f}us"
+        f" {metrics:>6.1f}us {share:>6.1%}"
         f" {seconds['state'] / 1e6:>6.0f}MB {rows / whole:>9,.0f}"
         f"  {naive * rows * d_hidden / 3600:,.1f} h, here {whole:.1f} s;"
         f" once: neighbours {seconds['neighbours']:.1f} s, logit lens {seconds['logit lens']:.1f} s"
@@ -224,7 +225,7 @@ def promises(rows: int, clock: Clock) -> Iterator[str]:
 def main() -> None:
     """Print machine, versions and the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=16_384, help="rows of the pass")
+    parser.add_argument("--rows", type=int, default=65_536, help="rows of the pass")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
