@@ -172,7 +172,7 @@ def test_samples_and_bands_stay_chosen_from_feature_to_feature(site: Reports, vi
 def test_a_dead_feature_says_how_dead(site: Reports, visit: Visit) -> None:
     page = visit(site, "#layer=6&feature=5")
     assert "no firing in 10,000 rows" in page.locator("#main").inner_text()
-    assert "below 0.030 % with 95 %" in page.locator(".facts").inner_text()
+    assert "below 0.030\u00a0% with 95\u00a0%" in page.locator(".facts").inner_text()
 
 
 def test_sorting(site: Reports, visit: Visit) -> None:

@@ -65,7 +65,7 @@
 
   function headline(report) {
     const behind = `N\u00a0=\u00a0${count(report.rows)} rows`;
-    const bound = report.firings ? `${percent(report.rate_low, 2)} to ${percent(report.rate_high, 2)} with 95 %` : `below ${percent(report.rate_high, 2)} with 95 %`;
+    const bound = report.firings ? `${percent(report.rate_low, 2)} to ${percent(report.rate_high, 2)} with 95\u00a0%` : `below ${percent(report.rate_high, 2)} with 95\u00a0%`;
     return el(
       "dl",
       { class: "facts" },
@@ -81,7 +81,7 @@
   function examplesCard(report) {
     const lists = {
       top: ["Strongest", "The strongest firing of each window, strongest first.", report.top],
-      bands: ["Bands", "Firings from weak to strong: every band holds equally many.", report.bands.flatMap((band) => band.examples)],
+      bands: ["Bands", "Bands from strong to weak: each holds equally many firings.", report.bands.flatMap((band) => band.examples)],
       uniform: ["Uniform", "Firings drawn at random, each equally likely.", report.uniform],
       weighted: ["Weighted", "Firings drawn at random in proportion to their activation.", report.weighted],
     };
@@ -228,7 +228,7 @@
     if (report.firings) return null;
     return empty(
       `Dead on these texts: no firing in ${count(report.rows)} rows.`,
-      `Its rate is below ${percent(report.rate_high)} with 95 % confidence. What its weights say is below.`,
+      `Its rate is below ${percent(report.rate_high)} with 95\u00a0% confidence. What its weights say is below.`,
       "empty notice",
     );
   }

@@ -38,15 +38,15 @@
   function percent(value, digits = 3) {
     if (!isNumber(value)) return MISSING;
     const hundredths = value * 100;
-    if (hundredths === 0) return "0 %";
-    if (Math.abs(hundredths) < 1e-3) return `${exponent(hundredths, Math.min(digits - 1, 1))} %`;
-    return `${significant(hundredths, Math.abs(hundredths) >= 99.95 ? 4 : digits)} %`;
+    if (hundredths === 0) return "0\u00a0%";
+    if (Math.abs(hundredths) < 1e-3) return `${exponent(hundredths, Math.min(digits - 1, 1))}\u00a0%`;
+    return `${significant(hundredths, Math.abs(hundredths) >= 99.95 ? 4 : digits)}\u00a0%`;
   }
 
   // For axes, whose ticks are round numbers already.
   function percentTick(value) {
     const hundredths = Number((value * 100).toPrecision(3));
-    return hundredths && Math.abs(hundredths) < 1e-3 ? percent(value, 1) : `${String(hundredths).replace("-", "−")} %`;
+    return hundredths && Math.abs(hundredths) < 1e-3 ? percent(value, 1) : `${String(hundredths).replace("-", "−")}\u00a0%`;
   }
 
   function signed(value, digits = 2) {

@@ -112,7 +112,7 @@
       el(
         "tr",
         {},
-        el("th", { scope: "row" }, flag(name), el("span", { class: "about" }, name === "dead" ? `${FLAGS.dead}; rate below ${percent(counts.dead_bound)} with 95 %` : FLAGS[name])),
+        el("th", { scope: "row" }, flag(name), el("span", { class: "about" }, name === "dead" ? `${FLAGS.dead}; rate below ${percent(counts.dead_bound)} with 95\u00a0%` : FLAGS[name])),
         el("td", { class: "number" }, total ? el("a", { href: `#layer=${layer}&view=features&flag=${name}` }, number(total, "count")) : number(total, "count")),
         el("td", { class: "number" }, number(counts.features ? total / counts.features : null, "percent")),
       ),

@@ -113,7 +113,7 @@
     tip.hidden = !facts;
     if (!facts) return;
     tip.replaceChildren(
-      el("bdi", { class: "tip-token" }, token(facts.text)),
+      el("bdi", { class: "tip-token" }, facts.text === "" ? "rest of the character before" : token(facts.text)),
       el("span", {}, facts.activation > 0 ? `activation ${significant(facts.activation, 4)}` : "not active"),
       facts.id === null ? "" : el("span", { class: "tip-id" }, `id ${facts.id}`),
     );
