@@ -14,7 +14,7 @@ from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.rows import split_documents
 from ghosttrack_cli.training.api import train_sae_for_layer
-from ghosttrack_cli.training.calibrate import calibrate
+from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
 from ghosttrack_cli.training.history import History
@@ -95,7 +95,7 @@ def test_calibration_reaches_the_target_on_the_rows_it_sees(bench: Bench) -> Non
     sae = JumpReLUSAE.load(bench.workspace.sae(LAYER, "best"))
     x = torch.from_numpy(bench.store().read(LAYER))
     for target in (2.0, 8.0):
-        found = calibrate(sae, torch.split(x, 1000), target)
+        found = count_ratios(sae, torch.split(x, 1000)).calibration(target)
         assert found.reached(target)
         sae.threshold.mul_(found.factor)
         assert (sae.encode(x) > 0).sum().item() / len(x) == pytest.approx(found.l0_after, rel=1e-3)

@@ -26,10 +26,12 @@ BLOCK_ENTRIES = 2**25
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One look at held-out rows."""
+    """One look at held-out rows; `sums` and `tanh_sum` are what a further look adds to."""
 
     metrics: ReconstructionMetrics
     sparsity_loss: float
+    sums: ReconstructionSums
+    tanh_sum: float
 
     @property
     def loss(self) -> float:
@@ -45,8 +47,12 @@ def evaluate(
     scale: float,
     objective: Objective,
     weight: float,
+    onto: Evaluation | None = None,
 ) -> Evaluation:
-    """Look at raw rows, (B, D) each, with a folded SAE; at least one row is needed."""
+    """Look at raw rows, (B, D) each, with a folded SAE; at least one row is needed.
+
+    With `onto`, the figures are those of its rows and these together.
+    """
     sums = ReconstructionSums(sae.d_model, scale=scale)
     tanh_sum = torch.zeros((), dtype=torch.float64, device=sae.W_enc.device)
     for x in blocks(batches, sae):
@@ -54,8 +60,12 @@ def evaluate(
         sums.update(x, sae.decode(acts), acts)
         if objective.sparsity == "tanh":
             tanh_sum += (objective.slope * acts).tanh().sum(dtype=torch.float64)
+    total = tanh_sum.item()
+    if onto is not None:
+        sums.merge(onto.sums)
+        total += onto.tanh_sum
     metrics = sums.result()
-    return Evaluation(metrics, weight * _penalty(objective, metrics, tanh_sum.item()))
+    return Evaluation(metrics, weight * _penalty(objective, metrics, total), sums, total)
 
 
 def _penalty(objective: Objective, metrics: ReconstructionMetrics, tanh_sum: float) -> float:

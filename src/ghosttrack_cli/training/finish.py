@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.training import guard
-from ghosttrack_cli.training.calibrate import TOLERANCE, Calibration, calibrate
+from ghosttrack_cli.training.calibrate import TOLERANCE, Calibration, Ratios, count_ratios
 from ghosttrack_cli.training.evaluate import count_firings
 from ghosttrack_cli.training.state import DEAD_ROWS
 
@@ -15,45 +15,69 @@ if TYPE_CHECKING:
     from ghosttrack_cli.training.evaluate import Evaluation
     from ghosttrack_cli.training.session import Session
 
-CALIBRATION_ROWS = 131_072
-
 
 def finish(session: Session) -> dict[str, Any]:
     """Write the final SAE and the manifest of a finished training, and return the manifest."""
     sae = session.folded()
     before = session.look(sae, session.rows.validation())
-    calibration = None
-    after = before
+    after, calibration = before, None
     if session.objective.sparsity == "target":
-        sample = session.rows.sample(CALIBRATION_ROWS)
-        calibration = calibrate(sae, sample, session.objective.target_l0)
-        sae.threshold.mul_(calibration.factor)
-        after = session.look(sae, session.rows.validation())
+        after, calibration = calibrated(session, sae)
     counts = count_firings(sae, session.rows.sample(DEAD_ROWS))
     firing = counts.result()
     session.metrics = session.measures(after, firing.dead_fraction, firing.rows)
     about = {"metrics": session.metrics}
     session.save_sae(sae, "final", counts.rates(), **about)
-    _offer_final(session, sae, after, **about)
+    _offer_final(session, sae, after, sparsity=counts.rates(), **about)
     session.history.write(session.workspace.history(session.layer))
     _say(session, after)
     warning = guard.dying(session.layer, session.metrics)
     if warning is not None:
         session.monitor.notice(warning)
     return session.write_progress(
-        "finished",
-        calibration=_calibration(calibration, before, after),
-        firing=asdict(firing),
+        "finished", calibration=_described(calibration, before, after), firing=asdict(firing)
     )
 
 
+def calibrated(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibration]:
+    """Put the factor of all held-out rows on the thresholds of `sae`.
+
+    The evaluation takes each half of the held-out documents with the factor of the other half;
+    where there is only one half, with its own.
+    """
+    target = session.objective.target_l0
+    ratios = [count_ratios(sae, session.rows.half(side)) for side in (0, 1)]
+    whole = (ratios[0] + ratios[1]).calibration(target)
+    others = [_factor(ratios[1 - side], whole, target) for side in (0, 1)]
+    threshold = sae.threshold.clone()
+    evaluation = None
+    for side in (0, 1):
+        if ratios[side].rows:
+            sae.threshold.copy_(threshold * others[side])
+            evaluation = session.look(sae, session.rows.half(side), onto=evaluation)
+    sae.threshold.copy_(threshold * whole.factor)
+    assert evaluation is not None, "a survey has held-out rows"
+    return evaluation, whole
+
+
+def _factor(ratios: Ratios, whole: Calibration, target: float) -> float:
+    return ratios.calibration(target).factor if ratios.rows else whole.factor
+
+
 def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **about: Any) -> None:
-    """Let the final SAE compete for the best one; without any other it is the best there is."""
+    """Let the final SAE compete for the best one.
+
+    It takes the place of the last evaluation, which had the same weights before they were
+    calibrated; without any other it is the best there is.
+    """
     metrics = evaluation.metrics
-    session.offer(sae, metrics.fvu, metrics.l0)
-    if session.best is None:
+    nothing = session.best is None
+    if session.best is None or session.best["step"] == session.step:
         session.best = {"step": session.step, "fvu": metrics.fvu, "l0": metrics.l0}
         session.save_sae(sae, "best", **about)
+    else:
+        session.offer(sae, metrics.fvu, metrics.l0, **about)
+    if nothing and not session.in_band(metrics.l0):
         low, high = session.training.target_sparsity_min, session.training.target_sparsity_max
         session.monitor.notice(
             f"layer {session.layer}: no evaluation had an L0 from {low:g} to {high:g}:"
@@ -71,7 +95,7 @@ def _say(session: Session, evaluation: Evaluation) -> None:
         )
 
 
-def _calibration(
+def _described(
     calibration: Calibration | None, before: Evaluation, after: Evaluation
 ) -> dict[str, Any] | None:
     """Factor, L0 and FVU before and after, as the manifest has them."""

@@ -6,7 +6,7 @@ B batch, N rows, D d_model.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
@@ -67,6 +67,10 @@ class TrainingRows(Protocol):
         """All held-out rows, or the same random `limit` of them, each once."""
         ...
 
+    def half(self, side: Literal[0, 1]) -> Iterator[Tensor]:
+        """The rows of one half of the held-out documents; one half may be empty."""
+        ...
+
     def sample(self, limit: int) -> Iterator[Tensor]:
         """The same random `limit` training rows, each once."""
         ...
@@ -122,6 +126,11 @@ class LayerRows:
         if limit not in self._resident:
             self._resident = {limit: list(self._read(self._some(self._validation, limit)))}
         return iter(self._resident[limit])
+
+    def half(self, side: Literal[0, 1]) -> Iterator[Tensor]:
+        """The rows of one half of the held-out documents; one half may be empty."""
+        first = split_documents(self._store.doc_ids(), 0.5, self._seed + 1)
+        return self._read(self._validation & (first == bool(side)))
 
     def sample(self, limit: int) -> Iterator[Tensor]:
         """The same random `limit` training rows, each once."""

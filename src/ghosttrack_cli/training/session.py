@@ -127,11 +127,14 @@ class Session:
         sae = JumpReLUSAE.from_weights(weights, metadata=self.source)
         return sae.folded(survey.scale, mean)
 
-    def look(self, sae: JumpReLUSAE, batches: Iterable[Tensor]) -> Evaluation:
-        """The SAE on raw rows, with the sparsity weight of now."""
+    def look(
+        self, sae: JumpReLUSAE, batches: Iterable[Tensor], onto: Evaluation | None = None
+    ) -> Evaluation:
+        """The SAE on raw rows, with the sparsity weight of now; `onto` what was seen before."""
         weight = self.schedule.sparsity_weight(max(0, self.step - 1))
+        scale = self.rows.survey.scale
         return evaluate(
-            sae, batches, scale=self.rows.survey.scale, objective=self.objective, weight=weight
+            sae, batches, scale=scale, objective=self.objective, weight=weight, onto=onto
         )
 
     def _evaluate(self) -> None:
@@ -183,12 +186,15 @@ class Session:
         quiet = self.engine.state.quiet_rows >= rows
         return quiet.double().mean().item(), rows
 
-    def offer(self, sae: JumpReLUSAE, fvu: float, l0: float) -> None:
+    def in_band(self, l0: float) -> bool:
+        """Whether an L0 is one that the checklist accepts."""
+        return self.training.target_sparsity_min <= l0 <= self.training.target_sparsity_max
+
+    def offer(self, sae: JumpReLUSAE, fvu: float, l0: float, **extra: Any) -> None:
         """Keep the SAE as the best one if its L0 is in the band and no earlier FVU is lower."""
-        low, high = self.training.target_sparsity_min, self.training.target_sparsity_max
-        if low <= l0 <= high and (self.best is None or fvu < self.best["fvu"]):
+        if self.in_band(l0) and (self.best is None or fvu < self.best["fvu"]):
             self.best = {"step": self.step, "fvu": fvu, "l0": l0}
-            self.save_sae(sae, "best")
+            self.save_sae(sae, "best", **extra)
 
     def save_sae(
         self, sae: JumpReLUSAE, kind: Any, sparsity: Tensor | None = None, **extra: Any
