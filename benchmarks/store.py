@@ -63,16 +63,18 @@ def make_rows(count: int) -> Array:
 
 def alternate(
     jobs: Mapping[str, Callable[[], None]], repeats: int, prepare: Callable[[], None]
-) -> dict[str, float]:
-    """The median seconds of each job, with the jobs taken in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+) -> dict[str, tuple[float, float]]:
+    """The median wall and CPU seconds of each job, with the jobs taken in turn."""
+    walls: dict[str, list[float]] = {name: [] for name in jobs}
+    cpus: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats):
         for name, job in jobs.items():
             prepare()
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             job()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+            walls[name].append(time.perf_counter() - wall)
+            cpus[name].append(time.process_time() - cpu)
+    return {name: (statistics.median(walls[name]), statistics.median(cpus[name])) for name in jobs}
 
 
 def write_raw(folder: Path, rows: Array) -> None:
@@ -152,12 +154,14 @@ def print_shares(
     repeats: int,
     prepare: Callable[[], None],
 ) -> None:
-    """One line a job: GB/s, and the share of the first job."""
+    """One line a job: GB/s, the share of the first job, and CPU seconds for a GB."""
     medians = alternate(jobs, repeats, prepare)
-    base = next(iter(medians.values()))
-    print(f"\n{title:<62}{'GB/s':>8}{'share':>8}")
-    for name, seconds in medians.items():
-        print(f"  {name:<60}{size / 1e9 / seconds:>8.2f}{base / seconds:>8.2f}")
+    base, _ = next(iter(medians.values()))
+    print(f"\n{title:<60}{'GB/s':>8}{'share':>8}{'CPU s/GB':>10}")
+    for name, (wall, cpu) in medians.items():
+        gigabytes = size / 1e9
+        share = f"{gigabytes / wall:>8.2f}{base / wall:>8.2f}"
+        print(f"  {name:<58}{share}{cpu / gigabytes:>10.2f}")
 
 
 def drop_cache(store: Path) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_JSON_BYTES = 256 * 2**20
 TEMPORARY_SUFFIX = ".partial"
+SYNC_THREADS = 8
 PREVIOUS_SUFFIX = ".previous"
 
 
@@ -106,6 +108,12 @@ def _start_writing_back(descriptor: int) -> None:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def _sync_file(file: tuple[int, Path]) -> None:
+    descriptor, path = file
+    with disk_errors(path, "write"):
+        os.fsync(descriptor)
+
+
 class WriteBatch:
     """Files that become durable together, which costs far less than one after the other.
 
@@ -139,14 +147,13 @@ class WriteBatch:
 
     def finish(self) -> None:
         """Make every added file durable under its name and begin anew."""
-        for descriptor, path in self._files:
-            with disk_errors(path, "write"):
-                os.fsync(descriptor)
-        for _, path in self._files:
-            with disk_errors(path, "rename to"):
-                os.replace(temporary_path(path), path)  # noqa: PTH105 - one place for these calls
-        for folder in self._folders:
-            sync_folder(folder)
+        # A file system that is asked for several at once commits its journal once for all.
+        with ThreadPoolExecutor(SYNC_THREADS) as pool:
+            list(pool.map(_sync_file, self._files))
+            for _, path in self._files:
+                with disk_errors(path, "rename to"):
+                    os.replace(temporary_path(path), path)  # noqa: PTH105 - see write_bytes
+            list(pool.map(sync_folder, self._folders))
         self.discard()
 
     def discard(self) -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,13 +123,15 @@ class Failpoints:
     def __init__(self, at: int, act: Callable[[], None]) -> None:
         self.at, self.act = at, act
         self.calls: list[str] = []
+        self._counting = Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
 
     def _reached(self, call: str) -> bool:
-        self.calls.append(call)
-        return len(self.calls) == self.at
+        with self._counting:
+            self.calls.append(call)
+            return len(self.calls) == self.at
 
     def write(self, descriptor: int, data: memoryview) -> int:
         if self._reached("in the middle of a write"):
