@@ -4,8 +4,8 @@ B batch, D d_model, F d_hidden.
 
 Training holds L0 on the rows it trains on; on other rows it ends higher, because features that
 learned their training rows fire less sharply elsewhere (7 % in the demo). So the factor is found on
-held-out documents. It is one number, but the figures that are reported do not rest on it: the
-documents are cut in two halves, and each is measured with the factor that the other half gave.
+held-out documents. It is one number, and the figures that are reported do not rest on it: the
+documents fall into eight folds, and each is measured with the factor that the other seven gave.
 
 Under the factor c a feature fires where h > c theta, that is where h / theta > c: one pass that
 counts the ratios in fine bins answers for every c at once.
@@ -55,6 +55,15 @@ class Ratios:
 
     def __add__(self, other: Ratios) -> Ratios:
         return Ratios(self.rows + other.rows, self.counts + other.counts)
+
+    @classmethod
+    def none(cls) -> Ratios:
+        """Of no rows."""
+        return cls(0, torch.zeros(BINS + 2, dtype=torch.int64))
+
+    def without(self, other: Ratios) -> Ratios:
+        """Of these rows but those of `other`, which are among them."""
+        return Ratios(self.rows - other.rows, self.counts - other.counts)
 
     def calibration(self, target_l0: float) -> Calibration:
         """The factor between 1/8 and 8 whose L0 is nearest to the target."""

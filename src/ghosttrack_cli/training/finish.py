@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.training import guard
 from ghosttrack_cli.training.calibrate import TOLERANCE, Calibration, Ratios, count_ratios
 from ghosttrack_cli.training.evaluate import count_firings
+from ghosttrack_cli.training.rows import FOLDS
 from ghosttrack_cli.training.state import DEAD_ROWS
 
 if TYPE_CHECKING:
@@ -42,26 +43,25 @@ def finish(session: Session) -> dict[str, Any]:
 def calibrated(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibration]:
     """Put the factor of all held-out rows on the thresholds of `sae`.
 
-    The evaluation takes each half of the held-out documents with the factor of the other half;
-    where there is only one half, with its own.
+    The evaluation takes each fold of the held-out documents with the factor of the other folds,
+    where there are others.
     """
     target = session.objective.target_l0
-    ratios = [count_ratios(sae, session.rows.half(side)) for side in (0, 1)]
-    whole = (ratios[0] + ratios[1]).calibration(target)
-    others = [_factor(ratios[1 - side], whole, target) for side in (0, 1)]
+    ratios = [Ratios.none() for _ in range(FOLDS)]
+    for fold, x in session.rows.folds():
+        ratios[fold] += count_ratios(sae, [x])
+    whole = sum(ratios, start=Ratios.none())
+    others = [whole.without(one) if one.rows < whole.rows else whole for one in ratios]
+    factors = [one.calibration(target).factor for one in others]
     threshold = sae.threshold.clone()
     evaluation = None
-    for side in (0, 1):
-        if ratios[side].rows:
-            sae.threshold.copy_(threshold * others[side])
-            evaluation = session.look(sae, session.rows.half(side), onto=evaluation)
-    sae.threshold.copy_(threshold * whole.factor)
+    for fold, x in session.rows.folds():
+        sae.threshold.copy_(threshold * factors[fold])
+        evaluation = session.look(sae, [x], onto=evaluation)
     assert evaluation is not None, "a survey has held-out rows"
-    return evaluation, whole
-
-
-def _factor(ratios: Ratios, whole: Calibration, target: float) -> float:
-    return ratios.calibration(target).factor if ratios.rows else whole.factor
+    calibration = whole.calibration(target)
+    sae.threshold.copy_(threshold * calibration.factor)
+    return evaluation, calibration
 
 
 def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **about: Any) -> None:

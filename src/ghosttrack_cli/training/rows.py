@@ -6,7 +6,7 @@ B batch, N rows, D d_model.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.norms import row_norms
+from ghosttrack_cli.store.order import fold_keys, splitmix64
 from ghosttrack_cli.store.rows import row_mask, split_documents
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 RESIDENT_SHARE = 0.5
 BLOCK_BYTES = 2**28
+FOLDS = 8
+FOLD_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ class TrainingRows(Protocol):
         """All held-out rows, or the same random `limit` of them, each once."""
         ...
 
-    def half(self, side: Literal[0, 1]) -> Iterator[Tensor]:
-        """The rows of one half of the held-out documents; one half may be empty."""
+    def folds(self) -> Iterator[tuple[int, Tensor]]:
+        """All held-out rows with the fold of their documents, 0 to FOLDS - 1, each once."""
         ...
 
     def sample(self, limit: int) -> Iterator[Tensor]:
@@ -127,10 +130,21 @@ class LayerRows:
             self._resident = {limit: list(self._read(self._some(self._validation, limit)))}
         return iter(self._resident[limit])
 
-    def half(self, side: Literal[0, 1]) -> Iterator[Tensor]:
-        """The rows of one half of the held-out documents; one half may be empty."""
-        first = split_documents(self._store.doc_ids(), 0.5, self._seed + 1)
-        return self._read(self._validation & (first == bool(side)))
+    def folds(self) -> Iterator[tuple[int, Tensor]]:
+        """All held-out rows with the fold of their documents, 0 to FOLDS - 1, each once."""
+        hashes = splitmix64(self._store.doc_ids().astype(np.uint64) ^ fold_keys(self._seed))
+        fold = (hashes % np.uint64(FOLDS)).astype(np.int64)  # (N,)
+        waiting: list[list[Tensor]] = [[] for _ in range(FOLDS)]
+        for index, inside in self._chunks(self._validation):
+            rows = self._store.chunk(self._layer, index)
+            start = index * self._store.chunk_rows
+            numbers = fold[start : start + len(rows)]
+            for number in np.unique(numbers[inside]).tolist():
+                waiting[number].append(to_torch(rows[inside & (numbers == number)]))
+                if sum(map(len, waiting[number])) >= FOLD_ROWS:
+                    yield number, torch.cat(waiting[number])
+                    waiting[number] = []
+        yield from ((number, torch.cat(rows)) for number, rows in enumerate(waiting) if rows)
 
     def sample(self, limit: int) -> Iterator[Tensor]:
         """The same random `limit` training rows, each once."""
@@ -148,11 +162,16 @@ class LayerRows:
 
     def _read(self, keep: NDArray[np.bool_]) -> Iterator[Tensor]:
         """The kept rows in stored order, chunk by chunk."""
+        for index, inside in self._chunks(keep):
+            yield to_torch(self._store.chunk(self._layer, index)[inside])
+
+    def _chunks(self, keep: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """The chunks that have kept rows, each with which of its rows are."""
         size = self._store.chunk_rows
         for index, start in enumerate(range(0, self._store.rows, size)):
             inside = keep[start : start + size]
             if inside.any():
-                yield to_torch(self._store.chunk(self._layer, index)[inside])
+                yield index, inside
 
 
 class _SurveySums:
