@@ -21,8 +21,9 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# One thread a process: workers with several each wait for one another when cores are few.
 check-tests: $(VENV)/.test browser
-	$(BIN)/pytest -m "not faults and not peers" --numprocesses auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not faults and not peers" --numprocesses auto --dist worksteal
 
 # The long ones: seeded kills by the dozen, and peers in an environment of their own.
 test-faults: $(VENV)/.test
