@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from ghosttrack_cli.overview.checklist import Targets
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import next_step
+from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,3 +194,15 @@ def test_names_that_are_no_layers_are_left_alone(workspace: Workspace, build: Bu
     for name in ("layer_x", "layer_", "layer_99999999999", "other"):
         (workspace.interpretations / name).mkdir()
     assert [one.layer for one in gather(workspace, TARGETS).layers] == [6]
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux lists locks")
+def test_who_is_at_work(workspace: Workspace, build: Builder) -> None:
+    build.everything(6)
+    lock = workspace.lock("train_layer_6")
+    with exclusive_lock(lock, purpose="training layer 6"):
+        (words,) = gather(workspace, TARGETS).running
+    assert words.endswith(", training layer 6")
+    assert gather(workspace, TARGETS).running == ()
+    with exclusive_lock(lock, purpose="again"):
+        pass

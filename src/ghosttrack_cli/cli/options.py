@@ -40,7 +40,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="PATH",
-        help="Settings file; ./ghosttrack.toml if not given.",
+        help="Settings file; GHOSTTRACK_CONFIG or ./ghosttrack.toml if not given.",
         rich_help_panel=EVERYWHERE,
     ),
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.overview.checklist import Check, Targets, checklist
 from ghosttrack_cli.overview.layers import LayerStatus, read_interpretation, read_training
+from ghosttrack_cli.runtime import lock_holders
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.layout import layer_array
 
@@ -43,6 +44,8 @@ class Overview:
     checks: tuple[Check, ...]
     problems: tuple[str, ...]
     browser: Path | None
+    running: tuple[str, ...]
+    """Processes that are at work here now, in their own words."""
 
     @property
     def met(self) -> bool:
@@ -64,6 +67,7 @@ def gather(workspace: Workspace, targets: Targets) -> Overview:
         checks=checklist(layers, targets),
         problems=tuple(problems),
         browser=workspace.browser if workspace.browser.is_file() else None,
+        running=tuple(lock_holders(workspace.root)),
     )
 
 

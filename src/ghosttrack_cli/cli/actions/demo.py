@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 WORKSPACE = "ghosttrack-demo"
 SETTINGS: dict[str, dict[str, Any]] = {
     "corpus": {"source": "python-docs"},
-    "extraction": {"layers": "1,2", "tokens": 120_000, "context_length": 256, "batch_size": 8},
+    "extraction": {"layers": "2,4", "tokens": 100_000, "context_length": 256, "batch_size": 8},
     "sae": {"d_hidden": 1024, "target_l0": 24},
     "sae_training": {
-        "epochs": 8,
+        "epochs": 3,
         "batch_size": 1024,
-        "target_recon_loss": 0.2,
+        "target_recon_loss": 0.25,
         "target_sparsity_min": 16,
         "target_sparsity_max": 32,
     },
 }
 SHOWN_FEATURES = 3
+SHOWN_EXAMPLES = 5
 MIN_RATE, MAX_RATE = 0.001, 0.05
 
 
@@ -55,7 +56,7 @@ def demo(session: Session) -> None:
     overview, step = look(inner)
     blocks: list[Line | Table] = [*status_blocks(inner, overview, step), line()]
     for layer, feature in interesting_features(inner):
-        blocks += [*feature_blocks(layer, feature), line()]
+        blocks += [*feature_blocks(layer, feature, examples=SHOWN_EXAMPLES), line()]
     blocks.append(line("open in a browser: ", Span(str(inner.workspace.browser), "bold cyan")))
     document = {
         **outcome.document,

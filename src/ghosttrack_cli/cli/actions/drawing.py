@@ -52,7 +52,7 @@ def example_line(example: Example, largest: float) -> Line:
     """One firing: its activation, then the tokens around it, the peak in brackets."""
     spans = [Span(f"{example.act:8.2f}  ", "bold")]
     for index, (text, act) in enumerate(zip(example.texts, example.acts, strict=True)):
-        shown = token_text(text)
+        shown = re.sub(r" {4,}", "   ", token_text(text))  # indentation says little here
         if index == example.peak:
             shown = f"«{shown}»"
         spans.append(Span(shown, shade(act, largest)))

@@ -22,7 +22,9 @@ TOKEN_COLUMNS = (
 )
 
 
-def feature_blocks(layer: int, one: FeatureReport) -> list[Line | Table]:
+def feature_blocks(
+    layer: int, one: FeatureReport, *, examples: int = TOP_EXAMPLES
+) -> list[Line | Table]:
     """Everything that the terminal shows about a feature."""
     flags = f"   {', '.join(one.flags)}" if one.flags else ""
     blocks: list[Line | Table] = [
@@ -31,7 +33,7 @@ def feature_blocks(layer: int, one: FeatureReport) -> list[Line | Table]:
     ]
     if one.firings:
         blocks += [*_activation_lines(one), line(), line(Span("top examples", "bold"))]
-        blocks += [example_line(one.examples[i], one.max_act) for i in one.top[:TOP_EXAMPLES]]
+        blocks += [example_line(one.examples[i], one.max_act) for i in one.top[:examples]]
     if one.tokens:
         blocks += [line(), Table(TOKEN_COLUMNS, _token_rows(one))]
     return [*blocks, *_weight_lines(one)]

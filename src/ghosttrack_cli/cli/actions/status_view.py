@@ -33,9 +33,13 @@ CHECK_COLUMNS = (Column("checklist"), Column("target"), Column("value"), Column(
 def status_blocks(session: Session, overview: Overview, step: Step) -> list[Line | Table]:
     """Everything that `status` shows, in order."""
     blocks: list[Line | Table] = _heading(session, overview)
-    blocks += [line(Span("damaged: ", "bold red"), problem) for problem in overview.problems]
+    blocks += [line(Span("at work    ", "bold"), words) for words in overview.running]
+    blocks += [line(Span("damaged    ", "bold red"), problem) for problem in overview.problems]
     if overview.layers:
-        blocks += [line(), Table(LAYER_COLUMNS, tuple(_layer_row(one) for one in overview.layers))]
+        blocks += [
+            line(),
+            Table(LAYER_COLUMNS, tuple(_layer_row(one, overview) for one in overview.layers)),
+        ]
         blocks += [line(), Table(CHECK_COLUMNS, tuple(_check_row(one) for one in overview.checks))]
         blocks += _footnote(overview)
     blocks += [line(), *_next(session, overview, step)]
@@ -58,7 +62,7 @@ def _heading(session: Session, overview: Overview) -> list[Line | Table]:
     ]
 
 
-def _layer_row(one: LayerStatus) -> Line:
+def _layer_row(one: LayerStatus, overview: Overview) -> Line:
     stored = f"{format_amount(one.rows)} of {format_amount(one.asked_rows)}" if one.rows else ""
     training, report = one.training, one.interpretation
     metrics = [training.recon_loss, training.fvu, training.l0] if training else [None, None, None]
@@ -68,7 +72,7 @@ def _layer_row(one: LayerStatus) -> Line:
             str(one.layer),
             stored,
             format_bytes(one.bytes) if one.bytes else "",
-            _trained(training),
+            _trained(training, at_work=bool(overview.running)),
             *("" if value is None else f"{value:.3g}" for value in metrics),
             _percent(training.dead) if training else "",
             f"{report.features:,}" if report else "",
@@ -76,13 +80,14 @@ def _layer_row(one: LayerStatus) -> Line:
     )
 
 
-def _trained(training: TrainingStatus | None) -> str:
+def _trained(training: TrainingStatus | None, *, at_work: bool) -> str:
     if training is None:
         return ""
     if training.finished:
         return "yes"
     share = training.step / training.total_steps if training.total_steps else 0
-    return f"{share:.0%} {training.state}"
+    killed = training.state == "running" and not at_work
+    return f"{share:.0%} {'interrupted' if killed else training.state}"
 
 
 def _percent(share: float | None) -> str:
