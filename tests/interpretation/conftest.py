@@ -218,4 +218,4 @@ def documents() -> list[str]:
     """English that every Python carries."""
     from pydoc_data.topics import topics
 
-    return [topics[name][:400] for name in sorted(topics)[:25]]
+    return [topics[name][:400] for name in sorted(topics)[:16]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from ghosttrack_cli.errors import ConflictError, CorpusError, StateError, Stopped
 from ghosttrack_cli.interpretation import interpret as stage
-from ghosttrack_cli.interpretation import text_source
+from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
 from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
 from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport, LayerSummary, SeedRecord
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
 
 CONTEXT = 48
+
+
+@pytest.fixture(autouse=True)
+def _short_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "PROBE_ROWS", 200)
 
 
 @pytest.fixture
@@ -124,7 +130,7 @@ def test_report_summary_and_seed_file_agree(run: Any, planted_workspace: Workspa
     assert report.counts.active == sum(feature.firings > 0 for feature in features)
     assert report.counts.dead + report.counts.active == report.counts.features == 301
     assert report.index.firings == [feature.firings for feature in features]
-    assert report.mask.position_0 == report.source.texts == 25
+    assert report.mask.position_0 == report.source.texts == 16
     assert report.mask.kept == report.mask.counted == report.counts.rows
     assert sum(report.density.counts) == report.counts.active
     assert report.recovered is not None
@@ -163,7 +169,7 @@ def test_a_second_run_does_nothing_and_says_so(run: Any, planted_workspace: Work
     }
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"max_texts": 20}, {"context_tokens": 3}])
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"max_texts": 10}, {"context_tokens": 3}])
 def test_other_settings_make_another_report(run: Any, changes: dict[str, int]) -> None:
     first = run()
     second = run(**changes)
@@ -181,7 +187,7 @@ def test_another_sae_is_interpreted_anew(run: Any, planted_workspace: Workspace)
     assert len(notices) == 1
 
 
-@pytest.mark.parametrize("stops", [[1], [2, 1], [3, 3, 1]])
+@pytest.mark.parametrize("stops", [[1], [2, 1], [1, 1, 1]])
 def test_stopped_runs_end_with_the_same_files(
     run: Any,
     planted_workspace: Workspace,
@@ -215,6 +221,17 @@ def stopping_after(batches: int) -> Monitor:
     return Monitor(progress=reports.append, stop_signal=signal)
 
 
+def test_layers_that_do_not_fit_together_go_one_by_one(
+    run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = run()
+    files = tree(planted_workspace.report(1))
+    shutil.rmtree(planted_workspace.interpretations)
+    monkeypatch.setattr(jobs, "STATE_BYTES", 1)
+    assert run() == together
+    assert tree(planted_workspace.report(1)) == files
+
+
 def test_a_stop_while_loss_is_measured_keeps_the_pass(
     run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +255,7 @@ def test_a_damaged_state_starts_anew(
     with pytest.raises(Stopped):
         run(monitor=stopping_after(1))
     (planted_workspace.interpretations / ".unfinished" / "state.json").write_bytes(damage)
-    assert run()[0].source.texts == 25
+    assert run()[0].source.texts == 16
 
 
 def test_truthfulqa_file_is_compared(

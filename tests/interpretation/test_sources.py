@@ -71,11 +71,11 @@ def test_a_cursor_goes_on_with_the_next_batch(
     planted_model: Any, documents: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_source, "BATCH_ROWS", 100)
-    source = TextSource(ListedTexts(documents), planted_model, settings(max_texts=20))
+    source = TextSource(ListedTexts(documents), planted_model, settings(max_texts=12))
     whole = list(source.batches([0], None))
     rest = list(source.batches([0], whole[1].cursor))
     assert joined(rest, "numbers").tolist() == joined(whole[2:], "numbers").tolist()
-    assert sum(batch.texts for batch in whole) == 20
+    assert sum(batch.texts for batch in whole) == 12
 
 
 def test_limit_of_rows_ends_with_a_whole_text(planted_model: Any, documents: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import runtime
@@ -12,6 +11,7 @@ from ghosttrack_cli.interpretation.batch import with_batch
 from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.build import WeightFacts
 from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
+from ghosttrack_cli.interpretation.jobs import Job, groups, load_job
 from ghosttrack_cli.interpretation.layer_pass import LayerPass
 from ghosttrack_cli.interpretation.layer_report import Finished, write_layer
 from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
@@ -23,7 +23,7 @@ from ghosttrack_cli.monitor import Monitor, Progress
 from ghosttrack_cli.quantities import format_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.batch import RowSource
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
 
 SAVE_SECONDS = 60.0
-STATE_BYTES = 4 << 30
 
 
 def interpret(
@@ -60,20 +59,6 @@ def interpret(
         return stage.run(layers)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One layer to interpret."""
-
-    trained: Trained
-    median_norm: float | None
-    fingerprint: str
-
-    @property
-    def layer(self) -> int:
-        """The layer."""
-        return self.trained.layer
-
-
 class Stage:
     """A model, a source of rows and a workspace, wired for one run."""
 
@@ -94,9 +79,12 @@ class Stage:
 
     def run(self, layers: Sequence[int]) -> list[LayerSummary]:
         """Interpret what is not current, write the page, and give all summaries."""
-        jobs = [self._job(layer) for layer in sorted(set(layers))]
+        jobs = [
+            load_job(layer, self.model, self.source, self.settings, self.workspace)
+            for layer in sorted(set(layers))
+        ]
         todo = [job for job in jobs if not self._is_current(job)]
-        for group in self._groups(todo):
+        for group in groups(todo, self.settings):
             self._interpret(group)
         unfinished = PassState(self.workspace, {})
         if todo or unfinished.exists() or not self.workspace.browser.is_file():
@@ -105,42 +93,12 @@ class Stage:
         summaries = [layout.read_summary(self.workspace, job.layer) for job in jobs]
         return [summary for summary in summaries if summary is not None]
 
-    def _job(self, layer: int) -> Job:
-        kind = self.settings.checkpoint
-        trained = inputs.load_trained(
-            layer,
-            self.workspace.sae(layer, kind),
-            kind,
-            self.workspace.history(layer),
-            self.model.device,
-        )
-        inputs.check_fits(trained, self.model)
-        median = inputs.median_norm(layer, self.model, self.workspace)
-        text = inputs.fingerprint(trained, self.source, self.model, self.settings, median)
-        return Job(trained, median, text)
-
     def _is_current(self, job: Job) -> bool:
         summary = layout.read_summary(self.workspace, job.layer)
         current = summary is not None and summary.fingerprint == job.fingerprint
         if current:
             self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
         return current
-
-    def _groups(self, jobs: list[Job]) -> Iterator[list[Job]]:
-        """Jobs that go through the data together, as many as fit into STATE_BYTES."""
-        group: list[Job] = []
-        for job in jobs:
-            if group and sum(map(self._state_bytes, [*group, job])) > STATE_BYTES:
-                yield group
-                group = []
-            group.append(job)
-        if group:
-            yield group
-
-    def _state_bytes(self, job: Job) -> int:
-        window = 2 * self.settings.context_tokens + 1
-        tables = 3 * self.settings.top_examples * (8 * window + 40)
-        return job.trained.sae.d_hidden * (tables + 2000)
 
     def _interpret(self, jobs: list[Job]) -> None:
         facts = {job.layer: self._weight_facts(job.trained) for job in jobs}

@@ -1,0 +1,72 @@
+"""Which layers a run interprets, and which of them go through the data together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.interpretation import inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.interpretation.inputs import Trained
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.workspace import Workspace
+
+STATE_BYTES = 4 << 30
+TABLES = 3
+EVENT_BYTES = 40
+TOKEN_BYTES = 8
+COUNTER_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One layer to interpret."""
+
+    trained: Trained
+    median_norm: float | None
+    fingerprint: str
+
+    @property
+    def layer(self) -> int:
+        """The layer."""
+        return self.trained.layer
+
+
+def load_job(
+    layer: int,
+    model: ResidualModel,
+    source: RowSource,
+    settings: InterpretationSettings,
+    workspace: Workspace,
+) -> Job:
+    """Load a layer's SAE and fingerprint everything that its report depends on.
+
+    Raises:
+        StateError, ModelError, CorruptionError, ConflictError: no SAE there that fits the model.
+    """
+    kind = settings.checkpoint
+    folder, history = workspace.sae(layer, kind), workspace.history(layer)
+    trained = inputs.load_trained(layer, folder, kind, history, model.device)
+    inputs.check_fits(trained, model)
+    median = inputs.median_norm(layer, model, workspace)
+    return Job(trained, median, inputs.fingerprint(trained, source, model, settings, median))
+
+
+def groups(jobs: Iterable[Job], settings: InterpretationSettings) -> Iterator[list[Job]]:
+    """Jobs that go through the data together, as many as fit into STATE_BYTES."""
+    window = (2 * settings.context_tokens + 1) * TOKEN_BYTES
+    each = TABLES * settings.top_examples * (window + EVENT_BYTES) + COUNTER_BYTES
+    group: list[Job] = []
+    for job in jobs:
+        features = sum(one.trained.sae.d_hidden for one in [*group, job])
+        if group and features * each > STATE_BYTES:
+            yield group
+            group = []
+        group.append(job)
+    if group:
+        yield group
