@@ -69,6 +69,7 @@ def test_the_table_holds_the_schedule_across_its_blocks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # torch's own, inside
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_the_whole_step_compiles_into_one_graph() -> None:
     expected, _ = run(torch.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.training import guard
+from ghosttrack_cli.training import books, guard
 from ghosttrack_cli.training.calibrate import TOLERANCE, Calibration, Ratios, count_ratios
 from ghosttrack_cli.training.evaluate import count_firings
 from ghosttrack_cli.training.rows import FOLDS
@@ -26,7 +26,7 @@ def finish(session: Session) -> dict[str, Any]:
         after, calibration = calibrated(session, sae)
     counts = count_firings(sae, session.rows.sample(DEAD_ROWS))
     firing = counts.result()
-    session.metrics = session.measures(after, firing.dead_fraction, firing.rows)
+    session.metrics = books.manifest_metrics(session, after, firing.dead_fraction, firing.rows)
     about = {"metrics": session.metrics}
     session.save_sae(sae, "final", counts.rates(), **about)
     _offer_final(session, sae, after, sparsity=counts.rates(), **about)

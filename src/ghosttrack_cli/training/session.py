@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import Stopped
-from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.training import guard
+from ghosttrack_cli.training import books, guard
 from ghosttrack_cli.training.checkpoint import save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
 from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.progress import write_progress
-from ghosttrack_cli.training.state import DEAD_ROWS, SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +64,7 @@ class Session:
         for raw in self.rows.batches(self.batch_size, self.step):
             self.engine.step(raw)
             self.step += 1
-            self._report()
+            self.monitor.progress(books.progress(self))
             if self.engine.halted():
                 self._halt()
             if self.step in self.evaluation_steps:
@@ -91,24 +89,6 @@ class Session:
             return False
         later = [step for step in self.history.columns["step"] if step > self.best["step"]]
         return len(later) >= self.training.patience
-
-    def _report(self) -> None:
-        live = self.engine.live()
-        figures: dict[str, float | str] = {}
-        if live is not None:
-            figures = {"loss": live.recon_loss + live.sparsity_loss, "L0": live.l0}
-        if len(self.history):
-            last = self.history.last()
-            figures |= {"FVU": last["fvu"], "dead": f"{last['dead_fraction']:.1%}"}
-        self.monitor.progress(
-            Progress(
-                stage=f"train layer {self.layer}",
-                done=self.step * self.batch_size,
-                total=self.schedule.total_steps * self.batch_size,
-                unit="tokens",
-                figures=figures,
-            )
-        )
 
     def _halt(self) -> NoReturn:
         """Keep the state from before the refused step and give up."""
@@ -142,49 +122,13 @@ class Session:
             self._halt()
         sae = self.folded()
         evaluation = self.look(sae, self.rows.validation(self.training.evaluation_rows))
-        entry = self._entry(evaluation)
+        entry = books.history_entry(self, evaluation)
         guard.check_entry(self.layer, self.history, entry, self.training)
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
-        self.metrics = self.measures(evaluation, *self.dead())
+        self.metrics = books.manifest_metrics(self, evaluation, *books.dead(self))
         self.write_progress("running")
-
-    def _entry(self, evaluation: Evaluation) -> dict[str, float]:
-        """One line of the history; the sums of the steps since the last one start anew."""
-        sums = dict(zip(SUMS, self.engine.state.sums.tolist(), strict=True))
-        self.engine.state.sums.zero_()
-        mean = {name: value / max(1.0, sums["steps"]) for name, value in sums.items()}
-        dead, rows = self.dead()
-        metrics = evaluation.metrics
-        controls = self.schedule.controls(self.step - 1)
-        return {
-            "train_loss": mean["recon_loss"] + mean["sparsity_loss"],
-            "val_loss": evaluation.loss,
-            "recon_loss": metrics.recon_loss,
-            "sparsity_loss": evaluation.sparsity_loss,
-            "train_sparsity": mean["l0"],
-            "sparsity": metrics.l0,
-            "lr": controls.learning_rate,
-            "step": self.step,
-            "epoch": self.step / self.epoch_steps,
-            "train_recon_loss": mean["recon_loss"],
-            "fvu": metrics.fvu,
-            "mse": metrics.mse,
-            "l1": metrics.l1,
-            "dead_fraction": dead,
-            "dead_rows": rows,
-            "sparsity_weight": controls.sparsity_weight,
-            "gradient_norm": mean["gradient_norm"],
-            "clipped": mean["clipped"],
-            "threshold": self.engine.state.weights.threshold.double().mean().item(),
-        }
-
-    def dead(self) -> tuple[float, int]:
-        """The share of features that did not fire in the newest training rows, and their number."""
-        rows = min(DEAD_ROWS, self.step * self.batch_size)
-        quiet = self.engine.state.quiet_rows >= rows
-        return quiet.double().mean().item(), rows
 
     def in_band(self, l0: float) -> bool:
         """Whether an L0 is one that the checklist accepts."""
@@ -227,7 +171,7 @@ class Session:
             "history": self.history.columns,
             "best": self.best,
             "metrics": self.metrics,
-            "seconds": self._elapsed(),
+            "seconds": self.elapsed(),
         }
         save_checkpoint(self.workspace.sae(self.layer, "last"), self.engine.state, body)
         self._saved = runtime.monotonic()
@@ -244,49 +188,12 @@ class Session:
             f"layer {self.layer}: continued at step {self.step:,} of {self.schedule.total_steps:,}"
         )
 
-    def measures(self, evaluation: Evaluation, dead: float, dead_rows: int) -> dict[str, Any]:
-        """An evaluation as the manifest has it."""
-        return {
-            **asdict(evaluation.metrics),
-            "dead_fraction": dead,
-            "dead_rows": dead_rows,
-            "converged": self.history.settled(),
-        }
+    def elapsed(self) -> float:
+        """Seconds of training, those before a stop included."""
+        return self.seconds + runtime.monotonic() - self._started
 
     def write_progress(self, state: str, **extra: Any) -> dict[str, Any]:
         """Write the manifest that `status` reads, and return it."""
-        survey = self.rows.survey
-        document = {
-            **self.identity,
-            "layer": self.layer,
-            "state": state,
-            "step": self.step,
-            "total_steps": self.schedule.total_steps,
-            "epoch": self.step / self.epoch_steps,
-            "metrics": self.metrics,
-            "best_step": self.best and self.best["step"],
-            "mask": survey.mask,
-            "train_rows": survey.train_rows,
-            "val_rows": survey.val_rows,
-            "scale": survey.scale,
-            "seconds": self._elapsed(),
-            **extra,
-        }
+        document = books.manifest(self, state) | extra
         write_progress(self.workspace.training_progress(self.layer), document)
         return document
-
-    def _elapsed(self) -> float:
-        return self.seconds + runtime.monotonic() - self._started
-
-    def announce(self) -> None:
-        """Say what is about to be trained, and what is odd about it."""
-        survey, d_hidden = self.rows.survey, self.engine.state.quiet_rows.numel()
-        if self.batch_size < self.training.batch_size:
-            self.monitor.notice(
-                f"layer {self.layer}: only {survey.train_rows:,} training rows: one batch an epoch"
-            )
-        if self.objective.sparsity == "target" and self.objective.target_l0 > d_hidden / 8:
-            self.monitor.notice(
-                f"layer {self.layer}: target_l0 = {self.objective.target_l0:g} is a large part of"
-                f" d_hidden = {d_hidden}: features will be dense"
-            )

@@ -10,6 +10,7 @@ import torch
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.monitor import SILENT
+from ghosttrack_cli.training import books
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.finish import finish
@@ -185,7 +186,7 @@ class Trainer:
 
     def _restore(self, session: Session, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:
-            session.announce()
+            books.announce(session)
             return
         session.restore(checkpoint.body)
         before, now = checkpoint.body["environment"], session.identity["environment"]
