@@ -91,7 +91,7 @@ def verify_store(session: Session) -> list[str]:
     with session.monitor() as monitor:
 
         def progress(done: int, total: int) -> None:
-            monitor.progress(Progress("verify", done, total, "chunks"))
+            monitor.progress(Progress("verify", done, total, "bytes"))
             raise_if_stopped(monitor.stop_signal)
 
         bad = ActivationStore.open(session.workspace.store).verify(progress)
