@@ -22,7 +22,7 @@ GPT2 = ModelSettings(name="gpt2", device="cpu")
 def test_gpt2_by_its_short_name(hub_here: Hub, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     described = describe_model(GPT2, cache)
-    assert (described.n_layers, described.d_model, described.max_context) == (12, 32, 1024)
+    assert (described.n_layers, described.d_model, described.max_context) == (12, 32, 256)
     assert described.download_bytes == described.weight_bytes > 0
     assert not list(cache.rglob("*.safetensors"))
     model = ResidualModel.load(GPT2, cache_dir=cache)

@@ -163,14 +163,16 @@ def test_a_store_whose_commit_is_gone(workspace: Workspace, build: Builder) -> N
     assert overview.problems == (f"a store without a commit: {workspace.store}",)
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5) | st.sampled_from(["metrics", "state"]), inner)
-    ),
-    max_leaves=6,
-)
+JSON_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+JSON_KEYS = st.text(max_size=5) | st.sampled_from(["metrics", "state"])
+
+
+def json_around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """`inner`, or a list or an object of it."""
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(JSON_KEYS, inner, max_size=3)
+
+
+JSON_VALUES = json_around(json_around(JSON_LEAVES))
 FIELDS = ("schema", "state", "step", "total_steps", "metrics", "counts", "source")
 
 

@@ -12,17 +12,13 @@ from ghosttrack_cli.extraction.plan import (
     pinned,
     plan,
 )
-from ghosttrack_cli.extraction.run import run
-from ghosttrack_cli.extraction.task import ExtractionResult, Task, store_identity
-from ghosttrack_cli.model.loading import identify_model
-from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store.identity import check_identity
-from ghosttrack_cli.text.corpus import open_corpus
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ghosttrack_cli.extraction.task import ExtractionResult
     from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
     from ghosttrack_cli.store.commit import Commit
     from ghosttrack_cli.workspace import Workspace
@@ -51,6 +47,13 @@ def extract(
     """
     planned = plan(model, corpus, extraction, workspace, cache_dir=cache_dir, overwrite=overwrite)
     check_disk(planned, workspace)
+
+    # Seconds of imports that a hub that is away or a full disk need not wait for.
+    from ghosttrack_cli.extraction.run import run
+    from ghosttrack_cli.extraction.task import ExtractionResult, Task
+    from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.text.corpus import open_corpus
+
     commit = existing_commit(workspace, overwrite=overwrite)
     model = pinned(model, commit)
     recorded = commit.identity.corpus if commit else None
@@ -79,6 +82,10 @@ def _check_finished(
     cache_dir: Path | None,
 ) -> None:
     """Say that nothing is to be done, unless the store is of something else."""
+    from ghosttrack_cli.extraction.task import store_identity
+    from ghosttrack_cli.model.loading import identify_model
+    from ghosttrack_cli.text.corpus import open_corpus
+
     try:
         asked = store_identity(
             identify_model(model, cache_dir),
