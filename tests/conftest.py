@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ghosttrack_cli.workspace import Workspace
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 pytest_plugins = ["tests.hub.fixtures"]
+
+# How fast examples come says how busy the machine is, and nothing about the code.
+settings.register_profile("ghosttrack", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ghosttrack")
 
 FAMILY_DEFAULTS = {
     "num_hidden_layers": 3,

@@ -135,9 +135,10 @@ def resolve_device(name: str) -> torch.device:
         raise UsageError(
             f"device: no such device: {name!r}", hint="--device auto, cpu, cuda or cuda:0"
         ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"device: {name!r} asked, but torch sees no CUDA device", hint="--device auto or cpu"
+            f"device: {name!r} asked, but torch sees {torch.cuda.device_count()} CUDA devices",
+            hint="--device auto or cpu",
         )
     return device
 

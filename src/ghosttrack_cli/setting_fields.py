@@ -34,7 +34,6 @@ EXAMPLES = {
     "extraction.context_length": 512,
     "extraction.batch_size": 8,
     "sae.d_model": 768,
-    "sae.lambda_sparse": 1.0,
     "sae.lambda_sparse": 0.01,
     "sae.target_l0": 64,
     "sae_training.patience": 5,

@@ -113,7 +113,7 @@ class SAESettings(Section):
         None,
         ge=0,
         allow_inf_nan=False,
-        description="weight of the sparsity penalty; default: 1 for target, 0.01 for l1, else 0.001",
+        description="weight of the penalty; default: 1 for target, 0.01 for l1, else 0.001",
     )
     target_l0: Positive | None = Field(
         None,

@@ -85,6 +85,7 @@ def test_the_whole_step_compiles_into_one_graph() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # torch's own, inside
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_graph_engine_equals_the_written_step(compiled: bool) -> None:
     if not torch.cuda.is_available():

@@ -189,7 +189,7 @@ def entry_products(error: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:
         return _products_by_autograd(error, W_dec, entries)
     ends = torch.tensor([entries.h.numel()], dtype=torch.int32)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Ss]parse CSR.*", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*[Ss]parse (CSR|inv).*", category=UserWarning)
         pattern = torch.sparse_csr_tensor(
             torch.cat([entries.starts, ends]),
             entries.features,
