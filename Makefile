@@ -40,7 +40,7 @@ bench: $(VENV)/.test
 
 # What is generated from the code: the command reference, ghosttrack.toml, the report schema.
 docs: $(VENV)/.test
-	$(BIN)/python tools/write_docs.py
+	$(BIN)/python -m tools.write_docs
 
 # The browser tests drive a real Chromium: the one on this machine, or the system's package.
 browser:

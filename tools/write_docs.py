@@ -1,10 +1,12 @@
-"""Write what is generated from the code: the command reference, ghosttrack.toml, report schema.
+"""Write what is generated from the code: command reference, settings file, report schema, tree.
 
-.venv/bin/python tools/write_docs.py
+.venv/bin/python -m tools.write_docs
 """
 
 import json
 from pathlib import Path
+
+from tools.source_tree import with_tree
 
 from ghosttrack_cli.cli.app import app
 from ghosttrack_cli.cli.reference import command_reference
@@ -18,3 +20,5 @@ ROOT = Path(__file__).parent.parent
     json.dumps(json_schema(), indent=1, sort_keys=True) + "\n"
 )
 (ROOT / "ghosttrack.toml").write_text(reference_toml())
+architecture = ROOT / "docs" / "architecture.md"
+architecture.write_text(with_tree(architecture.read_text(), ROOT / "src" / "ghosttrack_cli"))
