@@ -73,6 +73,20 @@ class Workspace:
         return self.interpretations / "index.html"
 
 
+def numbered_layers(folder: Path, name: str) -> tuple[int, ...]:
+    """Layers, ascending, with an entry in `folder` named like `name`, say "sae_layer_{}_best".
+
+    None where the folder is missing or cannot be read.
+    """
+    before, after = map(re.escape, name.split("{}"))
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return ()
+    matches = (re.fullmatch(rf"{before}(0|[1-9]\d{{0,5}}){after}", found) for found in names)
+    return tuple(sorted(int(match[1]) for match in matches if match))
+
+
 def safe_name(name: str) -> str:
     """Return `name` if it can name one file inside a folder.
 

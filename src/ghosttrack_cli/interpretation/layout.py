@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +12,7 @@ from ghosttrack_cli.interpretation.report import (
     SHARD_FEATURES,
     FeatureShard,
     LayerSummary,
+    Record,
     SeedExample,
     SeedRecord,
     shard_name,
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.report import FeatureReport, Record
+    from ghosttrack_cli.interpretation.report import FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
 SUMMARY, REPORT = "summary.json", "report.json"
+ANEW = "ghosttrack interpret --overwrite"
+R = TypeVar("R", bound=Record)
 COMMON_TOKENS = 10
 
 
@@ -55,22 +58,32 @@ def write_record(path: Path, record: Record) -> None:
     files.write_bytes(path, record.model_dump_json().encode() + b"\n")
 
 
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read one file of a report.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: it is not what the format says; names the place.
+    """
+    try:
+        return kind.model_validate_json(files.read_bytes(path, limit=files.MAX_JSON_BYTES))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"not a {kind.__name__} of this version: {path}: {where}: {first['msg']}"
+        raise CorruptionError(what, hint=ANEW) from error
+
+
 def read_summary(workspace: Workspace, layer: int) -> LayerSummary | None:
     """The summary of a layer, None if it has no report.
 
     Raises:
         CorruptionError: not a summary of this version.
     """
-    path = workspace.report(layer) / SUMMARY
     try:
-        return LayerSummary.model_validate_json(files.read_bytes(path, limit=files.MAX_JSON_BYTES))
+        return read_record(workspace.report(layer) / SUMMARY, LayerSummary)
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        raise CorruptionError(
-            f"not a report of this version: {path}: {error.errors()[0]['msg']}",
-            hint="ghosttrack interpret --overwrite",
-        ) from error
 
 
 def seed_record(feature: FeatureReport) -> SeedRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from ghosttrack_cli.overview.layers import LayerStatus, read_interpretation, rea
 from ghosttrack_cli.runtime import lock_holders
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.layout import layer_array
+from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,18 +86,9 @@ def _read_commit(workspace: Workspace, problems: list[str]) -> Commit | None:
 def _all_layers(workspace: Workspace, commit: Commit | None) -> list[int]:
     """Every layer that has rows, a training or a report."""
     found = set(commit.layers) if commit else set()
-    found |= _numbers(workspace.checkpoints, r"sae_layer_(\d{1,6})_progress\.json")
-    found |= _numbers(workspace.interpretations, r"layer_(\d{1,6})")
+    found |= set(numbered_layers(workspace.checkpoints, "sae_layer_{}_progress.json"))
+    found |= set(numbered_layers(workspace.interpretations, "layer_{}"))
     return sorted(found)
-
-
-def _numbers(folder: Path, pattern: str) -> set[int]:
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except OSError:
-        return set()
-    matches = (re.fullmatch(pattern, name) for name in names)
-    return {int(match[1]) for match in matches if match}
 
 
 def _layer_status(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import ValidationError
-
-from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError, UsageError
+from ghosttrack_cli.interpretation.layout import REPORT, SUMMARY, read_record
 from ghosttrack_cli.interpretation.report import (
     FeatureReport,
     FeatureShard,
@@ -16,6 +14,7 @@ from ghosttrack_cli.interpretation.report import (
     Record,
     shard_name,
 )
+from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +26,8 @@ Model = TypeVar("Model", bound=Record)
 
 def interpreted_layers(workspace: Workspace) -> tuple[int, ...]:
     """The layers that have a report."""
-    found = workspace.interpretations.glob("layer_*/summary.json")
-    names = [path.parent.name.removeprefix("layer_") for path in found]
-    return tuple(sorted(int(name) for name in names if name.isdecimal()))
+    folders = numbered_layers(workspace.interpretations, "layer_{}")
+    return tuple(layer for layer in folders if (workspace.report(layer) / SUMMARY).is_file())
 
 
 def one_layer(workspace: Workspace, layer: int | None) -> int:
@@ -57,12 +55,12 @@ def one_layer(workspace: Workspace, layer: int | None) -> int:
 
 def read_summary(workspace: Workspace, layer: int) -> LayerSummary:
     """The summary of a layer's report."""
-    return _read(workspace.report(layer) / "summary.json", LayerSummary)
+    return _read(workspace.report(layer) / SUMMARY, LayerSummary)
 
 
 def read_report(workspace: Workspace, layer: int) -> LayerReport:
     """The report of a layer with the index of all features."""
-    return _read(workspace.report(layer) / "report.json", LayerReport)
+    return _read(workspace.report(layer) / REPORT, LayerReport)
 
 
 def read_feature(workspace: Workspace, layer: int, feature: int) -> FeatureReport:
@@ -87,12 +85,6 @@ def read_feature(workspace: Workspace, layer: int, feature: int) -> FeatureRepor
 
 def _read(path: Path, model: type[Model]) -> Model:
     try:
-        data = files.read_bytes(path, limit=files.MAX_JSON_BYTES)
-        return model.model_validate_json(data)
+        return read_record(path, model)
     except FileNotFoundError:
         raise StateError(f"no such report: {path}", hint="ghosttrack interpret") from None
-    except ValidationError as error:
-        raise CorruptionError(
-            f"not a report of this version: {path}: {error.errors()[0]['msg']}",
-            hint="ghosttrack interpret --overwrite",
-        ) from None

@@ -10,6 +10,7 @@ from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -39,9 +40,8 @@ def trained_layers(session: Session, text: str | None) -> tuple[int, ...]:
     """
     workspace = session.workspace
     which = session.settings.interpretation.checkpoint
-    found = workspace.checkpoints.glob(f"sae_layer_*_{which}/cfg.json")
-    numbers = [path.parent.name.split("_")[2] for path in found]
-    present = [int(number) for number in numbers if number.isdecimal()]
+    folders = numbered_layers(workspace.checkpoints, f"sae_layer_{{}}_{which}")
+    present = [one for one in folders if (workspace.sae(one, which) / "cfg.json").is_file()]
     if not present:
         raise UsageError(f"no trained SAE in {workspace.checkpoints}", hint=session.again("train"))
     return choose_layers(text, present, have="trained SAE")

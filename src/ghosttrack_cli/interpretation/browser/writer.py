@@ -32,6 +32,7 @@ from ghosttrack_cli.interpretation.browser.pack import feature_files
 from ghosttrack_cli.interpretation.browser.prompt import PROMPT_FILE, PromptReport
 from ghosttrack_cli.interpretation.browser.reading import features, read_record, reported_layers
 from ghosttrack_cli.interpretation.browser.script import script
+from ghosttrack_cli.interpretation.layout import REPORT
 from ghosttrack_cli.interpretation.report import LayerReport
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def write_browser(interpretations: Path) -> Path:
 
 
 def _write_layer(folder: Path, data: Path, number: int) -> LayerReport:
-    report = read_record(folder / "report.json", LayerReport)
+    report = read_record(folder / REPORT, LayerReport)
     if report.layer != number:
         raise CorruptionError(f"a report of layer {report.layer}: {folder / 'report.json'}")
     target = make_folder(data / folder.name)
@@ -128,7 +129,7 @@ def _made_from(folder: Path) -> dict[str, Any]:
     assets = hashlib.sha256(b"".join(_asset(name) for name in SCRIPTS)).hexdigest()
     return {
         "assets": assets,
-        "report": sha256_file(folder / "report.json"),
+        "report": sha256_file(folder / REPORT),
         "version": __version__,
     }
 
