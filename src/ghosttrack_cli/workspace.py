@@ -6,13 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ghosttrack_cli.errors import UsageError
-
 if TYPE_CHECKING:
     from pathlib import Path
 
 CheckpointKind = Literal["last", "best", "final"]
-MAX_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -85,21 +82,3 @@ def numbered_layers(folder: Path, name: str) -> tuple[int, ...]:
         return ()
     matches = (re.fullmatch(rf"{before}(0|[1-9]\d{{0,5}}){after}", found) for found in names)
     return tuple(sorted(int(match[1]) for match in matches if match))
-
-
-def safe_name(name: str) -> str:
-    """Return `name` if it can name one file inside a folder.
-
-    Raises:
-        UsageError: empty, absolute, with separators, "..", control characters, or too long.
-    """
-    if (
-        len(name) > MAX_NAME
-        or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
-        or ".." in name
-    ):
-        raise UsageError(
-            f"not a usable name: {name[:60]!r}",
-            hint=f"letters, digits, '.', '_' and '-' only, at most {MAX_NAME}",
-        )
-    return name
