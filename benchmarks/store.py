@@ -127,7 +127,7 @@ def write_zarr_tuned(folder: Path, rows: Array) -> None:
 
 
 def bench_writer(folder: Path, rows: Array, repeats: int) -> None:
-    """The same bytes written in five ways."""
+    """The same bytes written in six ways."""
 
     def clean() -> None:
         shutil.rmtree(folder)
@@ -138,6 +138,7 @@ def bench_writer(folder: Path, rows: Array, repeats: int) -> None:
         "pwrite + fsync, one file": lambda: write_raw(folder, rows),
         "StoreWriter, 1 layer": lambda: write_ours(folder, rows, 1),
         "StoreWriter, 4 layers": lambda: write_ours(folder, rows, 4),
+        "StoreWriter, 12 layers": lambda: write_ours(folder, rows, 12),
         "zarr-python, stock settings": lambda: write_zarr(folder, rows),
         "zarr-python, chunks of 8192, no codec, write_empty_chunks": lambda: write_zarr_tuned(
             folder, rows
@@ -288,14 +289,14 @@ def bench_commit(folder: Path, commits: int) -> None:
 def main() -> None:
     """Print three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=400)
+    parser.add_argument("--megabytes", type=int, default=1400)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
     arguments = parser.parse_args()
     names = ("zarr", "numpy", "torch", "google-crc32c")
     print(f"{platform.platform()}, {os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{n} {version(n)}" for n in names))
-    rows = make_rows(arguments.megabytes * 10**6 // (2 * D) // (4 * 8192) * (4 * 8192))
+    rows = make_rows(arguments.megabytes * 10**6 // (2 * D) // (12 * 8192) * (12 * 8192))
     with tempfile.TemporaryDirectory(prefix="ghosttrack-bench-", dir=arguments.folder) as name:
         folder = Path(name) / "work"
         folder.mkdir()

@@ -85,8 +85,7 @@ def _open_temporary(path: Path, *parts: ReadableBuffer) -> Iterator[int]:
 
 
 def _write_temporary(path: Path, parts: tuple[ReadableBuffer, ...]) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    descriptor = os.open(temporary_path(path), flags, 0o644)
+    descriptor = _open_new(temporary_path(path))
     try:
         for part in parts:
             _write_all(descriptor, memoryview(part).cast("B"))
@@ -96,72 +95,106 @@ def _write_temporary(path: Path, parts: tuple[ReadableBuffer, ...]) -> int:
     return descriptor
 
 
+def _open_new(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+
 def _write_all(descriptor: int, data: memoryview) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
 
 
-def _start_writing_back(descriptor: int) -> None:
-    # On Linux this makes the kernel begin to write at once, so that the disk works while the next
-    # file is being made and the fsync of several files costs little more than that of one.
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+def _make_folders(folder: Path) -> list[Path]:
+    """Create `folder` where missing; it, and each folder above that got a new folder by it."""
+    changed = [folder]
+    while not changed[-1].is_dir():
+        changed.append(changed[-1].parent)
+    make_folder(folder)
+    return changed
 
 
-def _sync_file(file: tuple[int, Path]) -> None:
-    descriptor, path = file
-    with disk_errors(path, "write"):
-        os.fsync(descriptor)
+class StagedFile:
+    """A file that grows under a temporary name until a `WriteBatch` makes it durable and names it.
+
+    Until then it is not visible; what is left of one that never was is for the next writer of its
+    name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes = 0
+        self.folders = _make_folders(path.parent)
+        """Folders that get a new entry by it."""
+        with disk_errors(path, "write"):
+            self._descriptor = _open_new(temporary_path(path))
+
+    def write(self, *parts: ReadableBuffer) -> None:
+        """Append the concatenation of `parts`."""
+        size = sum(memoryview(part).nbytes for part in parts)
+        with disk_errors(self.path, "write", size):
+            for part in parts:
+                _write_all(self._descriptor, memoryview(part).cast("B"))
+        self.bytes += size
+
+    def start_writing_back(self) -> None:
+        """Let the kernel begin to write at once, where it can be told to (Linux).
+
+        The disk works while the next file is made, and the fsync of several files then costs
+        little more than that of one.
+        """
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def sync(self) -> None:
+        """Make its bytes durable."""
+        with disk_errors(self.path, "write"):
+            os.fsync(self._descriptor)
+
+    def give_name(self) -> None:
+        """Let it take the place of what had its name before."""
+        with disk_errors(self.path, "rename to"):
+            os.replace(temporary_path(self.path), self.path)  # noqa: PTH105 - see write_bytes
+
+    def close(self) -> None:
+        """Write nothing more; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
 
 class WriteBatch:
-    """Files that become durable together, which costs far less than one after the other.
-
-    `add` writes bytes under a temporary name at once; `finish` makes all of them durable and gives
-    them their names, in the order of the calls. Before that, none of them is visible.
-    """
+    """Files that become durable together, which costs far less than one after the other."""
 
     def __init__(self) -> None:
         self.bytes = 0
-        self._files: list[tuple[int, Path]] = []
-        self._folders: dict[Path, None] = {}
+        self._files: list[StagedFile] = []
 
     def __len__(self) -> int:
         return len(self._files)
 
-    def add(self, path: Path, *parts: ReadableBuffer) -> None:
-        """Write the concatenation of `parts` for `path`, and make its folder where missing."""
-        size = sum(memoryview(part).nbytes for part in parts)
-        self._make_folder(path.parent)
-        with disk_errors(path, "write", size):
-            descriptor = _write_temporary(path, parts)
-            self._files.append((descriptor, path))
-            _start_writing_back(descriptor)
-        self.bytes += size
-
-    def _make_folder(self, folder: Path) -> None:
-        self._folders[folder] = None
-        if not folder.is_dir():
-            self._make_folder(folder.parent)
-            make_folder(folder)
+    def add(self, file: StagedFile) -> None:
+        """Take a file that has all its bytes."""
+        self._files.append(file)
+        self.bytes += file.bytes
+        file.start_writing_back()
 
     def finish(self) -> None:
-        """Make every added file durable under its name and begin anew."""
+        """Make every added file durable under its name, in the order of the calls; begin anew."""
         # A file system that is asked for several at once commits its journal once for all.
         with ThreadPoolExecutor(SYNC_THREADS) as pool:
-            list(pool.map(_sync_file, self._files))
-            for _, path in self._files:
-                with disk_errors(path, "rename to"):
-                    os.replace(temporary_path(path), path)  # noqa: PTH105 - see write_bytes
-            list(pool.map(sync_folder, self._folders))
+            list(pool.map(StagedFile.sync, self._files))
+            for file in self._files:
+                file.give_name()
+            folders = dict.fromkeys(folder for file in self._files for folder in file.folders)
+            list(pool.map(sync_folder, folders))
         self.discard()
 
     def discard(self) -> None:
         """Forget what was added; temporary files stay for the next writer of their names."""
-        for descriptor, _ in self._files:
-            os.close(descriptor)
+        for file in self._files:
+            file.close()
         self.bytes = 0
-        self._files, self._folders = [], {}
+        self._files = []
 
 
 def sync_folder(folder: Path) -> None:

@@ -71,34 +71,22 @@ def raw(rows: Array) -> Array:
 
 def checksum(rows: Array) -> int:
     """The crc32c of the rows' little-endian bytes: what a commit keeps."""
-    return _crc(raw(rows))
+    return extend(0, raw(rows))
 
 
-def _crc(data: Array) -> int:
-    return int(google_crc32c.value(data))
+def extend(crc: int, data: Array | bytes) -> int:
+    """The crc32c of some bytes and `data` after them, from that of the first."""
+    return int(google_crc32c.extend(crc, data))
 
 
-def encode(spec: ChunkSpec, chunk: Array) -> tuple[memoryview | bytes, bytes]:
-    """The two parts of the file of a full, padded chunk: body, crc32c of the body."""
-    assert chunk.shape == (spec.rows, *spec.shape)
-    assert chunk.dtype == spec.dtype
-    body = raw(chunk).data if spec.compress == "none" else _squeeze(spec, chunk)
-    return body, _crc(np.frombuffer(body, np.uint8)).to_bytes(CRC_BYTES, "little")
+def crc_bytes(crc: int) -> bytes:
+    """A checksum as it ends a chunk file."""
+    return crc.to_bytes(CRC_BYTES, "little")
 
 
 def crc_value(stored: bytes) -> int:
     """The checksum that the last four bytes of a chunk file hold."""
     return int.from_bytes(stored, "little")
-
-
-def _squeeze(spec: ChunkSpec, chunk: Array) -> bytes:
-    from numcodecs.blosc import BITSHUFFLE, compress
-
-    # Blosc writes its blocks in the order in which threads finish; the committer is a thread of its
-    # own, where numcodecs compresses with one, so that the bytes are always the same.
-    name, level = spec.compress.encode(), layout.COMPRESSION_LEVEL
-    squeezed: bytes = compress(raw(chunk), name, level, BITSHUFFLE, typesize=spec.dtype.itemsize)
-    return squeezed
 
 
 def read(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -> None:
@@ -157,8 +145,7 @@ def _read_plain(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> None:
     _read_all(descriptor, [raw(out).data, padding.data, stored.data])
     found = checksum(out)
     _check_crc(found, crc)
-    own = int(google_crc32c.extend(found, padding)) if len(padding) else found
-    _check_own(own, stored)
+    _check_own(extend(found, padding), stored)
 
 
 def _read_squeezed(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> None:
@@ -169,7 +156,7 @@ def _read_squeezed(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> No
         raise _BadFileError(f"{size:,} bytes, which no chunk has")
     body, stored = np.empty(size - CRC_BYTES, np.uint8), np.empty(CRC_BYTES, np.uint8)
     _read_all(descriptor, [body.data, stored.data])
-    _check_own(_crc(body), stored)
+    _check_own(extend(0, body), stored)
     if int.from_bytes(body[4:8], "little") != spec.bytes:
         raise _BadFileError("its header names another size")
     chunk = spec.empty()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files, runtime
-from ghosttrack_cli.store import chunks, layout
+from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.commit import Commit, write_commit
 from ghosttrack_cli.store.norms import norm_sums
 from ghosttrack_cli.store.records import SEGMENT_CHUNKS, LayerSums
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ghosttrack_cli.store.buffers import FilledChunk
     from ghosttrack_cli.store.records import ArrayCommit, ResumePoint
+    from ghosttrack_cli.store.streams import FilledChunk
 
 COMMIT_BYTES = 96 * 2**20
 COMMIT_CHUNKS = 8
 COMMIT_SECONDS = 2.0
-MAX_PENDING = 2
+MAX_WAITING_BYTES = COMMIT_BYTES
+"""Of queued chunks: what the disk cache, or for compressed chunks memory, has to hold."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Job:
     """The batch that holds the first row of a segment, by segment."""
     final: bool = False
     """Commit at once, and make the shapes durable too."""
+
+    @property
+    def bytes(self) -> int:
+        """Of its chunks, before compression."""
+        return sum(chunk.spec.bytes for chunk in self.chunks)
+
+    def give_up(self) -> None:
+        """Leave its chunks to the next writer."""
+        for chunk in self.chunks:
+            chunk.content.give_up()
 
 
 class Committer:
@@ -57,19 +68,22 @@ class Committer:
         self._jobs = 0
         self._committed_at = runtime.monotonic()
         self._failure: BaseException | None = None
-        self._pending: deque[Future[None]] = deque()
+        self._pending: deque[tuple[int, Future[None]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-committer")
 
     def submit(self, job: Job) -> None:
-        """Queue a job; waits while two are queued, and raises what an earlier one raised."""
-        while self._pending and (len(self._pending) >= MAX_PENDING or self._pending[0].done()):
-            self._pending.popleft().result()
-        self._pending.append(self._thread.submit(self._guarded, job))
+        """Queue a job; waits while many bytes are queued, and raises what an earlier one raised."""
+        while self._pending and (self._is_behind(job) or self._pending[0][1].done()):
+            self._pending.popleft()[1].result()
+        self._pending.append((job.bytes, self._thread.submit(self._guarded, job)))
+
+    def _is_behind(self, job: Job) -> bool:
+        return sum(size for size, _ in self._pending) + job.bytes > MAX_WAITING_BYTES
 
     def wait(self) -> None:
         """Return when every queued job is done; raises what one of them raised."""
         while self._pending:
-            self._pending.popleft().result()
+            self._pending.popleft()[1].result()
 
     def close(self) -> None:
         """Commit the chunks that are written, unless writing failed, and end the thread."""
@@ -83,11 +97,13 @@ class Committer:
 
     def _guarded(self, job: Job) -> None:
         if self._failure is not None:
+            job.give_up()
             raise self._failure
         try:
             self._run(job)
         except BaseException as error:
             self._failure = error
+            job.give_up()
             raise
 
     def _run(self, job: Job) -> None:
@@ -109,20 +125,15 @@ class Committer:
 
     def _write(self, chunk: FilledChunk) -> None:
         spec = chunk.spec
-        body, file_crc = chunks.encode(spec, chunk.values)
-        path = layout.chunk_path(self._store, spec.array, chunk.index)
-        self._batch.add(path, body, file_crc)
-        whole = chunk.rows == spec.rows and spec.compress == "none"
-        crc = chunks.crc_value(file_crc) if whole else chunks.checksum(chunk.values[: chunk.rows])
-        size = memoryview(body).nbytes + len(file_crc)
+        file, crc = chunk.content.finish()
+        self._batch.add(file)
         before = self._staged.arrays[spec.array]
-        after = before.with_chunk(chunk.index, chunk.rows, spec.rows, crc, size)
+        after = before.with_chunk(chunk.index, chunk.rows, spec.rows, crc, file.bytes)
         self._staged = replace(
             self._staged,
             arrays=self._staged.arrays | {spec.array: after},
             sums=self._staged.sums | self._layer_sums(chunk),
         )
-        chunk.release(chunk.values)
 
     def _layer_sums(self, chunk: FilledChunk) -> dict[int, LayerSums]:
         if chunk.squares is None:

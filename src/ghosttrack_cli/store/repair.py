@@ -16,6 +16,7 @@ from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.dtypes import to_numpy
+from ghosttrack_cli.store.growing import start_chunk
 from ghosttrack_cli.store.identity import check_identity
 from ghosttrack_cli.store.opening import mend_metadata
 from ghosttrack_cli.store.records import SEGMENT_CHUNKS, START, ResumePoint
@@ -160,21 +161,22 @@ class StoreRepair:
         """
         name = layout.layer_array(array) if isinstance(array, int) else array
         spec = ChunkSpec.of(self.commit.identity, name)
-        if chunks.checksum(np.ascontiguousarray(rows)) != self._checksums[name][index]:
+        rows = np.ascontiguousarray(rows)
+        if chunks.checksum(rows) != self._checksums[name][index]:
             raise StateError(
                 f"the rows made again are not those that were committed: {name}, chunk {index}",
                 hint="other software, hardware or threads can change the last bits: repair where "
                 "the store was made, or run ghosttrack extract --overwrite",
             )
-        whole = np.zeros((spec.rows, *spec.shape), spec.dtype)
-        whole[: len(rows)] = rows
-        self._thread.submit(self._write, spec, index, whole).result()
+        self._thread.submit(self._write, spec, index, rows).result()
 
-    def _write(self, spec: ChunkSpec, index: int, whole: Array) -> None:
+    def _write(self, spec: ChunkSpec, index: int, rows: Array) -> None:
         batch = files.WriteBatch()
         try:
-            path = layout.chunk_path(self.path, spec.array, index)
-            batch.add(path, *chunks.encode(spec, whole))
+            chunk = start_chunk(self.path, spec, index)
+            chunk.write(rows)
+            file, _ = chunk.finish()
+            batch.add(file)
             batch.finish()
         finally:
             batch.discard()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.buffers import LayerBuffer, RowBuffer
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.committer import Committer, Job
 from ghosttrack_cli.store.opening import mend_metadata, open_commit, pass_layers, remove_store
 from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ResumePoint
 from ghosttrack_cli.store.segments import read_checksums
+from ghosttrack_cli.store.streams import LayerStream, RowStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.commit import Commit
     from ghosttrack_cli.store.dtypes import Array
     from ghosttrack_cli.store.identity import JSON, StoreIdentity
+
+WRITE_THREADS = 2
 
 
 class StoreWriter:
@@ -51,8 +54,9 @@ class StoreWriter:
         self._batch = commit.resume
         self._origins: dict[int, ResumePoint] = {}
         self._committer = Committer(path, commit)
-        self._row_buffers = {name: self._row_buffer(commit, name) for name in layout.ROW_ARRAYS}
-        self._layer_buffers = {layer: self._layer_buffer(commit, layer) for layer in layers}
+        self._threads = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="store-writer")
+        self._row_streams = {name: self._row_stream(commit, name) for name in layout.ROW_ARRAYS}
+        self._layer_streams = {layer: self._layer_stream(commit, layer) for layer in layers}
         self._usable = True
 
     @classmethod
@@ -151,10 +155,9 @@ class StoreWriter:
         arrays = {layout.TOKEN_IDS: token_ids, layout.DOC_IDS: doc_ids, layout.POSITIONS: positions}
         for first, last in _chunk_spans(start, stop, self.commit.chunk_rows):
             here = slice(first - start, last - start)
-            for name, buffer in self._row_buffers.items():
-                buffer.put(first, arrays[name][here])
-            for layer, layer_buffer in self._layer_buffers.items():
-                layer_buffer.put_layer(first, activations[layer][here], doc_ids[here])
+            for name, stream in self._row_streams.items():
+                stream.put(first, arrays[name][here])
+            self._put_layers(first, {k: activations[k][here] for k in self.layers}, doc_ids[here])
             if last % self.commit.chunk_rows == 0:
                 self._submit(self._resume_changes(last, self._batch))
         self._usable = True
@@ -182,6 +185,9 @@ class StoreWriter:
     def close(self) -> None:
         """Commit whole chunks that are still on their way, and free the lock."""
         with self._lock:
+            self._threads.shutdown()
+            for stream in self._streams:
+                stream.give_up()
             self._committer.close()
 
     def __enter__(self) -> Self:
@@ -190,15 +196,19 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _row_buffer(self, commit: Commit, name: str) -> RowBuffer:
-        spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
-        return RowBuffer(self.path, spec, array.rows, read_checksums(self.path, name, array))
+    @property
+    def _streams(self) -> list[RowStream]:
+        return [*self._row_streams.values(), *self._layer_streams.values()]
 
-    def _layer_buffer(self, commit: Commit, layer: int) -> LayerBuffer:
+    def _row_stream(self, commit: Commit, name: str) -> RowStream:
+        spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
+        return RowStream(self.path, spec, array.rows, read_checksums(self.path, name, array))
+
+    def _layer_stream(self, commit: Commit, layer: int) -> LayerStream:
         name = layout.layer_array(layer)
         spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
         checksums = read_checksums(self.path, name, array)
-        return LayerBuffer(self.path, spec, array.rows, checksums, layer=layer)
+        return LayerStream(self.path, spec, array.rows, checksums, layer=layer)
 
     def _check_shapes(
         self,
@@ -213,6 +223,23 @@ class StoreWriter:
         for layer in self.layers:
             assert tuple(activations[layer].shape) == (n, self.commit.d_model), layer
 
+    def _put_layers(
+        self, first: int, rows: Mapping[int, torch.Tensor | Array], doc_ids: Array
+    ) -> None:
+        """Check the rows of all layers while threads write them; returns when they are done."""
+        writing: list[Future[None]] = []
+
+        def run(write: Callable[[Array], None], values: Array) -> None:
+            writing.append(self._threads.submit(write, values))
+
+        try:
+            for layer, stream in self._layer_streams.items():
+                stream.put_layer(first, rows[layer], doc_ids, run)
+        finally:
+            wait(writing)
+        for written in writing:
+            written.result()
+
     def _note_origins(self, start: int, stop: int) -> None:
         segment_rows = SEGMENT_CHUNKS * self.commit.chunk_rows
         for segment in range(-(-start // segment_rows), -(-stop // segment_rows)):
@@ -225,8 +252,7 @@ class StoreWriter:
         return {"filling": None} | ({"growth": point} if self._grows else {})
 
     def _submit(self, changes: dict[str, Any], *, final: bool = False) -> None:
-        buffers = [*self._row_buffers.values(), *self._layer_buffers.values()]
-        filled = tuple(chunk for chunk in (buffer.take() for buffer in buffers) if chunk)
+        filled = tuple(chunk for chunk in (stream.take() for stream in self._streams) if chunk)
         origins, self._origins = self._origins, {}
         self._committer.submit(Job(filled, changes, origins, final))
 

@@ -1,8 +1,7 @@
-"""Rows on their way into chunks: one buffer for each array, filled in row order."""
+"""Rows on their way into chunks: one stream for each array, in row order."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from ghosttrack_cli.errors import ConflictError, ModelError
 from ghosttrack_cli.store import chunks
 from ghosttrack_cli.store.dtypes import to_numpy
+from ghosttrack_cli.store.growing import start_chunk
 from ghosttrack_cli.store.norms import square_norms
 
 if TYPE_CHECKING:
@@ -21,25 +21,24 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.store.chunks import ChunkSpec
     from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.growing import GrowingChunk
 
 LARGEST_NORM = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
 class FilledChunk:
-    """A chunk ready to be written: `rows` rows, the rest of `values` is zeros."""
+    """A chunk that got all its rows: `rows` of them, fewer in the last one."""
 
     spec: ChunkSpec
     index: int
     rows: int
-    values: Array
+    content: GrowingChunk
     squares: Array | None
     """Squared norms of the rows, for layers."""
-    release: Callable[[Array], None]
-    """Takes `values` back once they are written."""
 
 
-class RowBuffer:
+class RowStream:
     """Rows of token ids, document ids or positions; rows that are committed are only compared."""
 
     def __init__(self, store: Path, spec: ChunkSpec, rows: int, checksums: list[int]) -> None:
@@ -47,33 +46,30 @@ class RowBuffer:
         self.next = rows
         """The row that comes next."""
         self._store, self._committed, self._checksums = store, rows, checksums
-        self._chunk: Array | None = None
-        self._spare: deque[Array] = deque()
+        self._chunk: GrowingChunk | None = None
         self._compared: tuple[int, Array] | None = None
 
     def put(self, start: int, values: Array) -> None:
         """Take the rows from `start` on, all of one chunk, that are not there yet."""
         values = to_numpy(values, self.spec.dtype)
         self._compare(start, values[: max(0, self._committed - start)])
-        if self.next < start + len(values):
-            self._copy(values[self.next - start :])
+        new = values[max(0, self.next - start) :]
+        if len(new):
+            self._open_chunk().write(np.ascontiguousarray(new))
+            self.next += len(new)
 
-    def _copy(self, values: Array) -> None:
-        first = self.next % self.spec.rows
-        self._open_chunk()[first : first + len(values)] = values
-        self.next += len(values)
-
-    def _open_chunk(self) -> Array:
+    def _open_chunk(self) -> GrowingChunk:
         if self._chunk is None:
-            self._chunk = self._spare.pop() if self._spare else self.spec.empty()
+            self._chunk = start_chunk(self._store, self.spec, self.next // self.spec.rows)
             there = self.next % self.spec.rows
             if there:
-                self._load_tail(self._chunk[:there])
+                self._chunk.write(self._load_tail(there))
         return self._chunk
 
-    def _load_tail(self, out: Array) -> None:
-        index = self.next // self.spec.rows
-        chunks.read(self._store, self.spec, index, self._checksums[index], out)
+    def _load_tail(self, rows: int) -> Array:
+        index, tail = self.next // self.spec.rows, self.spec.empty(rows)
+        chunks.read(self._store, self.spec, index, self._checksums[index], tail)
+        return tail
 
     def _compare(self, start: int, values: Array) -> None:
         if not len(values):
@@ -98,22 +94,25 @@ class RowBuffer:
         return self._compared[1]
 
     def take(self) -> FilledChunk | None:
-        """Give the chunk in progress away, padded with zeros; None if there is none."""
+        """Give the chunk in progress away; None if there is none."""
         if self._chunk is None:
             return None
-        values, self._chunk = self._chunk, None
+        content, self._chunk = self._chunk, None
         index = (self.next - 1) // self.spec.rows
         rows = self.next - index * self.spec.rows
-        values[rows:] = 0
-        squares = self._take_squares(rows)
-        return FilledChunk(self.spec, index, rows, values, squares, self._spare.append)
+        return FilledChunk(self.spec, index, rows, content, self._take_squares(rows))
+
+    def give_up(self) -> None:
+        """Leave the chunk in progress to the next writer."""
+        if self._chunk is not None:
+            self._chunk.give_up()
 
     def _take_squares(self, rows: int) -> Array | None:
         del rows
         return None
 
 
-class LayerBuffer(RowBuffer):
+class LayerStream(RowStream):
     """Rows of one layer, checked to be finite as they come."""
 
     def __init__(
@@ -123,25 +122,37 @@ class LayerBuffer(RowBuffer):
         self.layer = layer
         self._squares = np.empty(spec.rows, np.float64)
 
-    def put_layer(self, start: int, values: torch.Tensor | Array, doc_ids: Array) -> None:
+    def put_layer(
+        self,
+        start: int,
+        values: torch.Tensor | Array,
+        doc_ids: Array,
+        run: Callable[[Callable[[Array], None], Array], object],
+    ) -> None:
         """Take the rows from `start` on, all of one chunk, that are not there yet.
+
+        They are written by `run`, maybe in another thread, while they are checked here.
 
         Raises:
             ModelError: a value is not finite, or not after rounding to the store's dtype.
         """
-        if self.next >= start + len(values):
+        there = self.next - start
+        if there >= len(values):
             return
-        new = values[self.next - start :]
-        first_row, first = self.next, self.next % self.spec.rows
-        self._copy(to_numpy(new, self.spec.dtype))
-        assert self._chunk is not None
-        squares = square_norms(self._chunk[first : first + len(new)])
-        self._squares[first : first + len(new)] = squares
-        bad = np.flatnonzero(~(squares <= LARGEST_NORM**2))
+        rows = np.ascontiguousarray(to_numpy(values[there:], self.spec.dtype))
+        run(self._open_chunk().write, rows)
+        first, self.next = self.next, self.next + len(rows)
+        bad = self._note_squares(first % self.spec.rows, rows)
         if len(bad):
             row = int(bad[0])
-            document = int(doc_ids[first_row - start + row])
-            self._refuse(first_row + row, document, to_numpy(new[row], np.dtype(np.float64)))
+            values_there = to_numpy(values[there + row], np.dtype(np.float64))
+            self._refuse(first + row, int(doc_ids[there + row]), values_there)
+
+    def _note_squares(self, first: int, rows: Array) -> Array:
+        """Keep the squared norms, and say which rows have one that is not finite."""
+        squares = square_norms(rows)
+        self._squares[first : first + len(rows)] = squares
+        return np.flatnonzero(~(squares <= LARGEST_NORM**2))
 
     def _refuse(self, row: int, document: int, values: Array) -> None:
         where = f"layer {self.layer}, document {document}, row {row}"
@@ -159,9 +170,10 @@ class LayerBuffer(RowBuffer):
             hint="compute in a wider dtype: --dtype float32",
         )
 
-    def _load_tail(self, out: Array) -> None:
-        super()._load_tail(out)
-        self._squares[: len(out)] = square_norms(out)
+    def _load_tail(self, rows: int) -> Array:
+        tail = super()._load_tail(rows)
+        self._note_squares(0, tail)
+        return tail
 
     def _take_squares(self, rows: int) -> Array:
         return self._squares[:rows].copy()
