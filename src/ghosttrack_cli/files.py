@@ -8,18 +8,24 @@ temporary one beside it, which the next writer of that name replaces.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
+import mmap
 import os
+import queue
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorruptionError, DiskError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from _typeshed import ReadableBuffer
@@ -27,6 +33,12 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 256 * 2**20
 TEMPORARY_SUFFIX = ".partial"
 SYNC_THREADS = 8
+BLOCK_BYTES = 4096
+"""What addresses, offsets and sizes of direct writes are multiples of."""
+BUFFER_BYTES = 2**20
+DISK_THREADS = 4
+MAX_QUEUED = 32
+"""Buffers that wait for the disk."""
 PREVIOUS_SUFFIX = ".previous"
 
 
@@ -95,8 +107,9 @@ def _write_temporary(path: Path, parts: tuple[ReadableBuffer, ...]) -> int:
     return descriptor
 
 
-def _open_new(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+def _open_new(path: Path, more_flags: int = 0) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | more_flags
+    return os.open(path, flags, 0o644)
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:
@@ -113,40 +126,142 @@ def _make_folders(folder: Path) -> list[Path]:
     return changed
 
 
+class DiskQueue:
+    """Buffers on their way to the disk, past the page cache where the file system can do that.
+
+    Copying gigabytes into the page cache costs more processor time than everything else that is
+    done with them, pushes out what other programs have there, and leaves the disk idle until
+    something asks for it. Here threads write, which do nothing but wait.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="disk")
+        self._room = threading.Semaphore(MAX_QUEUED)
+        self._spare: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+
+    def buffer(self) -> memoryview:
+        """BUFFER_BYTES of memory that begins at a page."""
+        try:
+            return self._spare.get_nowait()
+        except queue.Empty:
+            return memoryview(mmap.mmap(-1, BUFFER_BYTES))
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Take a buffer that is not needed any more."""
+        self._spare.put(buffer)
+
+    def submit(self, write: Callable[[memoryview], None], buffer: memoryview) -> Future[None]:
+        """Call `write(buffer)` in a thread and take the buffer back; waits while many wait."""
+        self._room.acquire()
+        return self._threads.submit(self._run, write, buffer)
+
+    def _run(self, write: Callable[[memoryview], None], buffer: memoryview) -> None:
+        try:
+            write(buffer)
+        finally:
+            self.give_back(buffer)
+            self._room.release()
+
+    def close(self) -> None:
+        """Wait for what was submitted, and end the threads."""
+        self._threads.shutdown()
+
+
 class StagedFile:
     """A file that grows under a temporary name until a `WriteBatch` makes it durable and names it.
 
     Until then it is not visible; what is left of one that never was is for the next writer of its
-    name.
+    name. Large files take a `disk` to be written by, in the background.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: DiskQueue | None = None) -> None:
         self.path = path
         self.bytes = 0
         self.folders = _make_folders(path.parent)
         """Folders that get a new entry by it."""
+        self._disk = disk
+        self._buffer: memoryview | None = None
+        self._filled = 0
+        self._submitted = 0
+        self._writing: list[Future[None]] = []
         with disk_errors(path, "write"):
-            self._descriptor = _open_new(temporary_path(path))
+            self._descriptor = self._open()
+
+    def _open(self) -> int:
+        path = temporary_path(self.path)
+        if self._disk is not None and hasattr(os, "O_DIRECT"):
+            try:
+                return _open_new(path, os.O_DIRECT)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+        return _open_new(path)
 
     def write(self, *parts: ReadableBuffer) -> None:
         """Append the concatenation of `parts`."""
         size = sum(memoryview(part).nbytes for part in parts)
         with disk_errors(self.path, "write", size):
             for part in parts:
-                _write_all(self._descriptor, memoryview(part).cast("B"))
+                data = memoryview(part).cast("B")
+                if self._disk is None:
+                    _write_all(self._descriptor, data)
+                else:
+                    self._fill(self._disk, data)
         self.bytes += size
 
+    def _fill(self, disk: DiskQueue, data: memoryview) -> None:
+        while data:
+            if self._buffer is None:
+                self._buffer, self._filled = disk.buffer(), 0
+            taken = min(len(data), BUFFER_BYTES - self._filled)
+            self._buffer[self._filled : self._filled + taken] = data[:taken]
+            self._filled, data = self._filled + taken, data[taken:]
+            if self._filled == BUFFER_BYTES:
+                self._submit(disk, self._buffer)
+
+    def _submit(self, disk: DiskQueue, buffer: memoryview) -> None:
+        write = partial(self._write_at, self._submitted, self._filled)
+        self._submitted += self._filled
+        self._buffer = None
+        self._writing.append(disk.submit(write, buffer))
+
+    def _write_at(self, offset: int, size: int, buffer: memoryview) -> None:
+        data = buffer[:size]
+        with disk_errors(self.path, "write", size):
+            if size % BLOCK_BYTES:
+                self._leave_direct()
+            while data:
+                try:
+                    written = os.pwrite(self._descriptor, data, offset)
+                except OSError as error:
+                    # Some file systems take the flag and refuse the write.
+                    if error.errno != errno.EINVAL or not self._leave_direct():
+                        raise
+                else:
+                    data, offset = data[written:], offset + written
+
+    def _leave_direct(self) -> bool:
+        """Write through the page cache from here on; whether that is new."""
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        direct = flags & getattr(os, "O_DIRECT", 0)
+        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~direct)
+        return bool(direct)
+
     def start_writing_back(self) -> None:
-        """Let the kernel begin to write at once, where it can be told to (Linux).
+        """Nothing more comes: let the disk begin with what it does not have yet.
 
         The disk works while the next file is made, and the fsync of several files then costs
         little more than that of one.
         """
-        if hasattr(os, "posix_fadvise"):
+        if self._disk is not None and self._buffer is not None:
+            self._submit(self._disk, self._buffer)
+        elif self._disk is None and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Make its bytes durable."""
+        for write in self._writing:
+            write.result()
         with disk_errors(self.path, "write"):
             os.fsync(self._descriptor)
 
@@ -157,8 +272,13 @@ class StagedFile:
 
     def close(self) -> None:
         """Write nothing more; a second time does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        if self._descriptor < 0:
+            return
+        wait(self._writing)
+        if self._disk is not None and self._buffer is not None:
+            self._disk.give_back(self._buffer)
+        self._buffer = None
+        os.close(self._descriptor)
         self._descriptor = -1
 
 

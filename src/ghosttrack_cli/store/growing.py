@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ghosttrack_cli.files import StagedFile
+from ghosttrack_cli.files import DiskQueue, StagedFile
 from ghosttrack_cli.store import chunks, layout
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ class GrowingChunk(Protocol):
         """Write nothing more."""
 
 
-def start_chunk(store: Path, spec: ChunkSpec, index: int) -> GrowingChunk:
+def start_chunk(store: Path, spec: ChunkSpec, index: int, disk: DiskQueue | None) -> GrowingChunk:
     """An empty chunk of an array of the store in the folder `store`."""
     path = layout.chunk_path(store, spec.array, index)
-    return PlainChunk(path, spec) if spec.compress == "none" else SqueezedChunk(path, spec)
+    return (PlainChunk if spec.compress == "none" else SqueezedChunk)(path, spec, disk)
 
 
 class PlainChunk:
     """Rows go into the file as they come, so that nothing of them stays in memory."""
 
-    def __init__(self, path: Path, spec: ChunkSpec) -> None:
+    def __init__(self, path: Path, spec: ChunkSpec, disk: DiskQueue | None) -> None:
         self._spec = spec
-        self._file = StagedFile(path)
+        self._file = StagedFile(path, disk)
         self._crc = 0
 
     def write(self, rows: Array) -> None:
@@ -61,8 +61,8 @@ class PlainChunk:
 class SqueezedChunk:
     """Rows are kept, because a chunk is compressed as one."""
 
-    def __init__(self, path: Path, spec: ChunkSpec) -> None:
-        self._path, self._spec = path, spec
+    def __init__(self, path: Path, spec: ChunkSpec, disk: DiskQueue | None) -> None:
+        self._path, self._spec, self._disk = path, spec, disk
         self._chunk = spec.empty()
         self._rows = 0
 
@@ -75,7 +75,7 @@ class SqueezedChunk:
         """The whole file, and the crc32c of the rows alone. Not to be called in the main thread."""
         self._chunk[self._rows :] = 0
         body = _squeeze(self._spec, self._chunk)
-        file = StagedFile(self._path)
+        file = StagedFile(self._path, self._disk)
         file.write(body, chunks.crc_bytes(chunks.extend(0, body)))
         return file, chunks.checksum(self._chunk[: self._rows])
 

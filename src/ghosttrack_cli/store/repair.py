@@ -173,7 +173,7 @@ class StoreRepair:
     def _write(self, spec: ChunkSpec, index: int, rows: Array) -> None:
         batch = files.WriteBatch()
         try:
-            chunk = start_chunk(self.path, spec, index)
+            chunk = start_chunk(self.path, spec, index, None)
             chunk.write(rows)
             file, _ = chunk.finish()
             batch.add(file)

@@ -14,11 +14,11 @@ from ghosttrack_cli.store.growing import start_chunk
 from ghosttrack_cli.store.norms import square_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import torch
 
+    from ghosttrack_cli.files import DiskQueue
     from ghosttrack_cli.store.chunks import ChunkSpec
     from ghosttrack_cli.store.dtypes import Array
     from ghosttrack_cli.store.growing import GrowingChunk
@@ -41,8 +41,16 @@ class FilledChunk:
 class RowStream:
     """Rows of token ids, document ids or positions; rows that are committed are only compared."""
 
-    def __init__(self, store: Path, spec: ChunkSpec, rows: int, checksums: list[int]) -> None:
+    def __init__(
+        self,
+        store: Path,
+        spec: ChunkSpec,
+        rows: int,
+        checksums: list[int],
+        disk: DiskQueue | None = None,
+    ) -> None:
         self.spec = spec
+        self._disk = disk
         self.next = rows
         """The row that comes next."""
         self._store, self._committed, self._checksums = store, rows, checksums
@@ -60,7 +68,8 @@ class RowStream:
 
     def _open_chunk(self) -> GrowingChunk:
         if self._chunk is None:
-            self._chunk = start_chunk(self._store, self.spec, self.next // self.spec.rows)
+            index = self.next // self.spec.rows
+            self._chunk = start_chunk(self._store, self.spec, index, self._disk)
             there = self.next % self.spec.rows
             if there:
                 self._chunk.write(self._load_tail(there))
@@ -116,22 +125,21 @@ class LayerStream(RowStream):
     """Rows of one layer, checked to be finite as they come."""
 
     def __init__(
-        self, store: Path, spec: ChunkSpec, rows: int, checksums: list[int], *, layer: int
+        self,
+        store: Path,
+        spec: ChunkSpec,
+        rows: int,
+        checksums: list[int],
+        disk: DiskQueue,
+        *,
+        layer: int,
     ) -> None:
-        super().__init__(store, spec, rows, checksums)
+        super().__init__(store, spec, rows, checksums, disk)
         self.layer = layer
         self._squares = np.empty(spec.rows, np.float64)
 
-    def put_layer(
-        self,
-        start: int,
-        values: torch.Tensor | Array,
-        doc_ids: Array,
-        run: Callable[[Callable[[Array], None], Array], object],
-    ) -> None:
+    def put_layer(self, start: int, values: torch.Tensor | Array, doc_ids: Array) -> None:
         """Take the rows from `start` on, all of one chunk, that are not there yet.
-
-        They are written by `run`, maybe in another thread, while they are checked here.
 
         Raises:
             ModelError: a value is not finite, or not after rounding to the store's dtype.
@@ -140,7 +148,7 @@ class LayerStream(RowStream):
         if there >= len(values):
             return
         rows = np.ascontiguousarray(to_numpy(values[there:], self.spec.dtype))
-        run(self._open_chunk().write, rows)
+        self._open_chunk().write(rows)
         first, self.next = self.next, self.next + len(rows)
         bad = self._note_squares(first % self.spec.rows, rows)
         if len(bad):

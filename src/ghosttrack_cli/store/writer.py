@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
+from ghosttrack_cli.files import DiskQueue
 from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.chunks import ChunkSpec
@@ -16,7 +16,7 @@ from ghosttrack_cli.store.segments import read_checksums
 from ghosttrack_cli.store.streams import LayerStream, RowStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.commit import Commit
     from ghosttrack_cli.store.dtypes import Array
     from ghosttrack_cli.store.identity import JSON, StoreIdentity
-
-WRITE_THREADS = 2
 
 
 class StoreWriter:
@@ -54,7 +52,7 @@ class StoreWriter:
         self._batch = commit.resume
         self._origins: dict[int, ResumePoint] = {}
         self._committer = Committer(path, commit)
-        self._threads = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="store-writer")
+        self._disk = DiskQueue()
         self._row_streams = {name: self._row_stream(commit, name) for name in layout.ROW_ARRAYS}
         self._layer_streams = {layer: self._layer_stream(commit, layer) for layer in layers}
         self._usable = True
@@ -157,7 +155,8 @@ class StoreWriter:
             here = slice(first - start, last - start)
             for name, stream in self._row_streams.items():
                 stream.put(first, arrays[name][here])
-            self._put_layers(first, {k: activations[k][here] for k in self.layers}, doc_ids[here])
+            for layer, layer_stream in self._layer_streams.items():
+                layer_stream.put_layer(first, activations[layer][here], doc_ids[here])
             if last % self.commit.chunk_rows == 0:
                 self._submit(self._resume_changes(last, self._batch))
         self._usable = True
@@ -185,10 +184,12 @@ class StoreWriter:
     def close(self) -> None:
         """Commit whole chunks that are still on their way, and free the lock."""
         with self._lock:
-            self._threads.shutdown()
             for stream in self._streams:
                 stream.give_up()
-            self._committer.close()
+            try:
+                self._committer.close()
+            finally:
+                self._disk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +209,7 @@ class StoreWriter:
         name = layout.layer_array(layer)
         spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
         checksums = read_checksums(self.path, name, array)
-        return LayerStream(self.path, spec, array.rows, checksums, layer=layer)
+        return LayerStream(self.path, spec, array.rows, checksums, self._disk, layer=layer)
 
     def _check_shapes(
         self,
@@ -222,23 +223,6 @@ class StoreWriter:
         assert len(doc_ids) == len(positions) == n
         for layer in self.layers:
             assert tuple(activations[layer].shape) == (n, self.commit.d_model), layer
-
-    def _put_layers(
-        self, first: int, rows: Mapping[int, torch.Tensor | Array], doc_ids: Array
-    ) -> None:
-        """Check the rows of all layers while threads write them; returns when they are done."""
-        writing: list[Future[None]] = []
-
-        def run(write: Callable[[Array], None], values: Array) -> None:
-            writing.append(self._threads.submit(write, values))
-
-        try:
-            for layer, stream in self._layer_streams.items():
-                stream.put_layer(first, rows[layer], doc_ids, run)
-        finally:
-            wait(writing)
-        for written in writing:
-            written.result()
 
     def _note_origins(self, start: int, stop: int) -> None:
         segment_rows = SEGMENT_CHUNKS * self.commit.chunk_rows
