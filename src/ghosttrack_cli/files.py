@@ -35,9 +35,9 @@ TEMPORARY_SUFFIX = ".partial"
 SYNC_THREADS = 8
 BLOCK_BYTES = 4096
 """What addresses, offsets and sizes of direct writes are multiples of."""
-BUFFER_BYTES = 2**20
-DISK_THREADS = 4
-MAX_QUEUED = 32
+BUFFER_BYTES = 2**21
+DISK_THREADS = 2
+MAX_QUEUED = 16
 """Buffers that wait for the disk."""
 PREVIOUS_SUFFIX = ".previous"
 

@@ -2,7 +2,8 @@
 
 The caller runs the model. `HostCopies` brings residual streams to the host, on a CUDA device
 through a ring of pinned buffers on a stream of its own. `WriteBehind` hands them to the writer in
-a thread. Both block the caller when the disk is behind.
+a thread; `WriteNow` does without one where the model needs every core. All of them block the
+caller when the disk is behind.
 
 Shapes: N rows of a batch, D d_model.
 """
@@ -167,3 +168,27 @@ class WriteBehind(Generic[Item]):
                 self._failure = error
             finally:
                 self._queue.task_done()
+
+
+class WriteNow(Generic[Item]):
+    """The same interface without a thread, for a model on the CPU.
+
+    A thread that works beside the model's stops all of them at their next barrier. The writer
+    leaves to threads of its own only what waits for the disk.
+    """
+
+    def __init__(self, write: Callable[[Item], None]) -> None:
+        self._write = write
+
+    def put(self, item: Item) -> None:
+        """Write `item`."""
+        self._write(item)
+
+    def drain(self) -> None:
+        """Nothing waits."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return

@@ -12,10 +12,10 @@ import torch
 
 from ghosttrack_cli.errors import CorpusError, HubError, ModelError, Stopped
 from ghosttrack_cli.extraction import batch_size
-from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, host_copies
+from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, host_copies
 from ghosttrack_cli.extraction.task import ExtractionResult, Task
 from ghosttrack_cli.monitor import Progress
-from ghosttrack_cli.runtime import raise_if_stopped
+from ghosttrack_cli.runtime import keep_freed_memory, raise_if_stopped
 from ghosttrack_cli.store.commit import Commit, read_commit
 from ghosttrack_cli.store.writer import StoreWriter
 from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
@@ -39,6 +39,7 @@ def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> Extract
         CorpusError: no text at all, or text that cannot be read.
         HubError: the hub was away for longer than `retry_minutes`; everything is committed.
     """
+    keep_freed_memory()
     windows = _batch_size(task, found)
     while True:
         try:
@@ -106,27 +107,38 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
         monitor=task.monitor,
         retry_minutes=task.settings.retry_minutes,
     )
-    with text, WriteBehind(partial(_write, writer), _discard) as behind:
+    with text, _writing(task, writer) as writing:
         try:
-            _forward(task, writer, text, behind, rows=windows * task.context)
+            _forward(task, writer, text, writing, rows=windows * task.context)
         except (Stopped, HubError, CorpusError):
-            behind.drain()
+            writing.drain()
             writer.seal(complete=False)
             raise
-        behind.drain()
+        writing.drain()
     if not writer.position:
         raise CorpusError("no text: the corpus is empty", hint="--corpus takes another one")
 
 
+def _writing(task: Task, writer: StoreWriter) -> WriteBehind[Pending] | WriteNow[Pending]:
+    write = partial(_write, writer)
+    on_cpu = task.model.device.type == "cpu"
+    return WriteNow(write) if on_cpu else WriteBehind(write, _discard)
+
+
 def _forward(
-    task: Task, writer: StoreWriter, text: TokenWindows, behind: WriteBehind[Pending], *, rows: int
+    task: Task,
+    writer: StoreWriter,
+    text: TokenWindows,
+    writing: WriteBehind[Pending] | WriteNow[Pending],
+    *,
+    rows: int,
 ) -> None:
     layers, position = writer.layers, writer.position
     copies = host_copies(task.model.device, task.dtype, layers, rows, task.model.d_model)
     for batch in text:
         ids = torch.from_numpy(batch.input_ids)  # (B, T)
         streams = task.model.residuals(ids, layers)  # layer -> (B, T, D)
-        behind.put(Pending(batch, copies.copy(streams)))
+        writing.put(Pending(batch, copies.copy(streams)))
         position += batch.input_ids.size
         _report(task, writer, position)
         if position >= writer.asked_rows:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.growing import GrowingChunk
 
 LARGEST_NORM = float(np.finfo(np.float32).max)
+BLOCK_BYTES = 2**19
+"""What is done with rows is done with this much at a time, while it is in the cache."""
 
 
 @dataclass(frozen=True)
@@ -148,19 +150,24 @@ class LayerStream(RowStream):
         if there >= len(values):
             return
         rows = np.ascontiguousarray(to_numpy(values[there:], self.spec.dtype))
-        self._open_chunk().write(rows)
-        first, self.next = self.next, self.next + len(rows)
-        bad = self._note_squares(first % self.spec.rows, rows)
+        chunk, first = self._open_chunk(), self.next
+        size = max(1, BLOCK_BYTES // self.spec.row_bytes)
+        for block in (rows[k : k + size] for k in range(0, len(rows), size)):
+            chunk.write(block)
+            self._note_squares(self.next % self.spec.rows, block)
+            self.next += len(block)
+        bad = self._bad_rows(first % self.spec.rows, len(rows))
         if len(bad):
             row = int(bad[0])
             values_there = to_numpy(values[there + row], np.dtype(np.float64))
             self._refuse(first + row, int(doc_ids[there + row]), values_there)
 
-    def _note_squares(self, first: int, rows: Array) -> Array:
-        """Keep the squared norms, and say which rows have one that is not finite."""
-        squares = square_norms(rows)
-        self._squares[first : first + len(rows)] = squares
-        return np.flatnonzero(~(squares <= LARGEST_NORM**2))
+    def _note_squares(self, first: int, rows: Array) -> None:
+        self._squares[first : first + len(rows)] = square_norms(rows)
+
+    def _bad_rows(self, first: int, count: int) -> Array:
+        """Rows whose norm is not finite, of `count` from `first` on."""
+        return np.flatnonzero(~(self._squares[first : first + count] <= LARGEST_NORM**2))
 
     def _refuse(self, row: int, document: int, values: Array) -> None:
         where = f"layer {self.layer}, document {document}, row {row}"

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.text.documents import JSON, Corpus, Document
 
+FIRST_GROUP_CHARACTERS = 2**14
 GROUP_CHARACTERS = 2**19
 GROUPS_AHEAD = 6
-"""Texts are encoded in groups of about this many characters, so many groups ahead."""
+"""Texts are encoded in groups of about this many characters, so many groups ahead.
+
+The first groups are smaller, so that the model need not wait for its first batch.
+"""
 
 
 @dataclass(frozen=True)
@@ -157,15 +161,16 @@ class TokenWindows:
 
 def _groups(stream: RetryingStream) -> Iterator[list[tuple[JSON, Document]]]:
     group: list[tuple[JSON, Document]] = []
-    characters = 0
+    characters, enough = 0, FIRST_GROUP_CHARACTERS
     state = stream.state()
     for document in stream:
         group.append((state, document))
         state = stream.state()
         characters += len(document.text)
-        if characters >= GROUP_CHARACTERS:
+        if characters >= enough:
             yield group
             group, characters = [], 0
+            enough = min(2 * enough, GROUP_CHARACTERS)
     if group:
         yield group
 
