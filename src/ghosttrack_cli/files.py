@@ -213,10 +213,10 @@ class StagedFile:
         while data:
             if self._buffer is None:
                 self._buffer, self._filled = disk.buffer(), 0
-            taken = min(len(data), BUFFER_BYTES - self._filled)
+            taken = min(len(data), len(self._buffer) - self._filled)
             self._buffer[self._filled : self._filled + taken] = data[:taken]
             self._filled, data = self._filled + taken, data[taken:]
-            if self._filled == BUFFER_BYTES:
+            if self._filled == len(self._buffer):
                 self._submit(disk, self._buffer)
 
     def _submit(self, disk: DiskQueue, buffer: memoryview) -> None:

@@ -20,7 +20,7 @@ from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.windows import TokenWindows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
@@ -54,7 +54,7 @@ def repair(
         ConflictError: the store was made with another model, text or other settings.
     """
     commit = read_commit(workspace.store)
-    bad = verify_store(workspace.store, commit, _reporter(monitor))
+    bad = verify_store(workspace.store, commit, monitor)
     if not bad:
         monitor.notice("nothing to repair: every chunk is as it was committed")
         return RepairResult(())
@@ -68,13 +68,6 @@ def repair(
     )
     _refill(task, commit, bad)
     return RepairResult(tuple(bad))
-
-
-def _reporter(monitor: Monitor) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        monitor.progress(Progress("verify", done, total, "bytes"))
-
-    return report
 
 
 def _refill(task: Task, commit: Commit, bad: Sequence[BadChunk]) -> None:

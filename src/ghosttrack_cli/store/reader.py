@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghosttrack_cli.errors import StateError
+from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.norms import row_norms
 from ghosttrack_cli.store.segments import read_checksums
-from ghosttrack_cli.store.verify import BadChunk, ignore_progress, verify_store
+from ghosttrack_cli.store.verify import BadChunk, verify_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.dtypes import Array
     from ghosttrack_cli.store.identity import StoreIdentity
     from ghosttrack_cli.store.statistics import NormSums
-    from ghosttrack_cli.store.verify import Progress
 
 READ_THREADS = 2
 
@@ -139,12 +139,13 @@ class ActivationStore:
         self._array(layer)
         return self.commit.statistics[layer]
 
-    def verify(self, progress: Progress = ignore_progress) -> list[BadChunk]:
+    def verify(self, monitor: Monitor = SILENT) -> list[BadChunk]:
         """Read everything back and name what is not as it was committed, layers being added too.
 
-        `progress` gets bytes checked and bytes in all.
+        Raises:
+            Stopped: a signal came.
         """
-        return verify_store(self.path, self.commit, progress)
+        return verify_store(self.path, self.commit, monitor)
 
     def checksums(self, array: str) -> list[int]:
         """The committed crc32c of every chunk of an array."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.monitor import SILENT, Monitor, Progress
+from ghosttrack_cli.runtime import raise_if_stopped
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.segments import read_checksums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ghosttrack_cli.store.commit import Commit
-
-    Progress: TypeAlias = Callable[[int, int], None]
 
 VERIFY_THREADS = 2
 
@@ -46,12 +46,12 @@ class _Check:
     crc: int
 
 
-def ignore_progress(_done: int, _total: int) -> None:
-    """Report to no one."""
+def verify_store(store: Path, commit: Commit, monitor: Monitor = SILENT) -> list[BadChunk]:
+    """Every chunk, segment and `zarr.json` that is missing or not what the commit says.
 
-
-def verify_store(store: Path, commit: Commit, progress: Progress) -> list[BadChunk]:
-    """Every chunk, segment and `zarr.json` that is missing or not what the commit says."""
+    Raises:
+        Stopped: a signal came.
+    """
     bad = [*_bad_metadata(store, commit)]
     checks: list[_Check] = []
     for array in commit.arrays:
@@ -59,11 +59,11 @@ def verify_store(store: Path, commit: Commit, progress: Progress) -> list[BadChu
             checks += _checks(store, commit, array)
         except CorruptionError as error:
             bad.append(BadChunk(array, _layer(array), None, error.what))
-    return bad + _verify_chunks(store, commit, checks, progress)
+    return bad + _verify_chunks(store, commit, checks, monitor)
 
 
 def _verify_chunks(
-    store: Path, commit: Commit, checks: list[_Check], progress: Progress
+    store: Path, commit: Commit, checks: list[_Check], monitor: Monitor
 ) -> list[BadChunk]:
     specs = {array: ChunkSpec.of(commit.identity, array) for array in commit.arrays}
 
@@ -73,12 +73,16 @@ def _verify_chunks(
 
     bad: list[BadChunk] = []
     done, total = 0, sum(check.rows * specs[check.array].row_bytes for check in checks)
-    with ThreadPoolExecutor(VERIFY_THREADS) as pool:
+    pool = ThreadPoolExecutor(VERIFY_THREADS)
+    try:
         for check, reason in zip(checks, pool.map(fault, checks), strict=True):
             if reason is not None:
                 bad.append(BadChunk(check.array, _layer(check.array), check.chunk, reason))
             done += check.rows * specs[check.array].row_bytes
-            progress(done, total)
+            monitor.progress(Progress("verify", done, total, "bytes"))
+            raise_if_stopped(monitor.stop_signal)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return bad
 
 

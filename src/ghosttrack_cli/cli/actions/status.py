@@ -9,11 +9,9 @@ import typer
 
 from ghosttrack_cli.cli.actions.status_view import status_blocks
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.overview.checklist import Targets
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import Step, next_step
-from ghosttrack_cli.runtime import raise_if_stopped
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
@@ -89,10 +87,5 @@ def verify_store(session: Session) -> list[str]:
     from ghosttrack_cli.store.reader import ActivationStore
 
     with session.monitor() as monitor:
-
-        def progress(done: int, total: int) -> None:
-            monitor.progress(Progress("verify", done, total, "bytes"))
-            raise_if_stopped(monitor.stop_signal)
-
-        bad = ActivationStore.open(session.workspace.store).verify(progress)
+        bad = ActivationStore.open(session.workspace.store).verify(monitor)
     return [str(one) for one in bad]
