@@ -2,7 +2,9 @@
 
 Each table's cells are medians over repeats that alternate between the ways, in one process.
 `bare` is the same blocks over the same windows with nothing else: no hooks, no store, no text.
-On a machine with CUDA, the GPU table follows. Run: python benchmarks/extract.py [--quick]
+Beside it: the naive way, and SAELens' cached-activations runner where `sae-lens` is installed (one
+layer a run). On a machine with CUDA, the GPU table follows.
+Run: python benchmarks/extract.py [--quick]
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
@@ -36,6 +39,7 @@ from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSet
 from ghosttrack_cli.store.commit import new_commit
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
+from saelens_cache import caching_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -260,8 +264,18 @@ def medians(
         work()  # once unmeasured: lazy imports, allocator, kernels
     for _ in range(repeats):
         for name, work in ways.items():
+            clean(case.scratch)
             speeds[name].append(timed(case.model.device, tokens, work))
     return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def clean(scratch: Path) -> None:
+    """Delete what a way left, and let the disk come to rest."""
+    for made in [*scratch.glob("activations.zarr"), *scratch.glob("saelens")]:
+        shutil.rmtree(made)
+    for made in scratch.glob("naive-*.npy"):
+        made.unlink()
+    os.sync()
 
 
 def print_table(title: str, rows: list[dict[str, str]]) -> None:
@@ -280,8 +294,17 @@ def print_machine() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, {gpu}")
     print(
         f"python {platform.python_version()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, {torch.get_num_threads()} threads"
+        f"transformers {transformers.__version__}, {torch.get_num_threads()} threads, "
+        f"SAELens {installed('sae-lens') or 'not installed'}"
     )
+
+
+def installed(name: str) -> str | None:
+    """The version of a package, if it is there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def speed(value: float) -> str:
@@ -319,8 +342,9 @@ def on_cpu(scratch: Path, corpus: Corpus, *, quick: bool) -> None:
     demo = ResidualModel(load_parts(ModelSettings(name=str(DEMO), device="cpu")))
     print(f"model load, apart from what follows: {time.perf_counter() - start:.2f} s (demo)")
     small = gpt2_small(demo.tokenizer, "cpu", torch.float32)
-    sizes = [(demo, "demo", 256, 32_768), (small, "GPT-2 small", 1024, 6144)]
-    repeats = 3 if quick else 5
+    # Several chunks of 8192 rows each, so that writing has become steady.
+    sizes = [(demo, "demo", 256, 262_144), (small, "GPT-2 small", 1024, 24_576)]
+    repeats = 1 if quick else 3
     rows = []
     for model, name, context, tokens in sizes:
         for layers in [(model.n_layers // 2,), tuple(range(model.n_layers))]:
@@ -346,6 +370,9 @@ def cpu_row(case: Case, repeats: int) -> dict[str, str]:
         "into the store": stored(case),
         "naive": naive(case, full, batches),
     }
+    if installed("sae-lens") and len(case.layers) == 1:
+        config, (layer,) = case.model.model.config, case.layers
+        ways["SAELens"] = caching_run(config, layer, batches, case.scratch)
     found = medians(case, ways, repeats, tokens)
     text = timed(case.model.device, tokens, tokenised(case, batches))
     with peak_memory() as peak:
@@ -466,7 +493,7 @@ def main() -> None:
     try:
         (scratch / "corpus").mkdir()
         on_gpu = torch.cuda.is_available() and options.only != "cpu"
-        corpus = write_corpus(scratch / "corpus", copies=40 if on_gpu else 1)
+        corpus = write_corpus(scratch / "corpus", copies=40 if on_gpu else 3)
         if options.only != "cuda":
             on_cpu(scratch, corpus, quick=options.quick)
         if on_gpu:
