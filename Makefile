@@ -35,6 +35,7 @@ test-peers: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/tokenise.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/interpret.py
 

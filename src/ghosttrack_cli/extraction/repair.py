@@ -93,6 +93,7 @@ def _batches(task: Task, batch_size: int, stretch: RepairPass) -> Iterator[tuple
         cursor=stretch.start.cursor,
         monitor=task.monitor,
         retry_minutes=task.settings.retry_minutes,
+        remember_words=task.on_cpu,
     )
     row = stretch.start.rows_before
     with text:

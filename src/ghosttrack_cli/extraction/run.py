@@ -106,6 +106,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
         cursor=writer.cursor,
         monitor=task.monitor,
         retry_minutes=task.settings.retry_minutes,
+        remember_words=task.on_cpu,
     )
     with text, _writing(task, writer) as writing:
         try:
@@ -121,8 +122,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
 
 def _writing(task: Task, writer: StoreWriter) -> WriteBehind[Pending] | WriteNow[Pending]:
     write = partial(_write, writer)
-    on_cpu = task.model.device.type == "cpu"
-    return WriteNow(write) if on_cpu else WriteBehind(write, _discard)
+    return WriteNow(write) if task.on_cpu else WriteBehind(write, _discard)
 
 
 def _forward(

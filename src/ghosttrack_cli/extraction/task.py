@@ -75,6 +75,11 @@ class Task:
         return context_length(self.settings, self.model.max_context)
 
     @property
+    def on_cpu(self) -> bool:
+        """Whether the model needs the cores that everything else needs too."""
+        return self.model.device.type == "cpu"
+
+    @property
     def dtype(self) -> torch.dtype:
         """What the store keeps."""
         asked = self.settings.store_dtype

@@ -24,11 +24,15 @@ class Encoder:
 
     `bos` opens windows and `eos` ends documents; a tokenizer that has one of them uses it for both.
 
+    `remember_words` takes the least processor time, but all of it inside the interpreter, which
+    other threads then wait for. Without it the tokenizer's own threads do the work outside. The ids
+    are the same.
+
     Raises:
         ModelError: the tokenizer has neither a beginning-of-text nor an end-of-text token.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, *, remember_words: bool = True) -> None:
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         if bos is None and eos is None:
             raise ModelError("the tokenizer has neither a beginning nor an end-of-text token")
@@ -36,7 +40,7 @@ class Encoder:
         self.eos: int = bos if eos is None else eos
         self._tokenizer = tokenizer
         self._backend = _private_backend(tokenizer)
-        fits = self._backend is not None and WordMemory.fits(self._backend)
+        fits = remember_words and self._backend is not None and WordMemory.fits(self._backend)
         self._words = WordMemory(self._backend) if fits else None
 
     def encode(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:

@@ -74,7 +74,8 @@ class TokenWindows:
     """All windows of a corpus in batches of `batch_size`, tokenised ahead in a thread.
 
     At the end of the corpus come the full windows left, then a shorter one as a batch of its own.
-    From a `cursor` (JSON, of a batch) the same batches follow, bit for bit.
+    From a `cursor` (JSON, of a batch) the same batches follow, bit for bit. `remember_words` is off
+    where the caller must not wait for the interpreter; see `Encoder`.
 
     Raises:
         ConflictError: the corpus is not the cursor's.
@@ -92,13 +93,14 @@ class TokenWindows:
         cursor: JSON | None = None,
         monitor: Monitor = SILENT,
         retry_minutes: float = 10.0,
+        remember_words: bool = True,
     ) -> None:
         assert context_length > 1
         assert batch_size > 0
         self.context_length = context_length
         self.batch_size = batch_size
         self._corpus = corpus
-        self._encoder = Encoder(tokenizer)
+        self._encoder = Encoder(tokenizer, remember_words=remember_words)
         self._monitor = monitor
         self._retry_minutes = retry_minutes
         identity = corpus.identity()
