@@ -208,3 +208,19 @@ def test_who_is_at_work(workspace: Workspace, build: Builder) -> None:
     assert gather(workspace, TARGETS).running == ()
     with exclusive_lock(lock, purpose="again"):
         pass
+
+
+def test_the_course_of_a_training_comes_from_its_history(
+    workspace: Workspace, build: Builder, damage: Callable[[Any], None]
+) -> None:
+    build.everything(6)
+    columns = '{"val_loss": [3, 2.5, 1e999, null], "sparsity": [900, 80.0], "fvu": "no list"}'
+    build.write(workspace.history(6), columns)
+    training = gather(workspace, TARGETS).layers[0].training
+    assert training is not None
+    assert training.curves == {"loss": (3, 2.5), "L0": (900, 80.0), "FVU": (), "dead": ()}
+    damage(workspace.history(6))
+    overview = gather(workspace, TARGETS)
+    assert str(workspace.history(6)) in overview.problems[0]
+    assert overview.layers[0].training is not None
+    assert overview.layers[0].training.fvu is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.overview.manifests import Manifest, read_manifest
+from ghosttrack_cli.overview.manifests import Manifest, read_manifest, read_object
 
 if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
+
+CURVES = {"loss": "val_loss", "L0": "sparsity", "FVU": "fvu", "dead": "dead_fraction"}
+"""What the course of a training shows, and the history's columns for it."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class TrainingStatus:
     dead_rows: int | None
     """Rows in which a dead feature never fired."""
     converged: bool | None
+    curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Each of CURVES, one value an evaluation."""
 
     @property
     def finished(self) -> bool:
@@ -78,7 +83,13 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
         rows=manifest.integer("metrics", "rows"),
         dead_rows=manifest.integer("metrics", "dead_rows"),
         converged=manifest.flag("metrics", "converged"),
+        curves=_curves(workspace, layer, problems),
     )
+
+
+def _curves(workspace: Workspace, layer: int, problems: list[str]) -> dict[str, tuple[float, ...]]:
+    history = read_object(workspace.history(layer), problems) or Manifest()
+    return {name: history.numbers(column) for name, column in CURVES.items()}
 
 
 def read_interpretation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
@@ -43,6 +44,16 @@ class Manifest:
         value = self._at(path)
         return value if isinstance(value, bool) else None
 
+    def numbers(self, *path: str) -> tuple[float, ...]:
+        """The finite numbers in the list at `path`, none if there is no list."""
+        values = self._at(path)
+        found = values if isinstance(values, list) else []
+        return tuple(
+            value
+            for value in found
+            if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        )
+
     def _at(self, path: tuple[str, ...]) -> Any:
         value: Any = self.document
         for name in path:
@@ -52,6 +63,15 @@ class Manifest:
 
 def read_manifest(path: Path, problems: list[str]) -> Manifest | None:
     """Read a manifest; None if it is missing, or damaged, which is added to `problems`."""
+    found = read_object(path, problems)
+    if found is not None and found.integer("schema") != SCHEMA:
+        problems.append(f"not a manifest of this version: {path}")
+        return None
+    return found
+
+
+def read_object(path: Path, problems: list[str]) -> Manifest | None:
+    """The same for a JSON object that carries no version."""
     try:
         document = files.read_json(path, limit=MAX_MANIFEST_BYTES)
     except FileNotFoundError:
@@ -62,7 +82,7 @@ def read_manifest(path: Path, problems: list[str]) -> Manifest | None:
     except (RecursionError, OSError) as error:
         problems.append(f"cannot be read: {path}: {error}")
         return None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    if not isinstance(document, dict):
         problems.append(f"not a manifest of this version: {path}")
         return None
     return Manifest(document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import log
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.output import Line, Span
@@ -34,6 +35,25 @@ def sparkline(values: Sequence[float]) -> str:
         BARS[max(0, round(value / largest * len(BARS)) - 1)] if value > 0 else " "
         for value in values
     )
+
+
+def curve(values: Sequence[float], width: int) -> str:
+    """Draw the course of values in at most `width` bars, from the smallest to the largest.
+
+    Values that span more than a factor of ten are drawn by their logarithm.
+
+    >>> curve([1000, 100, 10, 1], 4)
+    '█▆▃▁'
+    >>> curve([0.2, 0.2, 0.4], 8)
+    '▁▁█'
+    """
+    step = max(1, -(-len(values) // width))
+    shown = list(values)[::-1][::step][::-1]
+    if shown and min(shown) > 0 and max(shown) > 10 * min(shown):
+        shown = [log(value) for value in shown]
+    low, high = min(shown, default=0), max(shown, default=0)
+    span = (high - low) or 1
+    return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in shown)
 
 
 def shade(act: float, largest: float) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ghosttrack_cli.cli.actions.drawing import curve
 from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
+from ghosttrack_cli.overview.layers import CURVES
 from ghosttrack_cli.quantities import format_amount, format_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ LAYER_COLUMNS = (
     Column("dead", "right"),
     Column("features", "right"),
 )
+COURSE_WIDTH = 12
 CHECK_COLUMNS = (Column("checklist"), Column("target"), Column("value"), Column("verdict"))
 
 
@@ -39,6 +42,7 @@ def status_blocks(session: Session, overview: Overview, step: Step) -> list[Line
         blocks += [
             line(),
             Table(LAYER_COLUMNS, tuple(_layer_row(one, overview) for one in overview.layers)),
+            *_courses(overview),
         ]
         blocks += [line(), Table(CHECK_COLUMNS, tuple(_check_row(one) for one in overview.checks))]
         blocks += _footnote(overview)
@@ -78,6 +82,21 @@ def _layer_row(one: LayerStatus, overview: Overview) -> Line:
             f"{report.features:,}" if report else "",
         )
     )
+
+
+def _courses(overview: Overview) -> list[Line | Table]:
+    """How the metrics came to be what they are, one line of small curves a layer."""
+    rows = tuple(
+        (Span(str(one.layer)), *(_course(one.training.curves[name]) for name in CURVES))
+        for one in overview.layers
+        if one.training and any(map(len, one.training.curves.values()))
+    )
+    columns = (Column("layer", "right"), *(Column(f"{name} by step") for name in CURVES))
+    return [line(), Table(columns, rows)] if rows else []
+
+
+def _course(values: tuple[float, ...]) -> Span:
+    return Span(curve(values, COURSE_WIDTH) or NOTHING, "cyan")
 
 
 def _trained(training: TrainingStatus | None, *, at_work: bool) -> str:
