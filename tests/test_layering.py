@@ -21,6 +21,7 @@ LEVELS = {
     "training": 2,
     "interpretation": 2,
     "overview": 2,
+    "export": 2,
     "text": 1,
     "store": 1,
     "model": 1,

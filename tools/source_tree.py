@@ -5,7 +5,7 @@ from pathlib import Path
 
 SECTIONS = {
     "L3, the command line": ("cli",),
-    "L2, the stages": ("extraction", "training", "interpretation", "overview"),
+    "L2, the stages": ("extraction", "training", "interpretation", "overview", "export"),
     "L1, the parts": ("text", "store", "model", "sae.py", "metrics.py"),
 }
 GROUND = "L0, the ground"

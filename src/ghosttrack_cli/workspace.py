@@ -65,6 +65,11 @@ class Workspace:
         return self.interpretations / f"layer_{layer}"
 
     @property
+    def exports(self) -> Path:
+        """SAEs in the layouts of other programs."""
+        return self.root / "exports"
+
+    @property
     def browser(self) -> Path:
         """The page to open: it shows all interpreted layers."""
         return self.interpretations / "index.html"

@@ -59,6 +59,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "status",
         "run",
         "demo",
+        "export",
         "config",
         "config show",
         "config init",

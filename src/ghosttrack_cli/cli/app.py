@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ghosttrack_cli._version import __version__
-from ghosttrack_cli.cli import config, demo, extract, interpret, run, status, train
+from ghosttrack_cli.cli import config, demo, export, extract, interpret, run, status, train
 from ghosttrack_cli.cli.command import ORDER, group
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def ghosttrack(
     """
 
 
-for module in (extract, train, interpret, status, run, demo, config):
+for module in (extract, train, interpret, status, run, demo, export, config):
     module.register(app)
 
 

@@ -1,0 +1,44 @@
+"""`ghosttrack export`: trained SAEs for other programs."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ghosttrack_cli.cli.command import command
+from ghosttrack_cli.cli.options import Layers
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.cli.session import Session
+
+Checkpoint = Annotated[
+    str,
+    typer.Option("--checkpoint", metavar="KIND", help="Which SAE of a layer: best or final."),
+]
+Folder = Annotated[
+    str | None,
+    typer.Option("--to", metavar="DIR", help="Folder to write; exports in the workspace if none."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "export", logged=True)(export)
+
+
+def export(
+    session: "Session",
+    *,
+    layers: Layers = None,
+    checkpoint: Checkpoint = "best",
+    to: Folder = None,
+) -> None:
+    """Write trained SAEs in the layout of dictionary_learning.
+
+    Each layer gets a folder that `load_dictionary` opens. SAELens needs no export: its
+    `SAE.load_from_disk` opens `checkpoints/sae_layer_6_best` as it is.
+
+        ghosttrack export --layers 0,6,11 --to dictionaries
+    """
+    from ghosttrack_cli.cli.actions import export as action
+
+    action.export(session, layers, checkpoint=checkpoint, to=to)

@@ -1,0 +1,70 @@
+"""`ghosttrack export`: what it writes is what dictionary_learning reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from ghosttrack_cli.sae import KEYS, JumpReLUSAE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Ended
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> dict[int, JumpReLUSAE]:
+    """The best SAEs of two layers in the default workspace."""
+    saes = {
+        layer: JumpReLUSAE(8, 32, 0.1 * layer, metadata={"model_name": "m"}) for layer in (0, 6)
+    }
+    for layer, sae in saes.items():
+        sae.save(tmp_path / "ghosttrack-data" / "checkpoints" / f"sae_layer_{layer}_best")
+    return saes
+
+
+def test_each_layer_gets_a_folder_with_the_same_tensors(
+    trained: dict[int, JumpReLUSAE], ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    document = ghosttrack("export", "--to", tmp_path / "out", "--json").document
+    assert document["layers"] == {str(k): str(tmp_path / "out" / f"layer_{k}") for k in (0, 6)}
+    for layer, sae in trained.items():
+        folder = tmp_path / "out" / f"layer_{layer}"
+        found = torch.load(folder / "ae.pt", weights_only=True)  # noqa: TID251 - our own
+        assert set(found) == set(KEYS)
+        assert all(torch.equal(found[name], getattr(sae, name)) for name in KEYS)
+        trainer = json.loads((folder / "config.json").read_text())["trainer"]
+        assert trainer["dict_class"] == "JumpReluAutoEncoder"
+        assert (trainer["activation_dim"], trainer["dict_size"]) == (8, 32)
+        assert (trainer["layer"], trainer["lm_name"]) == (layer, "m")
+
+
+def test_without_a_folder_it_goes_into_the_workspace(
+    trained: dict[int, JumpReLUSAE], ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    assert ghosttrack("export", "--layer", "6").out == (
+        "layer 6: ghosttrack-data/exports/layer_6\n"
+    )
+    assert (tmp_path / "ghosttrack-data" / "exports" / "layer_6" / "ae.pt").is_file()
+
+
+def test_what_is_not_there_is_refused(
+    trained: dict[int, JumpReLUSAE], ghosttrack: Callable[..., Ended]
+) -> None:
+    missing = ghosttrack("export", "--layer", "3")
+    assert (missing.code, missing.error[0]) == (
+        2,
+        "--layers: layer 3 has no trained SAE, valid are 0,6",
+    )
+    kind = ghosttrack("export", "--checkpoint", "last")
+    assert (kind.code, kind.error[0]) == (2, "--checkpoint: 'last' is neither best nor final")
+    none = ghosttrack("export", "--checkpoint", "final")
+    assert (none.code, none.error) == (
+        3,
+        ("no trained SAE: ghosttrack-data/checkpoints", "ghosttrack train"),
+    )
