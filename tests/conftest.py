@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-pytest_plugins = ["tests.hub.fixtures"]
+pytest.register_assert_rewrite("tests.store.kills")
+pytest_plugins = ["tests.hub.fixtures", "tests.store.fixtures"]
 
 # How fast examples come says how busy the machine is, and nothing about the code.
 settings.register_profile("ghosttrack", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,6 +45,41 @@ FAMILY_EXTRAS: dict[str, dict[str, Any]] = {
     "gemma2": {"num_key_value_heads": 1, "head_dim": 8, "sliding_window": 8},
     "opt": {"ffn_dim": 32, "word_embed_proj_dim": 16, "pad_token_id": 1},
 }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests recorded under "kills": the output of those that pass is not shown."""
+    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
+    found = [
+        str(value)
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == "kills"
+    ]
+    if found:
+        terminalreporter.write_sep("=", "kill -9")
+        terminalreporter.write_line("\n".join(sorted(found)))
+
+
+class Clock:
+    """Time passes only in sleep."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        monkeypatch.setattr("ghosttrack_cli.runtime.monotonic", lambda: self.now)
+        monkeypatch.setattr("ghosttrack_cli.runtime.sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of `ghosttrack_cli.runtime`, at 0 and under the test's control."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

@@ -115,6 +115,9 @@ def make_extraction(tiny_model: Path, texts: Path) -> Callable[[Path], Extractio
     return lambda root: Extraction(tiny_model, texts, Workspace(root))
 
 
+Tree = dict[str, bytes]
+
+
 def store_tree(root: Path) -> dict[str, bytes]:
     """Every file of a store and its bytes."""
     return {

@@ -1,23 +1,20 @@
 """A text of row numbers, a writer loop over it, and a process that kills itself on cue.
 
-As a program: `python synthetic.py STORE KILL_AT OPTIONS` runs the loop and, at the KILL_AT-th
-system call of `ghosttrack_cli.files`, dies by SIGKILL.
+As a program: `python -m tests.store.synthetic STORE KILL OPTIONS` runs the loop and dies by SIGKILL
+at the system call of `ghosttrack_cli.files` that KILL names.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tests.store import kills
 
-from ghosttrack_cli import files
 from ghosttrack_cli.store import committer, records, repair, segments, writer
 from ghosttrack_cli.store.dtypes import numpy_dtype
 from ghosttrack_cli.store.identity import StoreIdentity
@@ -25,8 +22,6 @@ from ghosttrack_cli.store.order import splitmix64
 from ghosttrack_cli.store.writer import StoreWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ghosttrack_cli.store.dtypes import Array
 
 IDENTITY = StoreIdentity(
@@ -114,47 +109,6 @@ def use_small_segments(chunks: int = 4) -> None:
         module.SEGMENT_CHUNKS = chunks  # type: ignore[attr-defined]
 
 
-class Failpoints:
-    """Stands in for `os` in the module that writes files, and keeps a list of its calls.
-
-    fsync is only noted: a process that is killed loses nothing that it gave to the kernel.
-    """
-
-    def __init__(self, at: int, act: Callable[[], None]) -> None:
-        self.at, self.act = at, act
-        self.calls: list[str] = []
-        self._counting = Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def _reached(self, call: str) -> bool:
-        with self._counting:
-            self.calls.append(call)
-            return len(self.calls) == self.at
-
-    def write(self, descriptor: int, data: memoryview) -> int:
-        if self._reached("in the middle of a write"):
-            os.write(descriptor, data[: len(data) // 2])
-            self.act()
-        return os.write(descriptor, data)
-
-    def fsync(self, _descriptor: int) -> None:
-        if self._reached("before an fsync"):
-            self.act()
-
-    def replace(self, source: Path, target: Path) -> None:
-        if self._reached("before a rename"):
-            self.act()
-        os.replace(source, target)  # noqa: PTH105 - stands in for it
-        if self._reached("after a rename"):
-            self.act()
-
-
-def install(failpoints: Failpoints) -> None:
-    files.os = failpoints  # type: ignore[assignment, attr-defined]
-
-
 def plan(options: dict[str, Any]) -> Plan:
     """A plan from plain JSON."""
     options = dict(options)
@@ -163,10 +117,10 @@ def plan(options: dict[str, Any]) -> Plan:
 
 
 def main() -> None:
-    path, kill_at, options = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
-    install(Failpoints(kill_at, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+    path, kill, options = Path(sys.argv[1]), kills.Kill(**json.loads(sys.argv[2])), sys.argv[3]
+    kills.install(kills.Failpoints(kill.at, kills.die, kill.call))
     use_small_segments()
-    plan(options).run(path)
+    plan(json.loads(options)).run(path)
 
 
 if __name__ == "__main__":

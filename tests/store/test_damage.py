@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.store import synthetic
+from tests.store import kills, synthetic
 from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan, tree
 
 from ghosttrack_cli.errors import ConflictError, CorruptionError, DiskError, StateError
@@ -247,14 +247,14 @@ def every_call_that_fails_loses_nothing(tmp_path: Path, number: int, every: int)
     at, failed = 1, True
     while failed:
         path = tmp_path / f"{at}.zarr"
-        synthetic.install(synthetic.Failpoints(at, fail))
+        kills.install(kills.Failpoints(at, fail))
         failed = False
         try:
             whole.run(path)
         except DiskError as error:
             failed = True
             assert str(error.path).startswith(str(path))  # noqa: PT017 - the last one ends the loop
-        synthetic.install(synthetic.Failpoints(0, fail))
+        kills.install(kills.Failpoints(0, fail))
         whole.run(path)
         assert tree(path) == tree(tmp_path / "whole.zarr")
         at += every

@@ -6,19 +6,17 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.store import synthetic
-
-from ghosttrack_cli.store.commit import has_store, read_commit
-from ghosttrack_cli.store.reader import ActivationStore
+from tests.store import kills, synthetic
+from tests.store.kills import Kill
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ghosttrack_cli.store.verify import BadChunk
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("small_segments", "no_fsync")
 
@@ -36,10 +34,11 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def run_and_die(path: Path, kill_at: int, options: dict[str, Any]) -> bool:
+def run_and_die(path: Path, options: dict[str, Any], kill: Kill) -> bool:
     """Whether a run was killed before it ended."""
+    arguments = [str(path), json.dumps(asdict(kill)), json.dumps(options)]
     done = subprocess.run(
-        [sys.executable, synthetic.__file__, str(path), str(kill_at), json.dumps(options)],
+        [sys.executable, "-m", "tests.store.synthetic", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -51,63 +50,49 @@ def run_and_die(path: Path, kill_at: int, options: dict[str, Any]) -> bool:
 
 def run_whole(path: Path, options: dict[str, Any]) -> list[str]:
     """The system calls of a run that is left alone."""
-    failpoints = synthetic.Failpoints(0, lambda: None)
-    synthetic.install(failpoints)
+    failpoints = kills.Failpoints(0, kills.never)
+    kills.install(failpoints)
     synthetic.plan(options).run(path)
     return failpoints.calls
 
 
-def mended(bad: BadChunk) -> bool:
-    """Metadata that a kill in the very first commit left out, written by the next writer."""
-    return bad.reason == "zarr.json is missing"
-
-
-def run_killed(path: Path, kills: Sequence[int], options: dict[str, Any]) -> int:
-    """Run with a kill at each of these calls, then to the end; how many kills struck."""
-    struck = 0
-    acknowledged = 0
-    for kill_at in kills:
-        struck += run_and_die(path, kill_at, options)
-        if has_store(path):
-            rows = read_commit(path).rows
-            assert rows >= acknowledged
-            assert [bad for bad in ActivationStore.open(path).verify() if not mended(bad)] == []
-            acknowledged = rows
+def killed_then_whole(path: Path, options: dict[str, Any], points: list[Kill]) -> int:
+    """How many of the kills struck, before a last run went to the end."""
+    struck = kills.run_killed(path, points, partial(run_and_die, path, options))
     run_whole(path, options)
     return struck
 
 
-def equals_unkilled(tmp_path: Path, name: str, seed: int, kills: int) -> int:
+def equals_unkilled(tmp_path: Path, name: str, seed: int, count: int) -> int:
     rng = random.Random(seed)
     struck = 0
     whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
     for options in SCENARIOS[name]:
         calls = len(run_whole(whole, options))
-        points = [rng.randint(1, calls // kills) for _ in range(kills)]
-        struck += run_killed(killed, points, options)
+        points = [Kill(rng.randint(1, calls // count)) for _ in range(count)]
+        struck += killed_then_whole(killed, options, points)
         assert synthetic.tree(killed) == synthetic.tree(whole)
     return struck
 
 
-@pytest.mark.parametrize(
-    "call", ["in the middle of a write", "before an fsync", "before a rename", "after a rename"]
-)
+@pytest.mark.parametrize("call", kills.CALLS)
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, call: str) -> None:
     rng = random.Random(call)
     options = {"layers": [0, 3], "asked": 250}
-    calls = run_whole(tmp_path / "whole.zarr", options)
-    points = [number for number, name in enumerate(calls, start=1) if name == call]
-    kills = sorted(rng.sample(points[: len(points) // 2], 2))
-    assert run_killed(tmp_path / "killed.zarr", kills, options) == 2
+    calls = run_whole(tmp_path / "whole.zarr", options).count(call)
+    points = [Kill(at, call) for at in rng.sample(range(1, calls // 2), 2)]
+    assert killed_then_whole(tmp_path / "killed.zarr", options, points) == 2
     assert synthetic.tree(tmp_path / "killed.zarr") == synthetic.tree(tmp_path / "whole.zarr")
 
 
 @pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_many_killed_runs_end_with_the_same_bytes(tmp_path: Path, name: str) -> None:
+def test_many_killed_runs_end_with_the_same_bytes(
+    tmp_path: Path, name: str, record_property: Callable[[str, object], None]
+) -> None:
     struck = 0
     for seed in range(1, 9):
-        struck += equals_unkilled(tmp_path / str(seed), name, seed, kills=3)
-    sys.stdout.write(f"{name}: {struck} kills\n")
+        struck += equals_unkilled(tmp_path / str(seed), name, seed, count=3)
+    record_property("kills", f"store, {name}: {struck} kills")
     assert struck >= 16

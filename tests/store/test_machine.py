@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from tests.store import synthetic
+from tests.store import kills, synthetic
 from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan
 
 from ghosttrack_cli import files
@@ -40,10 +40,6 @@ class ProcessKilledError(BaseException):
     """What the machine raises inside a write, and in every write after it."""
 
 
-def never() -> None:
-    return
-
-
 class StoreMachine(RuleBasedStateMachine):
     """Append, commit, crash, reopen, corrupt, verify, second writer, add layer, extend."""
 
@@ -57,10 +53,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.layers: tuple[int, ...] = ()
         self.real = files.os  # type: ignore[attr-defined]
         synthetic.use_small_segments(2)
-        self.fail_at(0, never)
+        self.fail_at(0, kills.never)
 
     def fail_at(self, at: int, act: Callable[[], None]) -> None:
-        synthetic.install(synthetic.Failpoints(at, act))
+        kills.install(kills.Failpoints(at, act))
 
     def teardown(self) -> None:
         if self.writer is not None:
@@ -134,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.writer.close()
         except ProcessKilledError:
             self.bury(self.writer)
-        self.fail_at(0, never)
+        self.fail_at(0, kills.never)
         self.writer = None
 
     def bury(self, writer: StoreWriter) -> None:

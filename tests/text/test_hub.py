@@ -10,7 +10,7 @@ import pytest
 from tests.hub.repositories import CONFIGS, articles
 
 from ghosttrack_cli import hub_errors
-from ghosttrack_cli.errors import ConflictError, CorpusError, HubError
+from ghosttrack_cli.errors import ConflictError, CorpusError, CorruptionError, HubError
 from ghosttrack_cli.settings import CorpusSettings
 from ghosttrack_cli.text import retry
 from ghosttrack_cli.text.corpus import open_corpus
@@ -22,6 +22,7 @@ from ghosttrack_cli.text.windows import TokenWindows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.conftest import Clock
     from tests.hub.server import FaultKind, Hub
 
 SIMPLE = CONFIGS["20231101.simple"][0]
@@ -61,6 +62,23 @@ def test_a_stream_stopped_at_any_document_goes_on_with_the_next(hub_here: Hub) -
         assert list(twice) == whole[taken + 1 :]
         for _ in range(5):
             next(stream, None)
+
+
+@pytest.mark.parametrize(
+    "state", [{"rows": {}, "document": 3}, {}, [], {"file": -1, "row": 0, "document": 0}]
+)
+def test_what_is_no_place_is_refused(state: Any, hub_here: Hub) -> None:
+    with pytest.raises(CorruptionError, match="not a place in a data set of the hub"):
+        simple().documents(state)
+
+
+def test_a_place_says_nothing_of_where_it_was_resumed(hub_here: Hub) -> None:
+    corpus = WikipediaCorpus()
+    stream = corpus.documents()
+    while next(stream, None) is not None:
+        resumed = corpus.documents(stream.state())
+        assert next(resumed, None) == next(stream, None)
+        assert resumed.state() == stream.state()
 
 
 def test_it_reads_on_across_files(hub_here: Hub) -> None:
@@ -209,25 +227,6 @@ def test_a_model_is_found_under_its_old_name(hub_here: Hub) -> None:
 def test_what_cannot_be_a_name_is_refused(name: str, hub_here: Hub) -> None:
     with pytest.raises(HubError):
         hub_errors.look_up("model", name)
-
-
-class Clock:
-    """Time passes only in sleep."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-        monkeypatch.setattr("ghosttrack_cli.runtime.monotonic", lambda: self.now)
-        monkeypatch.setattr("ghosttrack_cli.runtime.sleep", self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.slept.append(seconds)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", [429, 503, "drop"])

@@ -84,8 +84,10 @@ def _check_finished(
     """Say that nothing is to be done, unless the store is of something else."""
     from ghosttrack_cli.extraction.task import store_identity
     from ghosttrack_cli.model.loading import identify_model
+    from ghosttrack_cli.store.opening import mend_store
     from ghosttrack_cli.text.corpus import open_corpus
 
+    mend_store(workspace.store)
     try:
         asked = store_identity(
             identify_model(model, cache_dir),

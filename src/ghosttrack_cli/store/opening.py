@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
+from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.commit import Commit, has_store, new_commit, read_commit, write_commit
 from ghosttrack_cli.store.identity import StoreIdentity, check_identity
@@ -69,6 +70,16 @@ def _filling(commit: Commit, layers: tuple[int, ...]) -> ResumePoint | None:
     return commit.filling if usable else START
 
 
+def mend_store(path: Path) -> None:
+    """Finish what a kill after the last commit left: the same as opening the store to write.
+
+    Raises:
+        LockedError: another process writes to it.
+    """
+    with exclusive_lock(layout.lock_path(path), purpose="extract"):
+        mend_metadata(path, read_commit(path))
+
+
 def mend_metadata(path: Path, commit: Commit) -> None:
     """Write every `zarr.json` that is missing or does not say what the commit says."""
     rows = {name: array.rows for name, array in commit.arrays.items()}
@@ -77,6 +88,7 @@ def mend_metadata(path: Path, commit: Commit) -> None:
         if _differs(file, data):
             files.make_folder(file.parent)
             files.write_bytes(file, data)
+        files.remove(files.temporary_path(file))
 
 
 def _differs(file: Path, data: bytes) -> bool:

@@ -7,7 +7,7 @@ import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.errors import CorpusError, CorruptionError
 from ghosttrack_cli.hub_errors import HubRepository, look_up
 from ghosttrack_cli.text.fail_fast import HubWatch
 from ghosttrack_cli.text.formats import checked_text, missing_column
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.text.documents import JSON, Document
 
 WIKIPEDIA = "wikimedia/wikipedia"
+START = {"file": 0, "row": 0, "document": 0}
+"""A place: a file of the split, a row of it, and how many documents came before."""
 
 
 class HubCorpus:
@@ -116,26 +118,49 @@ class HubCorpus:
         return [str(file) for file in self._builder.config.data_files[self.split]]
 
 
+def _checked(state: JSON) -> dict[str, int]:
+    counts = state if isinstance(state, dict) else {}
+    if counts.keys() != START.keys() or not all(type(n) is int and n >= 0 for n in counts.values()):
+        raise CorruptionError(
+            f"not a place in a data set of the hub: {str(state)[:80]}",
+            hint="ghosttrack extract --overwrite starts anew",
+        )
+    return counts
+
+
 class HubStream:
-    """Rows of the data set as documents; its place is the library's own and a count."""
+    """Rows of the data set as documents; its place is a file, a row of it, and a count."""
 
     def __init__(self, corpus: HubCorpus, state: JSON | None) -> None:
         self._corpus = corpus
-        self._keeper = Keeper(
-            corpus.watch.what, corpus.min_characters, 0 if state is None else state["document"]
-        )
+        place = START if state is None else _checked(state)
+        self._keeper = Keeper(corpus.watch.what, corpus.min_characters, place["document"])
+        # The library has a state of its own, but that tells where a stream was resumed, too: two
+        # runs that are at the same place would not be equal.
         self._rows = corpus.rows()
-        if state is not None:
-            self._rows.load_state_dict(state["rows"])
-        self._iterator = iter(self._rows)
+        self._file, self._row = place["file"], place["row"]
+        self._iterator = self._open()
+
+    def _open(self) -> Any:
+        part = self._rows.shard(num_shards=self._rows.num_shards, index=self._file)
+        return iter(part.skip(self._row) if self._row else part)
 
     def __iter__(self) -> HubStream:
         return self
 
+    def _next(self) -> Any:
+        with self._corpus.watch.errors():
+            row = next(self._iterator, None)
+            while row is None and self._file + 1 < self._rows.num_shards:
+                self._file, self._row = self._file + 1, 0
+                self._iterator = self._open()
+                row = next(self._iterator, None)
+        self._row += row is not None
+        return row
+
     def __next__(self) -> Document:
         while True:
-            with self._corpus.watch.errors():
-                row = next(self._iterator, None)
+            row = self._next()
             if row is None:
                 self._keeper.require_any()
                 raise StopIteration
@@ -152,7 +177,7 @@ class HubStream:
 
     def state(self) -> JSON:
         """Where the stream is."""
-        return {"rows": self._rows.state_dict(), "document": self._keeper.count}
+        return {"file": self._file, "row": self._row, "document": self._keeper.count}
 
 
 class WikipediaCorpus(HubCorpus):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ghosttrack_cli.errors import CorpusError, HubError
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.text.ahead import Ahead
 from ghosttrack_cli.text.cursor import Cursor, text_hash
@@ -165,14 +166,19 @@ def _groups(stream: RetryingStream) -> Iterator[list[tuple[JSON, Document]]]:
     group: list[tuple[JSON, Document]] = []
     characters, enough = 0, FIRST_GROUP_CHARACTERS
     state = stream.state()
-    for document in stream:
-        group.append((state, document))
-        state = stream.state()
-        characters += len(document.text)
-        if characters >= enough:
+    try:
+        for document in stream:
+            group.append((state, document))
+            state = stream.state()
+            characters += len(document.text)
+            if characters >= enough:
+                yield group
+                group, characters = [], 0
+                enough = min(2 * enough, GROUP_CHARACTERS)
+    except (CorpusError, HubError):
+        if group:  # what came before the stream broke is not lost
             yield group
-            group, characters = [], 0
-            enough = min(2 * enough, GROUP_CHARACTERS)
+        raise
     if group:
         yield group
 

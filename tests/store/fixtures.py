@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.store import synthetic
+from tests.store import kills, synthetic
 
 from ghosttrack_cli import files
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def no_fsync() -> Iterator[None]:
     """Write without waiting for the disk."""
     real = files.os  # type: ignore[attr-defined]
-    synthetic.install(synthetic.Failpoints(0, lambda: None))
+    kills.install(kills.Failpoints(0, kills.never))
     yield
     files.os = real  # type: ignore[attr-defined]
 

@@ -1,0 +1,131 @@
+"""kill -9 of whole extractions, by time and at system calls; then the bytes of an unkilled run."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.extraction.forks import Forks
+from tests.store.kills import CALLS, WRITE, Kill, run_killed
+from tests.store.synthetic import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.extraction.conftest import Extraction
+    from tests.extraction.forks import Ended
+
+pytestmark = pytest.mark.usefixtures("small_segments")
+
+SCENARIOS: dict[str, list[dict[str, Any]]] = {
+    "two layers": [{"layers": "0,2", "tokens": 9000}],
+    "finished, then grown": [
+        {"layers": "0,2", "tokens": 4000},
+        {"layers": "0,2", "tokens": 9000},
+    ],
+    "layers added": [{"layers": "1", "tokens": 7000}, {"layers": "all", "tokens": 7000}],
+    "compressed": [{"layers": "0,2", "tokens": 9000, "compress": "lz4"}],
+}
+KILLS = 6
+"""In a seed of a scenario."""
+SEEDS = range(1, 5)
+ENOUGH = 18
+"""Of the 24 in a scenario; a run whose last kill came late may end before the next one."""
+assert ENOUGH * len(SCENARIOS) >= 60
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    with Forks() as process:
+        yield process
+
+
+class Twins:
+    """One extraction that is killed, and the same one left alone."""
+
+    def __init__(self, forks: Forks, make: Callable[[Path], Extraction], root: Path) -> None:
+        self.forks = forks
+        self.whole, self.killed = make(root / "whole"), make(root / "killed")
+
+    def run(self, extraction: Extraction, step: dict[str, Any], kill: Kill | None = None) -> Ended:
+        return self.forks.run(extraction.settings(batch_size=20, **step), kill)
+
+    def step(self, step: dict[str, Any], choose: Callable[[Ended], list[Kill]]) -> int:
+        """How many kills struck; both stores end equal."""
+        points = choose(self.run(self.whole, step))
+
+        def struck(kill: Kill) -> bool:
+            return self.run(self.killed, step, kill).status != 0
+
+        count = run_killed(self.killed.workspace.store, points, struck)
+        self.run(self.killed, step)
+        assert tree(self.killed.workspace.store) == tree(self.whole.workspace.store)
+        return count
+
+
+@pytest.fixture
+def twins(
+    forks: Forks, make_extraction: Callable[[Path], Extraction], tmp_path: Path
+) -> Callable[[str], Twins]:
+    """`twins(name)`: both without a store yet."""
+    return lambda name: Twins(forks, make_extraction, tmp_path / name)
+
+
+def spread(rng: random.Random, count: int, whole: Ended) -> list[Kill]:
+    """Kills all over a run like `whole`, by turns at a named call and by time.
+
+    Each counts from where the one before it struck, so that all of them strike.
+    """
+    points = sorted(rng.random() for _ in range(count))
+    shares = [after - before for before, after in pairwise([0.0, *points])]
+    names = rng.choices(CALLS, k=count)
+    return [
+        Kill(1, seconds=share * whole.seconds)
+        if number % 2
+        else Kill(max(1, int(share * whole.calls[name])), name)
+        for number, (share, name) in enumerate(zip(shares, names, strict=True))
+    ]
+
+
+def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
+    """How many kills struck, of `count` in each step."""
+    rng = random.Random(f"{name} {seed}")
+    return sum(twins.step(step, partial(spread, rng, count)) for step in SCENARIOS[name])
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_killed_extraction_ends_with_the_same_bytes(
+    twins: Callable[[str], Twins], name: str
+) -> None:
+    assert run_scenario(twins(name), name, seed=0, count=2) >= 2
+
+
+@pytest.mark.parametrize("writes_left", [0, 3, 5])
+def test_a_kill_in_the_last_writes_leaves_nothing_behind(
+    twins: Callable[[str], Twins], writes_left: int
+) -> None:
+    """Those of the six `zarr.json`, after the commit that says that everything is there."""
+    pair = twins("last writes")
+    pair.step({"layers": "1", "tokens": 2000}, lambda _: [])
+    struck = pair.step(
+        {"layers": "all", "tokens": 2000},
+        lambda whole: [Kill(whole.calls[WRITE] - writes_left, WRITE)],
+    )
+    assert struck == 1
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_many_killed_extractions_end_with_the_same_bytes(
+    twins: Callable[[str], Twins], name: str, record_property: Callable[[str, object], None]
+) -> None:
+    count = KILLS // len(SCENARIOS[name])
+    struck = sum(run_scenario(twins(str(seed)), name, seed, count) for seed in SEEDS)
+    record_property("kills", f"extraction, {name}: {struck} kills")
+    assert struck >= ENOUGH

@@ -1,0 +1,124 @@
+"""Kills at the system calls of `ghosttrack_cli.files`, and what must hold after each of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli import files
+from ghosttrack_cli.store.commit import has_store, read_commit
+from ghosttrack_cli.store.reader import ActivationStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from ghosttrack_cli.store.verify import BadChunk
+
+WRITE = "in the middle of a write"
+BACKGROUND_WRITE = "in the middle of a background write"
+FSYNC = "before an fsync"
+RENAME = "before a rename"
+RENAMED = "after a rename"
+CALLS = (WRITE, BACKGROUND_WRITE, FSYNC, RENAME, RENAMED)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """At call number `at`, of those named `call` or of all; or some `seconds` after it."""
+
+    at: int
+    call: str | None = None
+    seconds: float | None = None
+
+
+class Failpoints:
+    """Stands in for `os` in the module that writes files, and keeps a list of its calls.
+
+    Acts at call number `at`, of those named `call` or of all; 0 is never. fsync is only noted: a
+    process that is killed loses nothing that it gave to the kernel.
+    """
+
+    def __init__(self, at: int, act: Callable[[], None], call: str | None = None) -> None:
+        self.at, self.act, self.call = at, act, call
+        self.calls: list[str] = []
+        self._counting = Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def _reached(self, call: str) -> bool:
+        with self._counting:
+            self.calls.append(call)
+            number = len(self.calls) if self.call is None else self.calls.count(self.call)
+            return number == self.at and self.call in {None, call}
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        if not self._reached(WRITE):
+            return os.write(descriptor, data)
+        written = os.write(descriptor, data[: len(data) // 2])
+        self.act()
+        return written + os.write(descriptor, data[written:])
+
+    def pwrite(self, descriptor: int, data: memoryview, offset: int) -> int:
+        if not self._reached(BACKGROUND_WRITE):
+            return os.pwrite(descriptor, data, offset)
+        half = len(data) // 2
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & getattr(os, "O_DIRECT", 0):
+            half -= half % files.BLOCK_BYTES
+        written = os.pwrite(descriptor, data[:half], offset) if half else 0
+        self.act()
+        return written + os.pwrite(descriptor, data[written:], offset + written)
+
+    def fsync(self, _descriptor: int) -> None:
+        if self._reached(FSYNC):
+            self.act()
+
+    def replace(self, source: Path, target: Path) -> None:
+        if self._reached(RENAME):
+            self.act()
+        os.replace(source, target)  # noqa: PTH105 - stands in for it
+        if self._reached(RENAMED):
+            self.act()
+
+
+def install(failpoints: Failpoints) -> None:
+    files.os = failpoints  # type: ignore[assignment, attr-defined]
+
+
+def never() -> None:
+    return
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_killed(store: Path, kills: Iterable[Kill], run: Callable[[Kill], bool]) -> int:
+    """How many of the kills struck; after each the store must be sound and no smaller.
+
+    `run` tells whether a run was killed before it ended.
+    """
+    struck, rows = 0, committed_rows(store)
+    for kill in kills:
+        struck += run(kill)
+        before, rows = rows, committed_rows(store)
+        assert all(rows[array] >= count for array, count in before.items()), kill
+        assert found_bad(store) == [], kill
+    return struck
+
+
+def committed_rows(store: Path) -> Mapping[str, int]:
+    """Of each array."""
+    arrays = read_commit(store).arrays if has_store(store) else {}
+    return {name: array.rows for name, array in arrays.items()}
+
+
+def found_bad(store: Path) -> list[BadChunk]:
+    """What the next writer would not mend; metadata may be missing after a first commit."""
+    bad = ActivationStore.open(store).verify() if has_store(store) else []
+    return [item for item in bad if item.reason != "zarr.json is missing"]
