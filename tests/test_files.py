@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli import files
 from ghosttrack_cli.errors import DiskError
-from ghosttrack_cli.files import DiskQueue, StagedFile, WriteBatch
+from ghosttrack_cli.files import DiskQueue, StagedFile, WriteBatch, staging, system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +37,7 @@ class System:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskQueue]:
     """With buffers of two blocks, so that small files need several."""
-    monkeypatch.setattr(files, "BUFFER_BYTES", 2 * files.BLOCK_BYTES)
+    monkeypatch.setattr(staging, "BUFFER_BYTES", 2 * staging.BLOCK_BYTES)
     queue = DiskQueue()
     yield queue
     queue.close()
@@ -87,7 +86,7 @@ def test_a_file_system_that_refuses_the_flag_is_written_to_without(
     def open_file(path: Path, flags: int, mode: int = 0o777) -> int:
         return refuse() if flags & os.O_DIRECT else os.open(path, flags, mode)
 
-    monkeypatch.setattr(files, "os", System(open=open_file))
+    monkeypatch.setattr(system, "os", System(open=open_file))
     write(tmp_path / "a", disk, CONTENT)
     assert (tmp_path / "a").read_bytes() == CONTENT
 
@@ -103,7 +102,7 @@ def test_a_file_system_that_refuses_the_write_gets_another(
             refuse()
         return os.pwrite(descriptor, data, offset)
 
-    monkeypatch.setattr(files, "os", System(pwrite=pwrite))
+    monkeypatch.setattr(staging, "os", System(pwrite=pwrite))
     write(tmp_path / "a", disk, CONTENT)
     assert refused
     assert (tmp_path / "a").read_bytes() == CONTENT
@@ -116,7 +115,7 @@ def test_a_failure_in_the_background_is_told_and_the_old_file_stays(
         raise OSError(errno.ENOSPC, f"full at {offset}")
 
     (tmp_path / "a").write_bytes(b"old")
-    monkeypatch.setattr(files, "os", System(pwrite=pwrite))
+    monkeypatch.setattr(staging, "os", System(pwrite=pwrite))
     with pytest.raises(DiskError, match=r"cannot write 8,192 bytes: .*/a: full at 0") as caught:
         write(tmp_path / "a", disk, CONTENT)
     assert "free some space" in (caught.value.hint or "")
@@ -138,5 +137,5 @@ def test_a_disk_that_is_behind_holds_the_caller_back(
 
     monkeypatch.setattr(mmap, "mmap", memory)
     write(tmp_path / "a", disk, *[CONTENT] * 100)
-    assert 0 < len(made) <= files.MAX_QUEUED + files.DISK_THREADS + 1
+    assert 0 < len(made) <= staging.MAX_QUEUED + staging.DISK_THREADS + 1
     assert (tmp_path / "a").read_bytes() == CONTENT * 100

@@ -117,7 +117,7 @@ def test_each_library_and_each_effect_has_one_place(module: Module) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_only_files_opens_for_writing(module: Module) -> None:
-    if module.name == "files":
+    if module.unit == "files":
         return
     lines = [node.lineno for function, node in calls(module) if writes(function, node)]
     if module.name == "runtime":  # the lock file, which is opened but never filled

@@ -15,11 +15,17 @@ MARKS = ("<!-- tree: written by tools/write_docs.py -->", "<!-- end of tree -->"
 def source_tree(package: Path) -> str:
     """Every module under `package` with its purpose, from the top level down."""
     placed = {name for names in SECTIONS.values() for name in names}
-    ground = tuple(path.name for path in sorted(package.glob("*.py")) if path.name not in placed)
+    ground = tuple(name for name in _modules(package) if name not in placed)
     sections = {**SECTIONS, GROUND: ground}
     return "\n\n".join(
         f"**{title}**\n\n" + "\n".join(_lines(package, names)) for title, names in sections.items()
     )
+
+
+def _modules(package: Path) -> list[str]:
+    """The names of a package's modules, and of the packages in it."""
+    found = [path for path in package.iterdir() if (path / "__init__.py").is_file()]
+    return sorted(path.name for path in [*package.glob("*.py"), *found])
 
 
 def with_tree(document: str, package: Path) -> str:

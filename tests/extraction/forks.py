@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tests.store import kills, synthetic
 from tests.store.kills import Failpoints, Kill
 
-from ghosttrack_cli import files
+from ghosttrack_cli.files import staging
 from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
 from ghosttrack_cli.store import committer
 from ghosttrack_cli.store.identity import StoreIdentity
@@ -101,7 +101,7 @@ def use_small_parts() -> None:
     task.StoreIdentity = partial(StoreIdentity, chunk_rows=CHUNK_ROWS)  # type: ignore[assignment, attr-defined]
     synthetic.use_small_segments()
     committer.COMMIT_CHUNKS, committer.COMMIT_SECONDS = 2, math.inf
-    files.BUFFER_BYTES = 2 * files.BLOCK_BYTES
+    staging.BUFFER_BYTES = 2 * staging.BLOCK_BYTES
 
 
 def main() -> None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.store import kills, synthetic
 
-from ghosttrack_cli import files
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,10 +14,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def no_fsync() -> Iterator[None]:
     """Write without waiting for the disk."""
-    real = files.os  # type: ignore[attr-defined]
     kills.install(kills.Failpoints(0, kills.never))
     yield
-    files.os = real  # type: ignore[attr-defined]
+    kills.uninstall()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli import files
+from ghosttrack_cli.files import staging, system
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.reader import ActivationStore
 
@@ -69,7 +69,7 @@ class Failpoints:
             return os.pwrite(descriptor, data, offset)
         half = len(data) // 2
         if fcntl.fcntl(descriptor, fcntl.F_GETFL) & getattr(os, "O_DIRECT", 0):
-            half -= half % files.BLOCK_BYTES
+            half -= half % staging.BLOCK_BYTES
         written = os.pwrite(descriptor, data[:half], offset) if half else 0
         self.act()
         return written + os.pwrite(descriptor, data[written:], offset + written)
@@ -86,8 +86,15 @@ class Failpoints:
             self.act()
 
 
-def install(failpoints: Failpoints) -> None:
-    files.os = failpoints  # type: ignore[assignment, attr-defined]
+def install(failpoints: Any) -> None:
+    """Let `failpoints` stand in for `os` where files are written."""
+    for module in (system, staging):
+        module.os = failpoints  # type: ignore[attr-defined]
+
+
+def uninstall() -> None:
+    """Write files as ever."""
+    install(os)
 
 
 def never() -> None:

@@ -22,7 +22,6 @@ from hypothesis.stateful import (
 from tests.store import kills, synthetic
 from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan
 
-from ghosttrack_cli import files
 from ghosttrack_cli.errors import LockedError
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.commit import has_store, read_commit
@@ -51,7 +50,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.index = 0
         self.acknowledged: dict[int, int] = {}
         self.layers: tuple[int, ...] = ()
-        self.real = files.os  # type: ignore[attr-defined]
         synthetic.use_small_segments(2)
         self.fail_at(0, kills.never)
 
@@ -61,7 +59,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if self.writer is not None:
             self.writer.close()
-        files.os = self.real  # type: ignore[attr-defined]
+        kills.uninstall()
         synthetic.use_small_segments(64)
         shutil.rmtree(self.folder)
 

@@ -1,0 +1,58 @@
+"""The only package that writes files: whole, durable, or not at all.
+
+A file appears under its name only when its bytes are on the disk: temporary name, fsync, rename,
+fsync of the folder. A process killed anywhere in between leaves the old file and at most a
+temporary one beside it, which the next writer of that name replaces.
+"""
+
+from ghosttrack_cli.files.places import (
+    PREVIOUS_SUFFIX,
+    free_bytes,
+    present_folder,
+    remove,
+    rename,
+    replace_folder,
+)
+from ghosttrack_cli.files.staging import DiskQueue, StagedFile, WriteBatch
+from ghosttrack_cli.files.system import (
+    TEMPORARY_SUFFIX,
+    disk_errors,
+    make_folder,
+    sync_folder,
+    temporary_path,
+)
+from ghosttrack_cli.files.whole import (
+    MAX_JSON_BYTES,
+    append_line,
+    read_bytes,
+    read_json,
+    sha256_file,
+    write_bytes,
+    write_json,
+    write_text,
+)
+
+__all__ = [
+    "MAX_JSON_BYTES",
+    "PREVIOUS_SUFFIX",
+    "TEMPORARY_SUFFIX",
+    "DiskQueue",
+    "StagedFile",
+    "WriteBatch",
+    "append_line",
+    "disk_errors",
+    "free_bytes",
+    "make_folder",
+    "present_folder",
+    "read_bytes",
+    "read_json",
+    "remove",
+    "rename",
+    "replace_folder",
+    "sha256_file",
+    "sync_folder",
+    "temporary_path",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]

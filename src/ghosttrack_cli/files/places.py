@@ -1,0 +1,58 @@
+"""Files and folders moved, replaced and deleted; how much more fits on their disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.files.system import disk_errors, sync_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREVIOUS_SUFFIX = ".previous"
+
+
+def rename(source: Path, target: Path) -> None:
+    """Move a finished file or folder into place durably; an existing target file is replaced."""
+    with disk_errors(target, "rename to"):
+        os.replace(source, target)  # noqa: PTH105 - one place for the system calls
+    sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder if it exists; a symbolic link goes, what it points to stays."""
+    with disk_errors(path, "delete"):
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Put the finished folder `source` in the place of `target`; one of the two always exists.
+
+    A process killed between the two renames leaves the old folder under the name that
+    `present_folder` finds.
+    """
+    previous = target.with_name(target.name + PREVIOUS_SUFFIX)
+    if target.exists():
+        remove(previous)
+        rename(target, previous)
+    rename(source, target)
+    remove(previous)
+
+
+def present_folder(folder: Path) -> Path:
+    """`folder`, or the one it was about to replace when the process was killed in between."""
+    previous = folder.with_name(folder.name + PREVIOUS_SUFFIX)
+    return previous if previous.is_dir() and not folder.exists() else folder
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes free for this user on the disk that holds `path` or its nearest existing parent."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    with disk_errors(path, "look at the free space of"):
+        return shutil.disk_usage(path).free

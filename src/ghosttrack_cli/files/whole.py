@@ -1,0 +1,113 @@
+"""Files that are small enough to be written and read as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.errors import CorruptionError, DiskError
+from ghosttrack_cli.files import system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from _typeshed import ReadableBuffer
+
+MAX_JSON_BYTES = 256 * 2**20
+
+
+def write_bytes(path: Path, *parts: ReadableBuffer, durable: bool = True) -> None:
+    """Write the concatenation of `parts` to `path` atomically and, unless told, durably.
+
+    `durable=False` is for what can be made again: after a power failure the old or no bytes may
+    be there.
+    """
+    with _open_temporary(path, *parts) as descriptor:
+        if durable:
+            system.sync(descriptor)
+    system.give_name(path)
+    if durable:
+        system.sync_folder(path.parent)
+
+
+@contextmanager
+def _open_temporary(path: Path, *parts: ReadableBuffer) -> Iterator[int]:
+    with system.disk_errors(path, "write", sum(memoryview(part).nbytes for part in parts)):
+        descriptor = _write_temporary(path, parts)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _write_temporary(path: Path, parts: tuple[ReadableBuffer, ...]) -> int:
+    descriptor = system.open_new(system.temporary_path(path))
+    try:
+        for part in parts:
+            system.write_all(descriptor, memoryview(part).cast("B"))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; lone surrogates become their escapes, so that any text can be kept."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write `document` as indented JSON with sorted keys; NaN and infinity are refused."""
+    write_text(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Read a whole file of at most `limit` bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: it is larger than `limit`.
+        DiskError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            # Python allocates what is asked for: never more than the file has.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DiskError(f"cannot read: {path}: {error.strerror}", path=path) from error
+    if len(data) > limit:
+        raise CorruptionError(f"file too large: {path} has more than {limit:,} bytes")
+    return data
+
+
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON document; a file that is not JSON is a CorruptionError that names it."""
+    data = read_bytes(path, limit=limit)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise CorruptionError(f"not valid JSON: {path}: {error}") from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line in a single write; for logs, where a torn last line may be lost."""
+    with system.disk_errors(path, "append to"):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            system.write_all(
+                descriptor, memoryview(f"{line}\n".encode("utf-8", "backslashreplace"))
+            )
+        finally:
+            os.close(descriptor)
+
+
+def sha256_file(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file's bytes."""
+    with system.disk_errors(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
