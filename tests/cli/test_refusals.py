@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 AMOUNT = "an amount from 1 to 10,000,000,000,000, written 250000, 300k or 1M"
 CASES = {
-    "extrct": (2, "no such command 'extrct'. Did you mean 'extract'?", "see ghosttrack --help"),
+    "extrct": (
+        2,
+        "no such command 'extrct'. Did you mean 'extract', 'export'?",
+        "see ghosttrack --help",
+    ),
     "extract --tokns 5": (
         2,
         "no such option: --tokns",

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, ModelError, StateError
+from ghosttrack_cli.files import places
 from ghosttrack_cli.sae import JumpReLUSAE
 
 SAE_LENS_KEYS = {"W_enc": [8, 24], "W_dec": [24, 8], "b_enc": [24], "b_dec": [8], "threshold": [24]}
@@ -131,7 +131,7 @@ def test_a_process_killed_while_replacing_leaves_the_old_one(
         source.replace(target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "rename", rename)
+        patch.setattr(places, "rename", rename)
         with pytest.raises(Killed):
             some_sae(1).save(folder)
     assert torch.equal(JumpReLUSAE.load(folder).W_enc, some_sae(0).W_enc)
