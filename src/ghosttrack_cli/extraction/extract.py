@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import HubError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.extraction.task import ExtractionResult
     from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
     from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.store.identity import StoreIdentity
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -58,7 +60,8 @@ def extract(
     model = pinned(model, commit)
     recorded = commit.identity.corpus if commit else None
     if commit is not None and planned.action == "nothing":
-        _check_finished(model, corpus, extraction, planned, commit, workspace, monitor, cache_dir)
+        asked = _Asked(model, corpus, extraction, cache_dir)
+        _check_finished(asked, planned, commit, workspace, monitor)
         return ExtractionResult.of(workspace.store, commit, rows_before=commit.rows)
     task = Task(
         ResidualModel.load(model, cache_dir=cache_dir),
@@ -71,36 +74,50 @@ def extract(
     return run(task, commit, overwrite=overwrite)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a run asks for, and where the hub's files are kept."""
+
+    model: ModelSettings
+    corpus: CorpusSettings
+    extraction: ExtractionSettings
+    cache_dir: Path | None
+
+
 def _check_finished(
-    model: ModelSettings,
-    corpus: CorpusSettings,
-    extraction: ExtractionSettings,
+    asked: _Asked,
     planned: ExtractionPlan,
     commit: Commit,
     workspace: Workspace,
     monitor: Monitor,
-    cache_dir: Path | None,
 ) -> None:
     """Say that nothing is to be done, unless the store is of something else."""
-    from ghosttrack_cli.extraction.task import store_identity
-    from ghosttrack_cli.model.loading import identify_model
     from ghosttrack_cli.store.opening import mend_store
-    from ghosttrack_cli.text.corpus import open_corpus
 
     mend_store(workspace.store)
     try:
-        asked = store_identity(
-            identify_model(model, cache_dir),
-            open_corpus(corpus, cache_dir, recorded=commit.identity.corpus).identity(),
-            context_length=planned.context_length,
-            batch_size=extraction.batch_size or commit.identity.batch_size,
-            d_model=planned.model.d_model,
-            dtype=planned.dtype,
-            model_dtype=planned.model_dtype,
-            settings=extraction,
-        )
+        identity = _identity(asked, planned, commit)
     except HubError as error:
         monitor.notice(f"not compared with the hub: {error.what}")
     else:
-        check_identity(commit.identity, asked, where=workspace.store)
+        check_identity(commit.identity, identity, where=workspace.store)
     monitor.notice(f"nothing to do: {commit.rows:,} tokens are stored")
+
+
+def _identity(asked: _Asked, planned: ExtractionPlan, commit: Commit) -> StoreIdentity:
+    """Of the store that would be made, without loading the model."""
+    from ghosttrack_cli.extraction.task import store_identity
+    from ghosttrack_cli.model.loading import identify_model
+    from ghosttrack_cli.text.corpus import open_corpus
+
+    corpus = open_corpus(asked.corpus, asked.cache_dir, recorded=commit.identity.corpus)
+    return store_identity(
+        identify_model(asked.model, asked.cache_dir),
+        corpus.identity(),
+        context_length=planned.context_length,
+        batch_size=asked.extraction.batch_size or commit.identity.batch_size,
+        d_model=planned.model.d_model,
+        dtype=planned.dtype,
+        model_dtype=planned.model_dtype,
+        settings=asked.extraction,
+    )
