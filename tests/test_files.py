@@ -76,10 +76,14 @@ def test_it_has_no_name_before_its_batch_is_finished(tmp_path: Path, disk: DiskQ
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
+needs_direct = pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="there is no O_DIRECT here")
+
+
 def refuse(*_: object) -> int:
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
+@needs_direct
 def test_a_file_system_that_refuses_the_flag_is_written_to_without(
     tmp_path: Path, disk: DiskQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +95,7 @@ def test_a_file_system_that_refuses_the_flag_is_written_to_without(
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
+@needs_direct
 def test_a_file_system_that_refuses_the_write_gets_another(
     tmp_path: Path, disk: DiskQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 DTYPES = ("float32", "float16", "bfloat16")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of <malloc.h>
-LARGEST_TENSOR, KEPT_BYTES = 2**30, 2**31 - 1
+LARGEST_TENSOR, LARGEST_IN_OLD_GLIBC, KEPT_BYTES = 2**30, 2**25, 2**31 - 1
 
 
 def monotonic() -> float:
@@ -134,7 +134,9 @@ def keep_freed_memory() -> None:
 
     with suppress(OSError, AttributeError):
         allocator = ctypes.CDLL(None).mallopt
-        allocator(M_MMAP_THRESHOLD, LARGEST_TENSOR)
+        # Before 2.35 glibc takes no more than 32 MB, and what it refuses it leaves at 128 kB.
+        if not allocator(M_MMAP_THRESHOLD, LARGEST_TENSOR):
+            allocator(M_MMAP_THRESHOLD, LARGEST_IN_OLD_GLIBC)
         allocator(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
