@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = """
 import json
+import os
 from datasets import load_dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
@@ -39,7 +40,9 @@ print(json.dumps({
     "round_trip": tokenizer.decode(ids) == text,
     "text": text,
     "question": questions[0],
-}))
+}), flush=True)
+# Arrow's threads abort an interpreter that ends while they read ahead (apache/arrow#45214).
+os._exit(0)
 """
 
 

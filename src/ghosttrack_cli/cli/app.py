@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -72,7 +72,24 @@ def main() -> None:
     """Run the program on the command line's arguments and exit."""
     # Looking for plugins of pydantic takes longer than anything else that status does.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
-    sys.exit(run_program(sys.argv[1:]))
+    _leave(run_program(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once, with everything said.
+
+    Threads of Arrow that still read ahead from the hub abort the process, or keep it for minutes,
+    when the interpreter is taken apart under them (apache/arrow#45214). What the program writes is
+    durable before it comes here.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            continue  # nobody reads any more
+        except OSError:
+            code = code or 1
+    os._exit(code)
 
 
 def run_program(arguments: list[str]) -> int:
