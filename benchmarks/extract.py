@@ -20,7 +20,6 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
@@ -39,6 +38,7 @@ from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSet
 from ghosttrack_cli.store.commit import new_commit
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
+from peers import installed
 from saelens_cache import caching_run
 
 if TYPE_CHECKING:
@@ -297,14 +297,6 @@ def print_machine() -> None:
         f"transformers {transformers.__version__}, {torch.get_num_threads()} threads, "
         f"SAELens {installed('sae-lens') or 'not installed'}"
     )
-
-
-def installed(name: str) -> str | None:
-    """The version of a package, if it is there."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def speed(value: float) -> str:

@@ -17,7 +17,6 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from ghosttrack_cli.store.reader import ActivationStore
 from ghosttrack_cli.store.writer import StoreWriter
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
+from peers import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -302,14 +302,6 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
         best = max(best, (20 if device.type == "cuda" else 1) * 2 * 4096**3 / seconds)
     del b
     return best
-
-
-def installed(name: str) -> str | None:
-    """The version of a package, if it is there."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def describe(device: torch.device) -> None:

@@ -48,6 +48,11 @@ class Workspace:
         """A layer's SAE folder: "last" to resume from, "best" and "final" to use."""
         return self.checkpoints / f"sae_layer_{layer}_{kind}"
 
+    def trained(self, kind: CheckpointKind) -> tuple[int, ...]:
+        """Layers, ascending, that have an SAE of this kind."""
+        layers = numbered_layers(self.checkpoints, f"sae_layer_{{}}_{kind}")
+        return tuple(one for one in layers if (self.sae(one, kind) / "cfg.json").is_file())
+
     def history(self, layer: int) -> Path:
         """The seed's training history of a layer."""
         return self.checkpoints / f"sae_layer_{layer}_history.json"

@@ -17,7 +17,6 @@ from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.repair import RepairPass, StoreRepair
 from ghosttrack_cli.store.verify import verify_store
 from ghosttrack_cli.text.corpus import open_corpus
-from ghosttrack_cli.text.windows import TokenWindows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,16 +84,7 @@ def _refill(task: Task, commit: Commit, bad: Sequence[BadChunk]) -> None:
 
 def _batches(task: Task, batch_size: int, stretch: RepairPass) -> Iterator[tuple[int, WindowBatch]]:
     """The batches of a stretch of text, each with the row at which it starts."""
-    text = TokenWindows(
-        task.corpus,
-        task.model.tokenizer,
-        context_length=task.context,
-        batch_size=batch_size,
-        cursor=stretch.start.cursor,
-        monitor=task.monitor,
-        retry_minutes=task.settings.retry_minutes,
-        remember_words=task.on_cpu,
-    )
+    text = task.windows(batch_size, stretch.start.cursor)
     row = stretch.start.rows_before
     with text:
         for batch in text:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,7 +19,9 @@ from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.runtime import keep_freed_memory, raise_if_stopped
 from ghosttrack_cli.store.commit import Commit, read_commit
 from ghosttrack_cli.store.writer import StoreWriter
-from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> Extract
         CorpusError: no text at all, or text that cannot be read.
         HubError: the hub was away for longer than `retry_minutes`; everything is committed.
     """
-    keep_freed_memory()
+    if task.on_cpu:
+        keep_freed_memory()
     windows = _batch_size(task, found)
     while True:
         try:
@@ -98,16 +102,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
     """Run the text from the writer's cursor on until it has all rows, or the text ends."""
     if writer.rows:
         task.monitor.notice(f"going on: {writer.rows:,} of {writer.asked_rows:,} tokens are stored")
-    text = TokenWindows(
-        task.corpus,
-        task.model.tokenizer,
-        context_length=task.context,
-        batch_size=windows,
-        cursor=writer.cursor,
-        monitor=task.monitor,
-        retry_minutes=task.settings.retry_minutes,
-        remember_words=task.on_cpu,
-    )
+    text = task.windows(windows, writer.cursor)
     with text, _writing(task, writer) as writing:
         try:
             _forward(task, writer, text, writing, rows=windows * task.context)

@@ -10,6 +10,7 @@ import torch
 from ghosttrack_cli.extraction.plan import context_length
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store.identity import StoreDtype, StoreIdentity
+from ghosttrack_cli.text.windows import TokenWindows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,19 @@ class Task:
         dtype = self.model.dtype if asked == "auto" else getattr(torch, asked)
         assert isinstance(dtype, torch.dtype)
         return dtype
+
+    def windows(self, batch_size: int, cursor: JSON) -> TokenWindows:
+        """The text in batches of windows, from `cursor` on."""
+        return TokenWindows(
+            self.corpus,
+            self.model.tokenizer,
+            context_length=self.context,
+            batch_size=batch_size,
+            cursor=cursor,
+            monitor=self.monitor,
+            retry_minutes=self.settings.retry_minutes,
+            remember_words=self.on_cpu,
+        )
 
     def identity(self, batch_size: int) -> StoreIdentity:
         """What the store says of itself when `batch_size` windows go through the model at once."""

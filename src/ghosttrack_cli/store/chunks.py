@@ -84,11 +84,6 @@ def crc_bytes(crc: int) -> bytes:
     return crc.to_bytes(CRC_BYTES, "little")
 
 
-def crc_value(stored: bytes) -> int:
-    """The checksum that the last four bytes of a chunk file hold."""
-    return int.from_bytes(stored, "little")
-
-
 def read(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -> None:
     """Fill `out` with the first `len(out)` rows of a chunk, whose crc32c must be `crc`.
 
@@ -183,5 +178,5 @@ def _check_crc(found: int, crc: int) -> None:
 
 
 def _check_own(found: int, stored: Array) -> None:
-    if found != crc_value(stored.tobytes()):
+    if stored.tobytes() != crc_bytes(found):
         raise _BadFileError("its own checksum does not match")

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import StateError, UsageError
-from ghosttrack_cli.workspace import CheckpointKind, numbered_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.workspace import CheckpointKind
 
-KINDS: tuple[CheckpointKind, ...] = tuple(set(get_args(CheckpointKind)) - {"last"})
+KINDS: dict[str, CheckpointKind] = {"best": "best", "final": "final"}
 
 
 def export(session: Session, layers: str | None, *, checkpoint: str, to: str | None) -> None:
     """Write the chosen SAE of each layer for dictionary_learning."""
     from ghosttrack_cli.export.dictionary_learning import export_sae
 
-    kind = _kind(checkpoint)
+    if checkpoint not in KINDS:
+        raise UsageError(
+            f"--checkpoint: {checkpoint!r} is neither best nor final", hint="--checkpoint best"
+        )
+    kind = KINDS[checkpoint]
     workspace = session.workspace
     folder = workspace.exports if to is None else Path(to)
     written = {}
@@ -32,15 +36,8 @@ def export(session: Session, layers: str | None, *, checkpoint: str, to: str | N
     give(session, Outcome(document, blocks))
 
 
-def _kind(text: str) -> CheckpointKind:
-    for kind in KINDS:
-        if kind == text:
-            return kind
-    raise UsageError(f"--checkpoint: {text!r} is neither best nor final", hint="--checkpoint best")
-
-
 def _trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> tuple[int, ...]:
-    trained = numbered_layers(session.workspace.checkpoints, f"sae_layer_{{}}_{kind}")
+    trained = session.workspace.trained(kind)
     if not trained:
         raise StateError(
             f"no trained SAE: {session.workspace.checkpoints}", hint=session.again("train")

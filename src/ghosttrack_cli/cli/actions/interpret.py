@@ -10,7 +10,6 @@ from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_layers
-from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -39,9 +38,7 @@ def trained_layers(session: Session, text: str | None) -> tuple[int, ...]:
         UsageError: no layer has one, or not one that was asked for.
     """
     workspace = session.workspace
-    which = session.settings.interpretation.checkpoint
-    folders = numbered_layers(workspace.checkpoints, f"sae_layer_{{}}_{which}")
-    present = [one for one in folders if (workspace.sae(one, which) / "cfg.json").is_file()]
+    present = workspace.trained(session.settings.interpretation.checkpoint)
     if not present:
         raise UsageError(f"no trained SAE in {workspace.checkpoints}", hint=session.again("train"))
     return choose_layers(text, present, have="trained SAE")
