@@ -9,13 +9,14 @@ from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.training import books, guard
-from ghosttrack_cli.training.checkpoint import save_checkpoint
+from ghosttrack_cli.training.checkpoint import prune, save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
 from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -60,6 +61,7 @@ class Session:
     def train(self) -> None:
         """Take all steps that are left; every evaluation, checkpoint and stop is in here."""
         if self.done():
+            prune(self._checkpoints)
             return
         for raw in self.rows.batches(self.batch_size, self.step):
             self.engine.step(raw)
@@ -173,9 +175,13 @@ class Session:
             "metrics": self.metrics,
             "seconds": self.elapsed(),
         }
-        save_checkpoint(self.workspace.sae(self.layer, "last"), self.engine.state, body)
+        save_checkpoint(self._checkpoints, self.engine.state, body)
         self._saved = runtime.monotonic()
         self.write_progress(state)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.workspace.sae(self.layer, "last")
 
     def restore(self, body: dict[str, Any]) -> None:
         """Continue where `body` was written."""
