@@ -15,7 +15,7 @@ from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings import SAETrainingSettings
     from ghosttrack_cli.training.engine import Engine
+    from ghosttrack_cli.training.loggers import Logger
     from ghosttrack_cli.training.objective import Objective
     from ghosttrack_cli.training.rows import TrainingRows
     from ghosttrack_cli.training.schedule import Schedule
@@ -54,6 +55,8 @@ class Session:
     """Step, fvu and l0 of the best evaluation so far, one whose L0 lies in the target band."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """The newest evaluation, as the manifest has it."""
+
+    loggers: Sequence[Logger] = ()
 
     def __post_init__(self) -> None:
         self._started = self._saved = runtime.monotonic()
@@ -129,6 +132,8 @@ class Session:
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
+        for logger in self.loggers:
+            logger.write(entry)
         self.metrics = books.manifest_metrics(self, evaluation, *books.dead(self))
         self.write_progress("running")
 

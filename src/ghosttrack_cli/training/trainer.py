@@ -22,6 +22,7 @@ from ghosttrack_cli.training.identity import (
     settings_identity,
     store_identity,
 )
+from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
 from ghosttrack_cli.training.plan import (
     objective_of,
     sparsity_weight,
@@ -36,6 +37,8 @@ from ghosttrack_cli.training.state import State, initial_state, state_bytes
 from ghosttrack_cli.training.step import StepSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from ghosttrack_cli.monitor import Monitor
@@ -113,9 +116,17 @@ class Trainer:
         if done is not None:
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
+        names = logger_names(self.training.log_to)
         session = self._session(objective)
-        session.train()
+        self._train(session, names)
         return self._result("trained", finish(session))
+
+    def _train(self, session: Session, loggers: Sequence[str]) -> None:
+        run = RunInfo(session.identity["settings"], self.monitor.notice)
+        with open_loggers(
+            loggers, self.workspace, self.layer, session.history, run
+        ) as session.loggers:
+            session.train()
 
     def _check(self, found: dict[str, Any] | None) -> None:
         if found is not None:
@@ -243,6 +254,7 @@ def forget(workspace: Workspace, layer: int) -> None:
             files.remove(folder.with_name(folder.name + suffix))
     files.remove(workspace.history(layer))
     files.remove(metrics_path(workspace.history(layer)))
+    forget_loggers(workspace, layer)
 
 
 def moved(tensors: dict[str, Tensor], device: torch.device) -> State:
