@@ -37,6 +37,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/tokenise.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/interpret.py
 
 # What is generated from the code: the command reference, ghosttrack.toml, the report schema.

@@ -93,17 +93,18 @@ class Clock:
         return (self.steps - WARMUP) * self.case.batch_size / self.elapsed
 
 
-def write_store(path: Path, rows: int) -> None:
+def write_store(path: Path, rows: int, d_model: int = D) -> None:
     """Random bfloat16 rows with a mean, as one layer of a store."""
     random = np.random.default_rng(0)
-    offset = random.standard_normal(D).astype(np.float32)
+    offset = random.standard_normal(d_model).astype(np.float32)
+    corpus = {"source": "random"}
     identity = StoreIdentity(
-        "gpt2", None, "", "", (50256,), {"source": "random"}, 1024, 8, d_model=D, dtype="bfloat16"
+        "gpt2", None, "", "", (50256,), corpus, 1024, 8, d_model=d_model, dtype="bfloat16"
     )
     with StoreWriter.open(path, identity, [LAYER], asked_rows=rows) as writer:
         for start in range(0, rows, 8192):
             numbers = np.arange(start, min(rows, start + 8192))
-            x = random.standard_normal((len(numbers), D), dtype=np.float32) + offset
+            x = random.standard_normal((len(numbers), d_model), dtype=np.float32) + offset
             writer.append(
                 {LAYER: x.astype(ml_dtypes.bfloat16)},
                 token_ids=np.zeros(len(numbers), np.int32),

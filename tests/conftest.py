@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-pytest.register_assert_rewrite("tests.store.kills")
+pytest.register_assert_rewrite("tests.store.kills", "tests.training.outcomes")
 pytest_plugins = ["tests.hub.fixtures", "tests.store.fixtures"]
 
 # How fast examples come says how busy the machine is, and nothing about the code.

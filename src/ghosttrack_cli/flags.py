@@ -145,6 +145,13 @@ FLAGS = (
         (TRAIN, RUN),
     ),
     Flag(
+        ("--log-to",),
+        ("sae_training.log_to",),
+        "NAMES",
+        "where evaluations are shown too: tensorboard, wandb or tensorboard,wandb",
+        (TRAIN, RUN),
+    ),
+    Flag(
         ("--texts",),
         ("interpretation.texts",),
         "TEXT",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 DTYPES = ("float32", "float16", "bfloat16")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of <malloc.h>
+TYPICAL_PROCESS_BYTES = 2**28
 LARGEST_TENSOR, LARGEST_IN_OLD_GLIBC, KEPT_BYTES = 2**30, 2**25, 2**31 - 1
 
 
@@ -169,6 +170,15 @@ def available_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def process_bytes() -> int:
+    """Memory that this process has now; elsewhere than on Linux what Python and torch take."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return TYPICAL_PROCESS_BYTES
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

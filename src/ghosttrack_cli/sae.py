@@ -19,7 +19,7 @@ from ghosttrack_cli.errors import CorruptionError, ModelError, StateError
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 CONFIG, WEIGHTS, SPARSITY, CHECKSUMS = (
@@ -34,6 +34,7 @@ MAX_D_MODEL = 2**17
 MAX_D_HIDDEN = 2**22
 MAX_CONFIG_BYTES = 2**22
 RARE = 1e-10
+FOLDED_ENTRIES = 2**23
 
 
 def random_weights(d_model: int, d_hidden: int, threshold: float, seed: int) -> dict[str, Tensor]:
@@ -124,15 +125,26 @@ class JumpReLUSAE(nn.Module):
         `self` reads scale * x - pre_bias and reconstructs scale * x; the result reads and
         reconstructs x: W_enc s, b_enc - b W_enc, W_dec / s, b_dec / s, threshold unchanged.
         """
-        W_enc = self.W_enc.double()
+        W_enc, W_dec = torch.empty_like(self.W_enc), torch.empty_like(self.W_dec)
+        b_enc = torch.empty_like(self.b_enc)
+        for part in self._parts():
+            wide = self.W_enc[:, part].double()  # (D, n)
+            b_enc[part] = self.b_enc[part].double() - pre_bias.double() @ wide
+            W_enc[:, part] = wide.mul_(scale)
+            W_dec[part] = self.W_dec[part].double().div_(scale)
         weights = {
-            "W_enc": W_enc * scale,
-            "b_enc": self.b_enc.double() - pre_bias.double() @ W_enc,
-            "W_dec": self.W_dec.double() / scale,
+            "W_enc": W_enc,
+            "b_enc": b_enc,
+            "W_dec": W_dec,
             "b_dec": self.b_dec.double() / scale,
             "threshold": self.threshold.clone(),
         }
         return type(self).from_weights(weights, metadata=self.metadata)
+
+    def _parts(self) -> Iterator[slice]:
+        """All features, as many at a time as need no large memory in float64."""
+        size = max(1, FOLDED_ENTRIES // self.d_model)
+        return (slice(start, start + size) for start in range(0, self.d_hidden, size))
 
     def save(
         self,

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ghosttrack_cli.quantities import parse_amount
 
+LOGGER_NAMES = ("tensorboard", "wandb")
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,6 +26,15 @@ def _no_nul(path: Path) -> Path:
     return path
 
 
+def _logger_names(text: str) -> str:
+    """The names without spaces, each once."""
+    names = dict.fromkeys(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in LOGGER_NAMES]:
+        raise ValueError(f"no such logger: {unknown[0]!r}")
+    return ",".join(names)
+
+
+Loggers = Annotated[str, AfterValidator(_logger_names)]
 SafePath = Annotated[Path, AfterValidator(_no_nul)]
 
 
@@ -174,6 +184,9 @@ class SAETrainingSettings(Section):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
     deterministic: bool = Field(False, description="the same bits again on a GPU, slower")
+    log_to: Loggers | None = Field(
+        None, description="where evaluations are shown too: tensorboard, wandb or tensorboard,wandb"
+    )
 
 
 class InterpretationSettings(Section):

@@ -61,6 +61,14 @@ class Workspace:
         """The small manifest of a layer's training that `status` reads."""
         return self.checkpoints / f"sae_layer_{layer}_progress.json"
 
+    def tensorboard(self, layer: int) -> Path:
+        """What TensorBoard shows of a layer's training: one of the runs in the folder above."""
+        return self.checkpoints / "tensorboard" / f"layer_{layer}"
+
+    def wandb_run(self, layer: int) -> Path:
+        """The id of a layer's run at Weights & Biases."""
+        return self.checkpoints / f"sae_layer_{layer}_wandb.json"
+
     def interpretation(self, layer: int) -> Path:
         """The seed's interpretation file of a layer."""
         return self.interpretations / f"layer_{layer}_interpretations.json"

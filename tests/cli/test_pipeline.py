@@ -34,6 +34,7 @@ target_recon_loss = 10
 target_sparsity_min = 1
 target_sparsity_max = 30
 """
+PROGRESS = Path("ghosttrack-data/checkpoints/sae_layer_0_progress.json")
 
 
 @pytest.fixture(autouse=True)
@@ -243,28 +244,73 @@ def test_the_log_says_what_was_run_and_how_it_ended(
     assert events[3].startswith("ended with 2 after ")
 
 
-def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(
+@pytest.fixture
+def training(
     extracted: tuple[str, ...],
-    ghosttrack: Callable[..., Ended],
     process: Callable[..., subprocess.Popen[str]],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> Iterator[subprocess.Popen[str]]:
+    """A training without end that has begun."""
     monkeypatch.setenv("GHOSTTRACK_SAE_TRAINING__EVALUATIONS", "100000")
     training = process("train", "--layers", "0", "--epochs", "100000")
-    progress = Path("ghosttrack-data/checkpoints/sae_layer_0_progress.json")
-    while not progress.exists() and training.poll() is None:
+    while not PROGRESS.exists() and training.poll() is None:
         time.sleep(0.05)
-    training.send_signal(signal.SIGTERM)
+    yield training
+    training.kill()
+    training.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
+)
+def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(
+    training: subprocess.Popen[str],
+    ghosttrack: Callable[..., Ended],
+    number: signal.Signals,
+    code: int,
+) -> None:
+    training.send_signal(number)
     out, err = training.communicate(timeout=120)
-    assert training.returncode == 143, err
+    assert training.returncode == code, err
     assert out == ""
     assert err.endswith("stopped, everything is committed; run again to go on\n")
     assert "Traceback" not in err
-    found: dict[str, Any] = json.loads(progress.read_text())
+    found: dict[str, Any] = json.loads(PROGRESS.read_text())
     assert found["state"] == "stopped"
+    newest = max(Path("ghosttrack-data/checkpoints/sae_layer_0_last").glob("*.safetensors"))
+    assert newest.stem == f"step-{found['step']:09d}"
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
     log = Path("ghosttrack-data/ghosttrack.log").read_text()
-    assert "ended with 143" in log
+    assert f"ended with {code}" in log
+
+
+def test_a_second_signal_quits_at_once_and_the_next_run_goes_on(
+    training: subprocess.Popen[str], ghosttrack: Callable[..., Ended]
+) -> None:
+    training.send_signal(signal.SIGSTOP)  # so that both come within one step
+    training.send_signal(signal.SIGINT)
+    training.send_signal(signal.SIGTERM)
+    training.send_signal(signal.SIGCONT)
+    _, err = training.communicate(timeout=120)
+    assert training.returncode == 143
+    assert "committed" not in err
+    assert json.loads(PROGRESS.read_text())["state"] == "running"
+    assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
+
+
+def test_a_second_trainer_is_refused_until_the_first_one_is_killed(
+    training: subprocess.Popen[str], ghosttrack: Callable[..., Ended]
+) -> None:
+    training.send_signal(signal.SIGSTOP)
+    again = ("train", "--layers", "0", "--epochs", "1", "--overwrite", "--yes")
+    before = tree(Path("ghosttrack-data/checkpoints"))
+    refused = ghosttrack(*again)
+    assert refused.code == 3
+    assert f"process {training.pid}, training layer 0" in refused.error[0]
+    assert tree(Path("ghosttrack-data/checkpoints")) == before
+    training.kill()
+    training.wait()
+    assert ghosttrack(*again).code == 0
 
 
 def test_print_feature_summary(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.extraction.forks import Forks
+from tests.extraction.forks import request
+from tests.forks import Forks, spread
 from tests.store.kills import CALLS, WRITE, Kill, run_killed
 from tests.store.synthetic import tree
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.extraction.conftest import Extraction
-    from tests.extraction.forks import Ended
+    from tests.forks import Ended
 
 pytestmark = pytest.mark.usefixtures("small_segments")
 
@@ -40,7 +40,7 @@ assert ENOUGH * len(SCENARIOS) >= 60
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
-    with Forks() as process:
+    with Forks("tests.extraction.forks") as process:
         yield process
 
 
@@ -52,7 +52,7 @@ class Twins:
         self.whole, self.killed = make(root / "whole"), make(root / "killed")
 
     def run(self, extraction: Extraction, step: dict[str, Any], kill: Kill | None = None) -> Ended:
-        return self.forks.run(extraction.settings(batch_size=20, **step), kill)
+        return self.forks.run(request(extraction.settings(batch_size=20, **step)), kill)
 
     def step(self, step: dict[str, Any], choose: Callable[[Ended], list[Kill]]) -> int:
         """How many kills struck; both stores end equal."""
@@ -75,26 +75,12 @@ def twins(
     return lambda name: Twins(forks, make_extraction, tmp_path / name)
 
 
-def spread(rng: random.Random, count: int, whole: Ended) -> list[Kill]:
-    """Kills all over a run like `whole`, by turns at a named call and by time.
-
-    Each counts from where the one before it struck, so that all of them strike.
-    """
-    points = sorted(rng.random() for _ in range(count))
-    shares = [after - before for before, after in pairwise([0.0, *points])]
-    names = rng.choices(CALLS, k=count)
-    return [
-        Kill(1, seconds=share * whole.seconds)
-        if number % 2
-        else Kill(max(1, int(share * whole.calls[name])), name)
-        for number, (share, name) in enumerate(zip(shares, names, strict=True))
-    ]
-
-
 def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
     """How many kills struck, of `count` in each step."""
     rng = random.Random(f"{name} {seed}")
-    return sum(twins.step(step, partial(spread, rng, count)) for step in SCENARIOS[name])
+    return sum(
+        twins.step(step, partial(spread, rng, count, names=CALLS)) for step in SCENARIOS[name]
+    )
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.files import staging, system
+from ghosttrack_cli.files import places, staging, system
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.reader import ActivationStore
 
@@ -24,6 +25,7 @@ BACKGROUND_WRITE = "in the middle of a background write"
 FSYNC = "before an fsync"
 RENAME = "before a rename"
 RENAMED = "after a rename"
+REMOVE = "before or in the middle of a removal"
 CALLS = (WRITE, BACKGROUND_WRITE, FSYNC, RENAME, RENAMED)
 
 
@@ -37,7 +39,7 @@ class Kill:
 
 
 class Failpoints:
-    """Stands in for `os` in the module that writes files, and keeps a list of its calls.
+    """Stands in for `os` and `shutil` where files are written, and keeps a list of its calls.
 
     Acts at call number `at`, of those named `call` or of all; 0 is never. fsync is only noted: a
     process that is killed loses nothing that it gave to the kernel.
@@ -49,7 +51,7 @@ class Failpoints:
         self._counting = Lock()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
+        return getattr(os if hasattr(os, name) else shutil, name)
 
     def _reached(self, call: str) -> bool:
         with self._counting:
@@ -85,16 +87,30 @@ class Failpoints:
         if self._reached(RENAMED):
             self.act()
 
+    def unlink(self, path: Path) -> None:
+        if self._reached(REMOVE):
+            self.act()
+        path.unlink()
+
+    def rmtree(self, path: Path) -> None:
+        if self._reached(REMOVE):
+            for file in sorted(path.iterdir())[::2]:
+                file.unlink()
+            self.act()
+        shutil.rmtree(path)
+
 
 def install(failpoints: Any) -> None:
-    """Let `failpoints` stand in for `os` where files are written."""
-    for module in (system, staging):
+    """Let `failpoints` stand in for `os` where files are written, moved and deleted."""
+    for module in (system, staging, places):
         module.os = failpoints  # type: ignore[attr-defined]
+    places.shutil = failpoints  # type: ignore[attr-defined]
 
 
 def uninstall() -> None:
     """Write files as ever."""
     install(os)
+    places.shutil = shutil  # type: ignore[attr-defined]
 
 
 def never() -> None:

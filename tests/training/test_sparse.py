@@ -79,6 +79,26 @@ def test_a_dense_batch_is_done_densely() -> None:
     torch.testing.assert_close(found.weights, expected.weights)
 
 
+@pytest.mark.parametrize("sparsity", MODES)
+@pytest.mark.parametrize("level", [0.0, 1.8])
+def test_a_wide_batch_is_done_in_blocks(
+    sparsity: Sparsity, level: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where entries are few, but more than are taken one by one."""
+    weights, x = case(level=level)
+    monkeypatch.setattr(sparse, "DENSE_ENTRIES", 5 * 200)
+    monkeypatch.setattr(sparse, "MAX_ENTRIES", 10)
+    assert find_entries(weights, x, 0.1, Scratch()) is None
+    found = gradients(weights, x, 0.3, objective(sparsity), Scratch())
+    expected = dense_gradients(weights, x, 0.3, objective(sparsity))
+    for name, gradient in found.weights._asdict().items():
+        torch.testing.assert_close(
+            gradient, getattr(expected.weights, name), atol=1e-5, rtol=1e-4, msg=name
+        )
+    torch.testing.assert_close(found.figures, expected.figures)
+    assert torch.equal(found.fired, expected.fired)
+
+
 def test_a_batch_in_which_nothing_fires() -> None:
     weights, x = case(level=100.0)
     found = gradients(weights, x, 0.3, objective("target"), Scratch())

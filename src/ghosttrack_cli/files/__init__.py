@@ -29,6 +29,7 @@ from ghosttrack_cli.files.whole import (
     sha256_file,
     write_bytes,
     write_json,
+    write_parts,
     write_text,
 )
 
@@ -54,5 +55,6 @@ __all__ = [
     "temporary_path",
     "write_bytes",
     "write_json",
+    "write_parts",
     "write_text",
 ]

@@ -12,7 +12,7 @@ from ghosttrack_cli.errors import CorruptionError, DiskError
 from ghosttrack_cli.files import system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from _typeshed import ReadableBuffer
@@ -26,7 +26,8 @@ def write_bytes(path: Path, *parts: ReadableBuffer, durable: bool = True) -> Non
     `durable=False` is for what can be made again: after a power failure the old or no bytes may
     be there.
     """
-    with _open_temporary(path, *parts) as descriptor:
+    size = sum(memoryview(part).nbytes for part in parts)
+    with _open_temporary(path, parts, size) as descriptor:
         if durable:
             system.sync(descriptor)
     system.give_name(path)
@@ -34,9 +35,17 @@ def write_bytes(path: Path, *parts: ReadableBuffer, durable: bool = True) -> Non
         system.sync_folder(path.parent)
 
 
+def write_parts(path: Path, parts: Iterable[ReadableBuffer], size: int) -> None:
+    """`write_bytes` of `size` bytes that are made one part after the other, as they are written."""
+    with _open_temporary(path, parts, size) as descriptor:
+        system.sync(descriptor)
+    system.give_name(path)
+    system.sync_folder(path.parent)
+
+
 @contextmanager
-def _open_temporary(path: Path, *parts: ReadableBuffer) -> Iterator[int]:
-    with system.disk_errors(path, "write", sum(memoryview(part).nbytes for part in parts)):
+def _open_temporary(path: Path, parts: Iterable[ReadableBuffer], size: int) -> Iterator[int]:
+    with system.disk_errors(path, "write", size):
         descriptor = _write_temporary(path, parts)
         try:
             yield descriptor
@@ -44,7 +53,7 @@ def _open_temporary(path: Path, *parts: ReadableBuffer) -> Iterator[int]:
             os.close(descriptor)
 
 
-def _write_temporary(path: Path, parts: tuple[ReadableBuffer, ...]) -> int:
+def _write_temporary(path: Path, parts: Iterable[ReadableBuffer]) -> int:
     descriptor = system.open_new(system.temporary_path(path))
     try:
         for part in parts:

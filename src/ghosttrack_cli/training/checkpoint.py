@@ -46,7 +46,7 @@ def save_checkpoint(folder: Path, state: State, body: Mapping[str, Any]) -> None
     tensors_sha256 = write_tensors(folder / f"{stem}.safetensors", state.tensors())
     document = {"schema": SCHEMA, "body": dict(body), "tensors_sha256": tensors_sha256}
     files.write_json(folder / f"{stem}.json", document | {"sha256": _digest(document)})
-    _prune(folder)
+    prune(folder)
 
 
 def load_checkpoint(
@@ -70,6 +70,19 @@ def load_checkpoint(
             f"no valid checkpoint in {folder}", hint="ghosttrack train --overwrite starts anew"
         )
     return None
+
+
+def prune(folder: Path) -> None:
+    """Remove old records, then every other file without a record.
+
+    A process killed right after it wrote its last checkpoint leaves that to the next one.
+    """
+    for stem in _stems(folder)[KEPT:]:
+        files.remove(folder / f"{stem}.json")
+    kept = set(_stems(folder))
+    for path in folder.glob("step-*"):
+        if path.name.partition(".")[0] not in kept:
+            files.remove(path)
 
 
 def _load(folder: Path, stem: str, limit: int) -> Checkpoint:
@@ -97,13 +110,3 @@ def _stems(folder: Path) -> list[str]:
 
 def _step(match: re.Match[str]) -> int:
     return int(match[1])
-
-
-def _prune(folder: Path) -> None:
-    """Remove old records, then every tensor file without a record."""
-    for stem in _stems(folder)[KEPT:]:
-        files.remove(folder / f"{stem}.json")
-    kept = set(_stems(folder))
-    for path in folder.glob("step-*.safetensors*"):
-        if path.name.partition(".")[0] not in kept:
-            files.remove(path)

@@ -56,16 +56,23 @@ def evaluate(
     sums = ReconstructionSums(sae.d_model, scale=scale)
     tanh_sum = torch.zeros((), dtype=torch.float64, device=sae.W_enc.device)
     for x in blocks(batches, sae):
-        acts = sae.encode(x)
-        sums.update(x, sae.decode(acts), acts)
-        if objective.sparsity == "tanh":
-            tanh_sum += (objective.slope * acts).tanh().sum(dtype=torch.float64)
+        _add(x, sae, objective, sums, tanh_sum)
     total = tanh_sum.item()
     if onto is not None:
         sums.merge(onto.sums)
         total += onto.tanh_sum
     metrics = sums.result()
     return Evaluation(metrics, weight * _penalty(objective, metrics, total), sums, total)
+
+
+def _add(
+    x: Tensor, sae: JumpReLUSAE, objective: Objective, sums: ReconstructionSums, tanh_sum: Tensor
+) -> None:
+    """Add a block of rows; its activations (B, F) are gone before those of the next one come."""
+    acts = sae.encode(x)
+    sums.update(x, sae.decode(acts), acts)
+    if objective.sparsity == "tanh":
+        tanh_sum += (objective.slope * acts).tanh().sum(dtype=torch.float64)
 
 
 def _penalty(objective: Objective, metrics: ReconstructionMetrics, tanh_sum: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 COLUMNS = {
@@ -54,6 +54,11 @@ class History:
         """The newest entry."""
         return {name: values[-1] for name, values in self.columns.items()}
 
+    def entries(self) -> Iterator[dict[str, float]]:
+        """All entries, the oldest first."""
+        for i in range(len(self)):
+            yield {name: values[i] for name, values in self.columns.items()}
+
     def settled(self) -> bool:
         """Whether training has converged.
 
@@ -68,10 +73,7 @@ class History:
     def write(self, path: Path) -> None:
         """Write the history as JSON, and the same as one line an entry beside it."""
         files.write_json(path, self.columns)
-        lines = [
-            json.dumps({name: values[i] for name, values in self.columns.items()})
-            for i in range(len(self))
-        ]
+        lines = [json.dumps(entry) for entry in self.entries()]
         files.write_text(metrics_path(path), "".join(f"{line}\n" for line in lines))
 
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.reader import ActivationStore
 
 FREE = frozenset(
-    {"device", "deterministic", "checkpoint_minutes", "checkpoint_steps", "target_recon_loss"}
+    {
+        "device",
+        "deterministic",
+        "checkpoint_minutes",
+        "checkpoint_steps",
+        "target_recon_loss",
+        "log_to",
+    }
 )
 
 

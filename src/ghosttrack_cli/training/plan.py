@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
+from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.training import memory
 from ghosttrack_cli.training.objective import Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
+from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
 
 if TYPE_CHECKING:
@@ -75,12 +80,24 @@ def steps_of(train_rows: int, training: SAETrainingSettings) -> tuple[int, int]:
     return batch_size, train_rows // batch_size
 
 
-def memory_bytes(d_model: int, d_hidden: int, batch_size: int, resident_bytes: int) -> int:
-    """Bytes at the peak: state, gradients, the entries of a batch, and the resident rows."""
-    gradients = state_bytes(d_model, d_hidden) // 3
-    entries = batch_size * d_hidden * (4 * 4 + 2)
-    rows = 4 * batch_size * d_model * 4
-    return state_bytes(d_model, d_hidden) + gradients + entries + rows + resident_bytes
+def training_device(name: str) -> torch.device:
+    """The device for a setting; Apple's has no float64, so the CPU stands in for it."""
+    device = runtime.resolve_device(name)
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def memory_bytes(
+    store: ActivationStore, d_hidden: int, batch_size: int, training: SAETrainingSettings
+) -> int:
+    """Bytes at the peak: those of the whole process, or on a CUDA device those there."""
+    device = training_device(training.device)
+    stored = memory.stored_bytes(store, training.evaluation_rows, resident=fits(store, device))
+    if device.type == "cuda":
+        return memory.device_bytes(store.d_model, d_hidden, batch_size, stored)
+    evaluated_rows = min(store.rows, store.chunk_rows)
+    return runtime.process_bytes() + memory.host_bytes(
+        store.d_model, d_hidden, batch_size, evaluated_rows, stored
+    )
 
 
 def disk_bytes(d_model: int, d_hidden: int) -> int:
@@ -118,6 +135,6 @@ def plan_training(
         total_steps=epoch_steps * training.epochs,
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
-        memory_bytes=memory_bytes(D, F, batch_size, store.rows * store.identity.row_bytes),
+        memory_bytes=memory_bytes(store, F, batch_size, training),
         disk_bytes=disk_bytes(D, F),
     )

@@ -54,6 +54,12 @@ def block_rows(store: ActivationStore) -> int:
     return max(BLOCK_ROWS, BLOCK_BYTES // store.identity.row_bytes)
 
 
+def fits(store: ActivationStore, device: torch.device) -> bool:
+    """Whether a layer's rows may stay on the device while it trains."""
+    size = store.rows * store.identity.row_bytes
+    return size <= RESIDENT_SHARE * runtime.available_bytes(device)
+
+
 class TrainingRows(Protocol):
     """Where a trainer gets its rows from: raw, as stored."""
 
@@ -108,7 +114,7 @@ class LayerRows:
             self._train,
             batch_size=batch_size,
             seed=self._seed,
-            resident=self._fits(),
+            resident=fits(self._store, self._device),
             block_rows=block_rows(self._store),
             device=self._device,
         )
@@ -116,11 +122,6 @@ class LayerRows:
         while True:
             yield from rows.batches(epoch, start)
             epoch, start = epoch + 1, 0
-
-    def _fits(self) -> bool:
-        """Whether the layer's rows may stay on the device while it trains."""
-        size = self._store.rows * self._store.identity.row_bytes
-        return size <= RESIDENT_SHARE * runtime.available_bytes(self._device)
 
     def validation(self, limit: int | None = None) -> Iterator[Tensor]:
         """All held-out rows, or the same random `limit` of them, each once."""

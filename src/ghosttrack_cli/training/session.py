@@ -9,19 +9,21 @@ from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.training import books, guard
-from ghosttrack_cli.training.checkpoint import save_checkpoint
+from ghosttrack_cli.training.checkpoint import prune, save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
 from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings import SAETrainingSettings
     from ghosttrack_cli.training.engine import Engine
+    from ghosttrack_cli.training.loggers import Logger
     from ghosttrack_cli.training.objective import Objective
     from ghosttrack_cli.training.rows import TrainingRows
     from ghosttrack_cli.training.schedule import Schedule
@@ -54,12 +56,15 @@ class Session:
     metrics: dict[str, Any] = field(default_factory=dict)
     """The newest evaluation, as the manifest has it."""
 
+    loggers: Sequence[Logger] = ()
+
     def __post_init__(self) -> None:
         self._started = self._saved = runtime.monotonic()
 
     def train(self) -> None:
         """Take all steps that are left; every evaluation, checkpoint and stop is in here."""
         if self.done():
+            prune(self._checkpoints)
             return
         for raw in self.rows.batches(self.batch_size, self.step):
             self.engine.step(raw)
@@ -127,6 +132,8 @@ class Session:
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
+        for logger in self.loggers:
+            logger.write(entry)
         self.metrics = books.manifest_metrics(self, evaluation, *books.dead(self))
         self.write_progress("running")
 
@@ -173,9 +180,13 @@ class Session:
             "metrics": self.metrics,
             "seconds": self.elapsed(),
         }
-        save_checkpoint(self.workspace.sae(self.layer, "last"), self.engine.state, body)
+        save_checkpoint(self._checkpoints, self.engine.state, body)
         self._saved = runtime.monotonic()
         self.write_progress(state)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.workspace.sae(self.layer, "last")
 
     def restore(self, body: dict[str, Any]) -> None:
         """Continue where `body` was written."""

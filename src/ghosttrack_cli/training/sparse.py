@@ -27,6 +27,7 @@ from ghosttrack_cli.training.objective import (
     penalty_slope,
     threshold_gradient,
 )
+from ghosttrack_cli.training.wide import blockwise_gradients, project_in_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 HAS_MKL = bool(torch.backends.mkl.is_available())  # type: ignore[no-untyped-call]
 SPARSE_SHARE = 0.1
 BLOCK_ENTRIES = 2**25
+"""Of (rows, features) that the encoder fills at a time."""
+DENSE_ENTRIES = 2**24
+"""Of a batch, or of a block of it, whose gradients are computed densely at once."""
+MAX_ENTRIES = 2**23
+"""That are taken one by one: each costs ENTRY_BYTES, and where F is large so many gain no time."""
+ENTRY_BYTES = 56
 
 
 class Entries(NamedTuple):
@@ -68,14 +75,16 @@ def gradients(
 ) -> Gradients:
     """Loss and gradients of a batch x (B, D): over entries where they are few, else dense."""
     entries = find_entries(weights, x, objective.bandwidth, scratch)
-    if entries is None:
-        whole = scratch.h[: len(x)] if _block(x, weights) == len(x) else None
-        return dense_gradients(weights, x, weight, objective, h=whole)
-    return sparse_gradients(weights, x, entries, weight, objective)
+    if entries is not None:
+        return sparse_gradients(weights, x, entries, weight, objective)
+    rows = min(_block(x, weights), max(1, DENSE_ENTRIES // weights.b_enc.numel()))
+    if len(x) <= rows:
+        return dense_gradients(weights, x, weight, objective, h=scratch.h[: len(x)])
+    return blockwise_gradients(weights, x, weight, objective, scratch.h[:rows])
 
 
 def find_entries(weights: Weights, x: Tensor, bandwidth: float, scratch: Scratch) -> Entries | None:
-    """The entries of a batch, or None where more than a tenth of all is among them.
+    """The entries of a batch, or None where more than a tenth of all, or very many, are among them.
 
     The encoder runs in blocks of rows, so that wide SAEs need no (B, F) memory.
     """
@@ -84,7 +93,7 @@ def find_entries(weights: Weights, x: Tensor, bandwidth: float, scratch: Scratch
     block = _block(x, weights)
     places: list[NDArray[np.int64]] = []
     values: list[Tensor] = []
-    room = int(SPARSE_SHARE * B * F)
+    room = min(int(SPARSE_SHARE * B * F), MAX_ENTRIES)
     for start in range(0, B, block):
         part = x[start : start + block]
         h, above = scratch.sized(len(part), F)
@@ -158,12 +167,6 @@ def sparse_gradients(
 def _bags(indices: Tensor, table: Tensor, starts: Tensor, values: Tensor) -> Tensor:
     """Sums of table rows (n, D), weighted by `values`, one for each run of `indices`: (bags, D)."""
     return embedding_bag(indices, table, starts, mode="sum", per_sample_weights=values)
-
-
-def project_in_place(gradient: Tensor, W_dec: Tensor) -> Tensor:
-    """`objective.project` without the two temporaries, each of them an SAE's size."""
-    along = torch.linalg.vecdot(gradient, W_dec).unsqueeze(1)  # (F, 1)
-    return gradient.addcmul_(along, W_dec, value=-1)
 
 
 def by_feature(features: Tensor, active: Tensor) -> Tensor:

@@ -22,23 +22,31 @@ from ghosttrack_cli.training.identity import (
     settings_identity,
     store_identity,
 )
-from ghosttrack_cli.training.plan import objective_of, sparsity_weight, steps_of
+from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
+from ghosttrack_cli.training.plan import (
+    objective_of,
+    sparsity_weight,
+    steps_of,
+    training_device,
+)
 from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import LayerRows
 from ghosttrack_cli.training.schedule import Schedule
 from ghosttrack_cli.training.session import Session
-from ghosttrack_cli.training.state import initial_state, state_bytes
+from ghosttrack_cli.training.state import State, initial_state, state_bytes
 from ghosttrack_cli.training.step import StepSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training.checkpoint import Checkpoint
     from ghosttrack_cli.training.engine import Engine
     from ghosttrack_cli.training.objective import Objective
     from ghosttrack_cli.training.rows import TrainingRows
-    from ghosttrack_cli.training.state import State
     from ghosttrack_cli.workspace import Workspace
 
 HEADER_BYTES = 2**16
@@ -108,9 +116,17 @@ class Trainer:
         if done is not None:
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
+        names = logger_names(self.training.log_to)
         session = self._session(objective)
-        session.train()
+        self._train(session, names)
         return self._result("trained", finish(session))
+
+    def _train(self, session: Session, loggers: Sequence[str]) -> None:
+        run = RunInfo(session.identity["settings"], self.monitor.notice)
+        with open_loggers(
+            loggers, self.workspace, self.layer, session.history, run
+        ) as session.loggers:
+            session.train()
 
     def _check(self, found: dict[str, Any] | None) -> None:
         if found is not None:
@@ -122,25 +138,16 @@ class Trainer:
 
     def _session(self, objective: Objective) -> Session:
         """The session at the newest checkpoint, or at the beginning."""
-        D, F = self.store.d_model, self.sae.d_hidden
-        folder = self.workspace.sae(self.layer, "last")
-        limit = state_bytes(D, F) + HEADER_BYTES
-        checkpoint = load_checkpoint(folder, self.monitor.notice, limit=limit)
-        self._check(checkpoint.body if checkpoint else None)
         device = training_device(self.training.device)
+        state, record = self._start(device)
         rows: TrainingRows = LayerRows(self.store, self.layer, self.training, device)
         survey = rows.survey
         batch_size, epoch_steps = steps_of(survey.train_rows, self.training)
         schedule = Schedule.of(
             self.training, epoch_steps * self.training.epochs, sparsity_weight(self.sae)
         )
-        state = (
-            checkpoint.state
-            if checkpoint
-            else initial_state(D, F, self.sae.threshold, self.training.seed)
-        )
         scaling = Scaling(survey.scale, survey.mean)
-        engine = self._engine(state.to(device), scaling.to(device), schedule, objective)
+        engine = self._engine(state, scaling.to(device), schedule, objective)
         session = Session(
             layer=self.layer,
             rows=rows,
@@ -159,8 +166,22 @@ class Trainer:
                 "environment": environment(device),
             },
         )
-        self._restore(session, checkpoint)
+        self._restore(session, record)
         return session
+
+    def _start(self, device: torch.device) -> tuple[State, dict[str, Any] | None]:
+        """The state to go on from, on its device, and the checkpoint's record if there is one."""
+        D, F = self.store.d_model, self.sae.d_hidden
+        folder = self.workspace.sae(self.layer, "last")
+        limit = state_bytes(D, F) + HEADER_BYTES
+        checkpoint = load_checkpoint(folder, self.monitor.notice, limit=limit)
+        if checkpoint is None:
+            first = initial_state(D, F, self.sae.threshold, self.training.seed).tensors()
+            return moved(first, device), None
+        self._check(checkpoint.body)
+        tensors, record = checkpoint.state.tensors(), checkpoint.body
+        del checkpoint  # the dictionary alone holds the tensors now
+        return moved(tensors, device), record
 
     def _engine(
         self, state: State, scaling: Scaling, schedule: Schedule, objective: Objective
@@ -184,12 +205,12 @@ class Trainer:
             notice=self.monitor.notice,
         )
 
-    def _restore(self, session: Session, checkpoint: Checkpoint | None) -> None:
-        if checkpoint is None:
+    def _restore(self, session: Session, record: dict[str, Any] | None) -> None:
+        if record is None:
             books.announce(session)
             return
-        session.restore(checkpoint.body)
-        before, now = checkpoint.body["environment"], session.identity["environment"]
+        session.restore(record)
+        before, now = record["environment"], session.identity["environment"]
         if before != now:
             changed = [
                 f"{name} {before.get(name)} -> {value}"
@@ -233,9 +254,11 @@ def forget(workspace: Workspace, layer: int) -> None:
             files.remove(folder.with_name(folder.name + suffix))
     files.remove(workspace.history(layer))
     files.remove(metrics_path(workspace.history(layer)))
+    forget_loggers(workspace, layer)
 
 
-def training_device(name: str) -> torch.device:
-    """The device for a setting; Apple's has no float64, so the CPU stands in for it."""
-    device = runtime.resolve_device(name)
-    return device if device.type == "cuda" else torch.device("cpu")
+def moved(tensors: dict[str, Tensor], device: torch.device) -> State:
+    """The state of some tensors, copied to a device one by one; each original goes at once."""
+    for name in list(tensors):
+        tensors[name] = tensors.pop(name).to(device, copy=True).contiguous()
+    return State.from_tensors(tensors)

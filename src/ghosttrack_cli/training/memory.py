@@ -1,0 +1,67 @@
+"""The memory that training takes at its peak, from shapes alone.
+
+B batch, D d_model, F d_hidden. The terms were measured (`python benchmarks/memory.py`); what is
+less than a few megabytes at any shape is left out.
+
+On the CPU, beside what the process has before, the larger of two moments counts. When a checkpoint
+is read, its bytes and its tensors are there at once: two states. Later there are one state, the
+encoder's buffers, the rows, and either a step or an evaluation:
+
+    a step         the gradients, and temporaries of the entries that are taken one by one, or of a
+                   block of rows that is done densely (the first steps, in which most features fire)
+    an evaluation  the folded SAE, and the activations of a block of rows with what is made of them
+
+Writing a checkpoint or an SAE copies one matrix at a time, folding works in parts: both take less.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.store.blocks import BLOCKS_AHEAD
+from ghosttrack_cli.training import evaluate, sparse
+from ghosttrack_cli.training.rows import block_rows
+from ghosttrack_cli.training.state import state_bytes
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.store.reader import ActivationStore
+
+SCRATCH_BYTES = 4 + 1
+"""h and whether it lies above the window's edge, for each entry of an encoder's block."""
+DENSE_BYTES = 18
+"""For each entry of `dense_gradients` beside h: acts, slopes twice, two masks, one temporary."""
+EVALUATED_BYTES = 13
+"""For each entry of an evaluation: h, its positive part, a mask and the product."""
+BATCH_COPIES = 4
+"""A batch in float32: as stored, scaled, reconstructed, and one temporary."""
+
+
+def host_bytes(
+    d_model: int, d_hidden: int, batch_size: int, evaluated_rows: int, stored_bytes: int
+) -> int:
+    """Bytes on the CPU beside what the process has before; `stored_bytes` are those of the rows."""
+    state = state_bytes(d_model, d_hidden)
+    entries = batch_size * d_hidden
+    scratch = SCRATCH_BYTES * min(entries, max(d_hidden, sparse.BLOCK_ENTRIES))
+    step = max(
+        DENSE_BYTES * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
+        sparse.ENTRY_BYTES * int(min(sparse.SPARSE_SHARE * entries, sparse.MAX_ENTRIES)),
+    )
+    evaluated = min(evaluated_rows * d_hidden, max(d_hidden, evaluate.BLOCK_ENTRIES))
+    weights = state // 3
+    batch = BATCH_COPIES * 4 * batch_size * d_model
+    working = weights + scratch + batch + max(step, EVALUATED_BYTES * evaluated)
+    return stored_bytes + max(2 * state, state + working)
+
+
+def device_bytes(d_model: int, d_hidden: int, batch_size: int, stored_bytes: int) -> int:
+    """Bytes on a CUDA device: everything is dense there. Not measured yet."""
+    state = state_bytes(d_model, d_hidden)
+    entries = batch_size * d_hidden * (4 + DENSE_BYTES)
+    return state + state // 3 + entries + BATCH_COPIES * 4 * batch_size * d_model + stored_bytes
+
+
+def stored_bytes(store: ActivationStore, evaluation_rows: int, *, resident: bool) -> int:
+    """Bytes of rows that are kept: a layer's, or the blocks in use and ahead; and held-out ones."""
+    rows = store.rows if resident else min(store.rows, (1 + BLOCKS_AHEAD) * block_rows(store))
+    return (rows + min(store.rows, evaluation_rows)) * store.identity.row_bytes

@@ -1,0 +1,30 @@
+"""Tensors written one by one make the file that safetensors itself writes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+
+from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_bytes_are_those_of_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    dtypes = (torch.float32, torch.int64, torch.bfloat16, torch.bool, torch.uint8, torch.float64)
+    tensors = {f"é.{i}": torch.arange(6).reshape(2, 3).to(dtype) for i, dtype in enumerate(dtypes)}
+    tensors |= {"scalar": torch.tensor(1.5), "empty": torch.zeros(2, 0)}
+    digest = write_tensors(path, tensors)
+    assert path.read_bytes() == safetensors.torch.save(tensors)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_rows_that_lie_in_columns_come_back_as_rows(tmp_path: Path) -> None:
+    columns = torch.arange(12.0).reshape(3, 4).T
+    digest = write_tensors(tmp_path / "a", {"a": columns})
+    assert torch.equal(read_tensors(tmp_path / "a", sha256=digest)["a"], columns)

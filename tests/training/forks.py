@@ -1,0 +1,54 @@
+"""Whole trainings that are killed: the program `python -m tests.training.forks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.forks import serve
+
+from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.training.trainer import Trainer
+
+
+def request(trainer: Trainer) -> dict[str, Any]:
+    """A trainer as a request."""
+    return {
+        "layer": trainer.layer,
+        "workspace": str(trainer.workspace.root),
+        "checkpoints": str(trainer.workspace.checkpoints),
+        "sae": trainer.sae.model_dump(mode="json"),
+        "training": trainer.training.model_dump(mode="json"),
+        "overwrite": trainer.overwrite,
+    }
+
+
+def train(request: dict[str, Any]) -> None:
+    from ghosttrack_cli.training.trainer import Trainer
+
+    workspace = Workspace(Path(request["workspace"]), Path(request["checkpoints"]))
+    Trainer(
+        ActivationStore.open(workspace.store),
+        request["layer"],
+        SAESettings(**request["sae"]),
+        SAETrainingSettings(**request["training"]),
+        workspace,
+        overwrite=request["overwrite"],
+    ).run()
+
+
+def main() -> None:
+    import torch
+
+    import ghosttrack_cli.training.trainer  # noqa: F401 - once for all children
+
+    torch.set_num_threads(1)
+    serve(train)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Whatever stops a training: run again, it ends with the bits that an unstopped one leaves."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import pickle  # noqa: TID251 - to show that none is ever opened
+import random
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.forks import Forks, spread
+from tests.store import kills
+from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Failpoints, Kill
+from tests.training.forks import request
+from tests.training.outcomes import (
+    LAYER,
+    STEPS,
+    StopAfter,
+    assert_sound,
+    elsewhere,
+    outcome,
+    same,
+    tree,
+)
+
+from ghosttrack_cli.errors import DiskError, Stopped
+from ghosttrack_cli.training.trainer import forget
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Clock
+    from tests.forks import Ended
+    from tests.training.conftest import Bench
+
+    from ghosttrack_cli.training.trainer import Trainer
+
+CALLS = (WRITE, FSYNC, RENAME, RENAMED, REMOVE)
+OFTEN = {"evaluations": 6, "checkpoint_steps": 5}
+"""Several evaluations, checkpoints and prunings in 42 steps."""
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "target": {"sae": {}, **OFTEN},
+    "l1, patience": {"sae": {"sparsity": "l1"}, "patience": 2, **OFTEN},
+    "a checkpoint a step": {"sae": {}, "evaluations": 42, "checkpoint_steps": 1},
+    "overwritten": {"sae": {}, "overwrite": True, **OFTEN},
+}
+SHORT: dict[str, Any] = {"evaluations": 2, "checkpoint_steps": 15}
+"""Each kind of call at least twice."""
+KILLS, SEEDS = 6, range(1, 5)
+ENOUGH = 12
+"""Of the 24 in a scenario: a run that is faster than the whole one may end before a kill by time,
+and then there is nothing left to kill."""
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    with Forks("tests.training.forks") as process:
+        yield process
+
+
+class Twins:
+    """One training that is stopped in any way, and the same one left alone."""
+
+    def __init__(self, bench: Bench, forks: Forks, name: str, settings: dict[str, Any]) -> None:
+        self.bench, self.forks, self.settings = bench, forks, settings
+        folder = bench.workspace.root / name
+        self.whole, self.killed = (
+            Workspace(bench.workspace.root, folder / part) for part in ("whole", "killed")
+        )
+
+    def trainer(self, workspace: Workspace) -> Trainer:
+        return self.bench.trainer(workspace=workspace, **self.settings)
+
+    def run(self, workspace: Workspace, kill: Kill | None = None) -> Ended:
+        return self.forks.run(request(self.trainer(workspace)), kill)
+
+    def compare(self, choose: Callable[[Ended], list[Kill]]) -> int:
+        """How many kills struck; in the end both left the same."""
+        points = choose(self.run(self.whole))
+        struck = sum(self.run(self.killed, kill).status != 0 for kill in points)
+        self.run(self.killed)
+        assert tree(self.killed) == tree(self.whole)
+        return struck
+
+
+@pytest.fixture
+def twins(bench: Bench, forks: Forks) -> Callable[[str, str], Twins]:
+    """`twins(folder, scenario)`: both not begun."""
+    return lambda folder, scenario: Twins(bench, forks, folder, SCENARIOS.get(scenario, SHORT))
+
+
+def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
+    rng = random.Random(f"{name} {seed}")
+    return twins.compare(partial(spread, rng, count, names=CALLS))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_killed_training_ends_with_the_same_bytes(
+    twins: Callable[[str, str], Twins], name: str
+) -> None:
+    assert run_scenario(twins("quick", name), name, seed=0, count=3) >= 1
+
+
+def kill_at_each(twins: Twins, first: int, every: int) -> int:
+    """How many kills struck: at call number `first` of a new training and so on, then once more.
+
+    The second kill of each training strikes anywhere in what is left.
+    """
+    calls = sum(twins.run(twins.whole).calls.values())
+    rng, struck = random.Random(first), 0
+    for at in range(first % calls, calls + 1, every):
+        forget(twins.killed, LAYER)
+        points = (at, rng.randint(1, calls + 1 - at))
+        struck += sum(twins.run(twins.killed, Kill(point)).status != 0 for point in points)
+        assert_sound(twins.killed)
+        twins.run(twins.killed)
+        assert tree(twins.killed) == tree(twins.whole), points
+    return struck
+
+
+def test_kills_in_the_last_calls_leave_nothing_behind(
+    twins: Callable[[str, str], Twins],
+) -> None:
+    """Those of the finish, which has 64: final and best SAE, history, manifest."""
+    assert kill_at_each(twins("last calls", "target"), first=-64, every=6) >= 11
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_many_killed_trainings_end_with_the_same_bytes(
+    twins: Callable[[str, str], Twins], name: str, record_property: Callable[[str, object], None]
+) -> None:
+    struck = sum(run_scenario(twins(f"{seed}", name), name, seed, KILLS) for seed in SEEDS)
+    record_property("kills", f"training, {name}: {struck} kills")
+    assert struck >= ENOUGH
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_kill_at_any_call_ends_with_the_same_bytes(
+    twins: Callable[[str, str], Twins], record_property: Callable[[str, object], None]
+) -> None:
+    struck = kill_at_each(twins("each", "target"), first=1, every=15)
+    record_property("kills", f"training, every 15th call: {struck} kills")
+    assert struck >= 60
+
+
+class Failing(Failpoints):
+    """From call number `at` on, that one or all further ones fail; opening a file is a call too."""
+
+    def __init__(self, at: int, number: int, *, for_good: bool) -> None:
+        super().__init__(at, self.fail)
+        self.number, self.for_good, self.failed = number, for_good, False
+
+    def fail(self) -> None:
+        self.failed = True
+        raise OSError(self.number, os.strerror(self.number))
+
+    def _reached(self, call: str) -> bool:
+        return super()._reached(call) or (self.for_good and self.failed)
+
+    def open(self, *arguments: Any, **options: Any) -> int:
+        if self._reached("open"):
+            self.act()
+        return os.open(*arguments, **options)
+
+
+def fail_at_each(twins: Twins, number: int, *, for_good: bool, first: int, every: int) -> int:
+    """At how many calls a training failed before one went through."""
+    twins.trainer(twins.whole).run()
+    at, failed = first, True
+    while failed:
+        forget(twins.killed, LAYER)
+        failing = Failing(at, number, for_good=for_good)
+        kills.install(failing)
+        failed = run_failing(twins, failing)
+        kills.install(Failpoints(0, kills.never))
+        assert_sound(twins.killed)
+        twins.trainer(twins.killed).run()
+        assert tree(twins.killed) == tree(twins.whole), at
+        at += every
+    return (at - first) // every - 1
+
+
+def run_failing(twins: Twins, failing: Failing) -> bool:
+    """Whether a call failed; the error then says where, and what to do about a full disk."""
+    error = disk_error_of(twins.trainer(twins.killed))
+    assert failing.failed == (error is not None)
+    if error is None:
+        return False
+    assert str(error.path).startswith(str(twins.killed.checkpoints))
+    assert str(error.path) in error.what
+    assert (error.hint is not None) == (failing.number == errno.ENOSPC)
+    assert error.exit_code == 1
+    return True
+
+
+def disk_error_of(trainer: Trainer) -> DiskError | None:
+    try:
+        trainer.run()
+    except DiskError as error:
+        return error
+    return None
+
+
+@pytest.mark.usefixtures("no_fsync")
+@pytest.mark.parametrize(
+    ("number", "for_good", "first"),
+    [
+        (errno.EIO, False, 1),
+        (errno.ENOSPC, False, 12),
+        (errno.EIO, True, 24),
+        (errno.ENOSPC, True, 36),
+    ],
+)
+def test_a_call_that_fails_loses_nothing(
+    twins: Callable[[str, str], Twins], number: int, for_good: bool, first: int
+) -> None:
+    pair = twins("failing", "target")
+    assert fail_at_each(pair, number, for_good=for_good, first=first, every=96) >= 4
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("no_fsync")
+@pytest.mark.parametrize(
+    ("number", "for_good", "first"), [(errno.EIO, False, 1), (errno.ENOSPC, True, 2)]
+)
+def test_every_call_that_fails_loses_nothing(
+    twins: Callable[[str, str], Twins], number: int, for_good: bool, first: int
+) -> None:
+    """Every odd one fails once, every even one for good."""
+    pair = twins("failing", "short")
+    assert fail_at_each(pair, number, for_good=for_good, first=first, every=2) >= 60
+
+
+def test_a_pickle_in_place_of_a_checkpoint_is_never_opened(bench: Bench, tmp_path: Path) -> None:
+    straight = elsewhere(bench, "straight")
+    bench.trainer(workspace=straight).run()
+    with pytest.raises(Stopped):
+        bench.trainer(stop=StopAfter(20), checkpoint_steps=15).run()
+    canary = tmp_path / "canary"
+    newest = bench.workspace.sae(LAYER, "last") / "step-000000020.safetensors"
+    newest.write_bytes(pickle.dumps(Canary(canary)))
+    bench.trainer().run()
+    assert any("a pickle, not a safetensors file" in notice for notice in bench.notices)
+    assert not canary.exists()
+    same(outcome(straight), outcome(bench.workspace))
+
+
+class Canary:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_only_a_clock_that_never_jumps_decides(
+    bench: Bench, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall clock jumps by years, the other one stands still, then passes a minute a step."""
+    jumps = itertools.cycle([0.0, 4e9, 1e6])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    still, moving = elsewhere(bench, "still"), elsewhere(bench, "moving")
+    bench.trainer(workspace=still, checkpoint_minutes=10).run()
+    steps = [path.stem for path in still.sae(LAYER, "last").glob("*.json")]
+    assert steps == [f"step-{STEPS:09d}"]
+
+    def pass_a_minute() -> None:
+        clock.now += 60
+
+    bench.trainer(workspace=moving, checkpoint_minutes=10, stop=pass_a_minute).run()
+    steps = sorted(path.stem for path in moving.sae(LAYER, "last").glob("*.json"))
+    assert steps == ["step-000000036", f"step-{STEPS:09d}"]  # every twelfth: more than ten minutes
+    progress = [json.loads(one.training_progress(LAYER).read_bytes()) for one in (still, moving)]
+    assert [one["seconds"] for one in progress] == [0, 60 * (STEPS - 1)]
+    same(outcome(still), outcome(moving))
