@@ -1,14 +1,15 @@
 """Quality of SAEs beside those of SAELens: `python benchmarks/quality.py --folder FOLDER`.
 
-On the layers of one store, at several sparsities: ours as `ghosttrack train` makes it by default, and
-SAELens' JumpReLU, TopK and BatchTopK on the same rows in as many steps, each with the best of three
-learning rates (chosen with the first seed, for each layer and sparsity, on the very rows that are
-compared: the peers may choose, ours may not). FVU is compared at equal L0: thresholds get the one
-factor with which L0 on the held-out rows is the target, as ours have got it already; TopK keeps k.
+On the layers of one store, at several sparsities: ours as `ghosttrack train` makes it by default,
+and SAELens' JumpReLU, TopK and BatchTopK on the same rows in as many steps, each with the best of
+three learning rates (chosen with the first seed, for each layer and sparsity, on the very rows that
+are compared: the peers may choose, ours may not). FVU is compared at equal L0: thresholds get the
+one factor with which L0 on the held-out rows is the target, as ours have got it already; TopK keeps
+k.
 
 SAELens is needed, and matplotlib for the plot. Without a store in the folder, the demo model makes
-one of Python's documentation. Every result is a line of `quality.jsonl` there, so that the benchmark
-goes on where it was stopped.
+one of Python's documentation. Every result is a line of `quality.jsonl` there, so that the
+benchmark goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Outcome:
 class Bench:
     """A store, the settings of all trainings on it, and the results so far."""
 
-    def __init__(self, folder: Path, store: ActivationStore, training: SAETrainingSettings, F: int):
+    def __init__(
+        self, folder: Path, store: ActivationStore, training: SAETrainingSettings, F: int
+    ) -> None:
         self.folder, self.store, self.training, self.d_hidden = folder, store, training, F
         self._path = folder / "quality.jsonl"
         self._rows: dict[tuple[int, int], LayerRows] = {}
@@ -204,7 +207,7 @@ class Line:
 
     def mean(self, name: str) -> float:
         """The mean of one figure over the seeds."""
-        return mean(getattr(outcome, name) for outcome in self.outcomes)
+        return mean(float(getattr(outcome, name)) for outcome in self.outcomes)
 
 
 def lines(bench: Bench, layer: int, target_l0: float, options: argparse.Namespace) -> list[Line]:
@@ -240,13 +243,13 @@ def print_lines(found: list[Line]) -> None:
 
 def plot(found: list[Line], path: Path) -> None:
     """FVU against L0, a panel for each layer."""
-    import matplotlib as mpl
+    import matplotlib as mpl  # type: ignore[import-not-found, unused-ignore]
 
     mpl.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     layers = sorted({line.layer for line in found})
-    figure, axes = pyplot.subplots(1, len(layers), figsize=(5 * len(layers), 4), squeeze=False)
+    figure, axes = plt.subplots(1, len(layers), figsize=(5 * len(layers), 4), squeeze=False)
     for axis, layer in zip(axes[0], layers, strict=True):
         for kind in (OURS, *KINDS):
             curve = [line for line in found if (line.kind, line.layer) == (kind, layer)]

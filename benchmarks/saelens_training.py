@@ -1,8 +1,8 @@
 """SAELens' trainers on given rows: JumpReLU, TopK and BatchTopK, as SAEs on raw activations.
 
-It needs `pip install sae-lens`, which is for this benchmark only. The rows come with their mean taken
-out and E|x|^2 = D, the scale that SAELens' own normalisation gives; warm-up and decay of learning
-rate and penalty are those of our recipe, everything else is SAELens' default.
+It needs `pip install sae-lens`, which is for this benchmark only. The rows come with their mean
+taken out and E|x|^2 = D, the scale that SAELens' own normalisation gives; warm-up and decay of
+learning rate and penalty are those of our recipe, everything else is SAELens' default.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import math
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -66,7 +67,7 @@ def train(
     )
     scaled = (x * math.sqrt(D) for x in _again(first, rows))
     started = time.perf_counter()
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
         SAETrainer(config, sae, scaled).fit()
     seconds = time.perf_counter() - started
     k = round(target_l0) if kind == "TopK" else None

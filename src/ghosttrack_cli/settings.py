@@ -116,8 +116,9 @@ class SAESettings(Section):
     bandwidth: Positive = Field(
         0.01, description="width of the straight-through estimator's rectangle"
     )
-    sparsity: Literal["target", "l0", "l1", "tanh"] = Field(
-        "target", description="penalty: L0 held at target_l0, L0, L1 or tanh with fixed weight"
+    sparsity: Literal["target", "l0", "l1", "tanh", "batchtopk"] = Field(
+        "target",
+        description="L0 held at target_l0; L0, L1 or tanh with fixed weight; or BatchTopK",
     )
     lambda_sparse: float | None = Field(
         None,

@@ -12,6 +12,7 @@ from ghosttrack_cli.training.objective import (
     Objective,
     Sparsity,
     Weights,
+    batch_cut,
     dense_gradients,
     penalty,
     project,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = "NDArray[np.float64]"
-MODES: list[Sparsity] = ["target", "l0", "tanh", "l1"]
+MODES: list[Sparsity] = ["target", "l0", "tanh", "l1", "batchtopk"]
 
 
 def objective(sparsity: Sparsity = "target", **changes: float) -> Objective:
@@ -108,7 +109,8 @@ def test_encoder_and_decoder_gradients_equal_autograd(sparsity: Sparsity) -> Non
     constants = objective(sparsity)
     leaves = {n: w.clone().requires_grad_() for n, w in weights._asdict().items()}
     h = x @ leaves["W_enc"] + leaves["b_enc"]
-    active = h > weights.threshold
+    cut = batch_cut(h.detach(), constants.firing(16)) if constants.cuts_batches else None
+    active = h > (weights.threshold if cut is None else cut)
     acts = h * active
     error = acts @ leaves["W_dec"] + leaves["b_dec"] - x
     loss = error.square().sum() / 16
@@ -121,6 +123,30 @@ def test_encoder_and_decoder_gradients_equal_autograd(sparsity: Sparsity) -> Non
     gradient = leaves["W_dec"].grad
     assert gradient is not None
     torch.testing.assert_close(result.weights.W_dec, project(gradient, weights.W_dec))
+
+
+def test_the_largest_of_a_batch_fire_wherever_they_are() -> None:
+    """Two rows and three features, two a row asked: the four largest fire, three in one row."""
+    one_by_one = Weights(
+        W_enc=torch.eye(3),
+        b_enc=torch.zeros(3),
+        W_dec=torch.eye(3),
+        b_dec=torch.zeros(3),
+        threshold=torch.full((3,), 100.0),
+    )
+    x = torch.tensor([[5.0, 4.0, 3.0], [0.5, 2.0, 1.0]])
+    result = dense_gradients(one_by_one, x, 0.0, objective("batchtopk"))
+    assert result.cut is not None
+    assert result.cut.item() == 1.0
+    assert result.figures.l0.item() == 2.0
+    # Missed are 0.5 and 1 in the second row.
+    assert result.figures.recon_loss.item() == pytest.approx((0.25 + 1) / 2)
+    assert result.weights.threshold.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_values_that_are_not_positive_never_fire() -> None:
+    h = torch.tensor([[3.0, -1.0], [-2.0, -0.5]])
+    assert batch_cut(h, 2).item() == 0.0
 
 
 def test_the_decoder_gradient_does_not_change_lengths() -> None:
@@ -160,6 +186,8 @@ def numpy_reference(
     rows, F = x.shape[0], w["b_enc"].size
     out: dict[str, Any] = {name: np.zeros_like(value) for name, value in w.items()}
     h = x @ w["W_enc"] + w["b_enc"]
+    if constants.sparsity == "batchtopk":
+        w = w | {"threshold": np.full(F, np.sort(h, axis=None)[-round(rows * 2.0) - 1])}
     active = h > w["threshold"]
     f = np.where(active, h, 0.0)
     e = f @ w["W_dec"] + w["b_dec"] - x
@@ -170,6 +198,7 @@ def numpy_reference(
         "l0": l0,
         "tanh": np.tanh(c * f).sum() / rows,
         "l1": f.sum() / rows,
+        "batchtopk": 0.0,
     }
     for b in range(rows):
         out["b_dec"] += 2 / rows * e[b]
@@ -180,9 +209,10 @@ def numpy_reference(
                 "l0": weight / rows,
                 "tanh": weight * np.tanh(c * w["threshold"][j]) / rows,
                 "l1": 0.0,
+                "batchtopk": 0.0,
             }[constants.sparsity]
             inside = abs(h[b, j] - w["threshold"][j]) < constants.bandwidth / 2
-            if inside and constants.sparsity != "l1":
+            if inside and constants.sparsity not in {"l1", "batchtopk"}:
                 gain = w["threshold"][j] * slope + jump
                 out["threshold"][j] -= gain / constants.bandwidth
             if active[b, j]:

@@ -9,7 +9,7 @@ from ghosttrack_cli.training import sparse
 from ghosttrack_cli.training.objective import Objective, Sparsity, Weights, dense_gradients
 from ghosttrack_cli.training.sparse import Entries, Scratch, find_entries, gradients
 
-MODES: list[Sparsity] = ["target", "l0", "tanh", "l1"]
+MODES: list[Sparsity] = ["target", "l0", "tanh", "l1", "batchtopk"]
 
 
 def case(
@@ -36,7 +36,7 @@ def objective(sparsity: Sparsity) -> Objective:
 @pytest.mark.parametrize("rows", [1, 37, 256])
 def test_sparse_gradients_equal_dense_ones(sparsity: Sparsity, rows: int) -> None:
     weights, x = case(rows)
-    entries = find_entries(weights, x, 0.1, Scratch())
+    entries = find_entries(weights, x, weights.threshold - 0.05, Scratch())
     assert entries is not None
     assert entries.h.numel() > 0
     found = gradients(weights, x, 0.3, objective(sparsity), Scratch())
@@ -52,7 +52,7 @@ def test_sparse_gradients_equal_dense_ones(sparsity: Sparsity, rows: int) -> Non
 
 def test_entries_are_those_above_the_lower_edge_of_the_window() -> None:
     weights, x = case()
-    entries = find_entries(weights, x, 0.1, Scratch())
+    entries = find_entries(weights, x, weights.threshold - 0.05, Scratch())
     assert entries is not None
     h = x @ weights.W_enc + weights.b_enc
     expected = (h > weights.threshold - 0.05).nonzero()
@@ -62,9 +62,9 @@ def test_entries_are_those_above_the_lower_edge_of_the_window() -> None:
 
 def test_blocks_of_rows_find_the_same_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, x = case()
-    whole = find_entries(weights, x, 0.1, Scratch())
+    whole = find_entries(weights, x, weights.threshold - 0.05, Scratch())
     monkeypatch.setattr(sparse, "BLOCK_ENTRIES", 5 * 200)
-    blocks = find_entries(weights, x, 0.1, Scratch())
+    blocks = find_entries(weights, x, weights.threshold - 0.05, Scratch())
     assert whole is not None
     assert blocks is not None
     for left, right in zip(whole, blocks, strict=True):
@@ -73,7 +73,7 @@ def test_blocks_of_rows_find_the_same_entries(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_dense_batch_is_done_densely() -> None:
     weights, x = case(level=0.0)
-    assert find_entries(weights, x, 0.1, Scratch()) is None
+    assert find_entries(weights, x, weights.threshold - 0.05, Scratch()) is None
     found = gradients(weights, x, 0.3, objective("target"), Scratch())
     expected = dense_gradients(weights, x, 0.3, objective("target"))
     torch.testing.assert_close(found.weights, expected.weights)
@@ -88,7 +88,7 @@ def test_a_wide_batch_is_done_in_blocks(
     weights, x = case(level=level)
     monkeypatch.setattr(sparse, "DENSE_ENTRIES", 5 * 200)
     monkeypatch.setattr(sparse, "MAX_ENTRIES", 10)
-    assert find_entries(weights, x, 0.1, Scratch()) is None
+    assert find_entries(weights, x, weights.threshold - 0.05, Scratch()) is None
     found = gradients(weights, x, 0.3, objective(sparsity), Scratch())
     expected = dense_gradients(weights, x, 0.3, objective(sparsity))
     for name, gradient in found.weights._asdict().items():

@@ -12,7 +12,13 @@ from ghosttrack_cli.settings import SAETrainingSettings
 from ghosttrack_cli.training.objective import Objective, dense_gradients
 from ghosttrack_cli.training.schedule import Controls, Schedule
 from ghosttrack_cli.training.state import State, by_columns, initial_state
-from ghosttrack_cli.training.step import StepSettings, fused_update, train_step, update
+from ghosttrack_cli.training.step import (
+    StepSettings,
+    fused_update,
+    next_threshold,
+    train_step,
+    update,
+)
 
 SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
@@ -96,6 +102,15 @@ def test_a_step_that_is_not_sound_changes_nothing_but_halted(kind: str, value: f
     assert after.pop("halted").item() is True
     before.pop("halted")
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_the_threshold_follows_the_cuts_of_the_batches() -> None:
+    threshold = torch.full((2,), 7.0)
+    for step, cut in enumerate((1.0, 2.0, 6.0)):
+        threshold = next_threshold(threshold, torch.tensor(cut), torch.tensor(step))
+    assert threshold.tolist() == [3.0, 3.0]
+    late = next_threshold(threshold, torch.tensor(4.0), torch.tensor(10_000))
+    assert late.tolist() == pytest.approx([3.01, 3.01])
 
 
 def test_quiet_rows_count_since_a_feature_fired() -> None:

@@ -51,6 +51,20 @@ def test_planted_features_are_found_again(bench: Bench) -> None:
     assert result.metrics["converged"] is True
 
 
+def test_batchtopk_finds_them_too_and_is_saved_as_jumprelu(bench: Bench) -> None:
+    bench.workspace = Workspace(bench.workspace.root / "planted")
+    bench.plant(10_000, D=64, F=64, active=3.0, seed=1)
+    shape = {"d_hidden": 96, "target_l0": 3.0, "sparsity": "batchtopk"}
+    result = bench.trainer(sae=shape, epochs=16, learning_rate=0.005, evaluations=20).run()
+    sae = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
+    assert bool((sae.threshold == sae.threshold[0]).all())
+    found = torch.nn.functional.normalize(sae.W_dec, dim=1)
+    cosines = (torch.from_numpy(bench.directions) @ found.T).amax(dim=1)
+    assert (cosines > 0.95).double().mean().item() >= 0.9
+    assert result.metrics["l0"] == pytest.approx(3.0, rel=0.02)
+    assert result.history["train_sparsity"][-1] == pytest.approx(3.0, rel=0.01)
+
+
 def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
     history = bench.trainer().run().history
     assert history.keys() >= SEED_KEYS | {"step", "fvu", "mse", "dead_fraction"}

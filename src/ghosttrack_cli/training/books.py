@@ -108,7 +108,7 @@ def announce(session: Session) -> None:
         session.monitor.notice(
             f"layer {session.layer}: only {survey.train_rows:,} training rows: one batch an epoch"
         )
-    if session.objective.sparsity == "target" and session.objective.target_l0 > d_hidden / 8:
+    if session.objective.holds_l0 and session.objective.target_l0 > d_hidden / 8:
         session.monitor.notice(
             f"layer {session.layer}: target_l0 = {session.objective.target_l0:g} is a large part of"
             f" d_hidden = {d_hidden}: features will be dense"

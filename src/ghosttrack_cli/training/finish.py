@@ -22,7 +22,7 @@ def finish(session: Session) -> dict[str, Any]:
     sae = session.folded()
     before = session.look(sae, session.rows.validation())
     after, calibration = before, None
-    if session.objective.sparsity == "target":
+    if session.objective.holds_l0:
         after, calibration = calibrated(session, sae)
     counts = count_firings(sae, session.rows.sample(DEAD_ROWS))
     firing = counts.result()
@@ -88,7 +88,7 @@ def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **a
 def _say(session: Session, evaluation: Evaluation) -> None:
     target, l0 = session.objective.target_l0, evaluation.metrics.l0
     off = l0 / target - 1
-    if session.objective.sparsity == "target" and abs(off) > TOLERANCE:
+    if session.objective.holds_l0 and abs(off) > TOLERANCE:
         session.monitor.notice(
             f"layer {session.layer}: held-out L0 is {l0:.1f}, {off:+.1%} from the target"
             f" {target:g}; more training rows or steps bring it closer"

@@ -7,12 +7,14 @@ B batch, D d_model, F d_hidden.
     e = f W_dec + b_dec - x             (B, D)
     loss = mean_b |e|^2 + lambda P(f)
 
-with one of four penalties P, f_j >= 0 and L0 the batch mean of #(f > 0):
+with one of four penalties P, f_j >= 0 and L0 the batch mean of #(f > 0), or without any:
 
     target   (L0 / L0_target - 1)^2
     l0       L0                          Rajamanoharan et al. 2024, "Jumping Ahead"
     tanh     mean_b sum_j tanh(c f_j)    Anthropic, January 2025 update
     l1       mean_b sum_j f_j            thresholds stay where they are
+    batchtopk  none: theta is one number, the smallest for which at most B L0_target entries of the
+               batch fire; Bussmann et al. 2024, "BatchTopK Sparse Autoencoders"
 
 The derivative of a step is estimated with a rectangle of width eps around the threshold, and passed
 to the threshold only:
@@ -34,7 +36,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-Sparsity = Literal["target", "l0", "l1", "tanh"]
+Sparsity = Literal["target", "l0", "l1", "tanh", "batchtopk"]
 
 
 class Weights(NamedTuple):
@@ -61,6 +63,14 @@ class Gradients(NamedTuple):
     weights: Weights
     figures: Figures
     fired: Tensor  # (F,) bool: the feature fired in this batch
+    cut: Tensor | None = None  # (): the threshold of this batch, where it has one of its own
+
+
+def at_cut(weights: Weights, cut: Tensor | None) -> Weights:
+    """The weights with the threshold `cut` (), if there is one, for all features."""
+    if cut is None:
+        return weights
+    return weights._replace(threshold=cut.expand_as(weights.threshold))
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,21 @@ class Objective:
     @property
     def trains_threshold(self) -> bool:
         """Whether the threshold gets a gradient."""
-        return self.sparsity != "l1"
+        return self.sparsity not in {"l1", "batchtopk"}
+
+    @property
+    def holds_l0(self) -> bool:
+        """Whether L0 is to be `target_l0` in the end."""
+        return self.sparsity in {"target", "batchtopk"}
+
+    @property
+    def cuts_batches(self) -> bool:
+        """Whether the entries that fire are chosen anew in each batch."""
+        return self.sparsity == "batchtopk"
+
+    def firing(self, rows: int) -> int:
+        """How many entries of a batch fire where they are chosen."""
+        return round(rows * self.target_l0)
 
 
 def penalty(objective: Objective, acts: Tensor, l0: Tensor, rows: int) -> Tensor:
@@ -89,6 +113,8 @@ def penalty(objective: Objective, acts: Tensor, l0: Tensor, rows: int) -> Tensor
             return (objective.slope * acts).tanh().sum() / rows
         case "l1":
             return acts.sum() / rows
+        case "batchtopk":
+            return torch.zeros_like(l0)
 
 
 def penalty_slope(
@@ -116,8 +142,16 @@ def penalty_jump(
             return torch.ones_like(l0) * (weight / rows)
         case "tanh":
             return (objective.slope * threshold).tanh() * (weight / rows)
-        case "l1":
+        case "l1" | "batchtopk":
             return torch.zeros_like(l0)
+
+
+def batch_cut(h: Tensor, count: int) -> Tensor:
+    """The value that exactly `count` of the entries exceed, if so many are positive and none tie.
+
+    `h` has any shape and more than `count` entries; the cut is () and not negative.
+    """
+    return h.flatten().topk(count + 1, sorted=False).values.min().clamp(min=0.0)
 
 
 def threshold_gradient(
@@ -154,6 +188,8 @@ def dense_gradients(
     x_low, W_enc, W_dec = x.to(products), weights.W_enc.to(products), weights.W_dec.to(products)
     if h is None:
         h = (x_low @ W_enc).float() + weights.b_enc  # (B, F)
+    cut = batch_cut(h, objective.firing(rows)) if objective.cuts_batches else None
+    weights = at_cut(weights, cut)
     active = h > weights.threshold  # (B, F)
     acts = torch.where(active, h, 0.0)  # (B, F)
     acts_low = acts.to(products)
@@ -186,7 +222,7 @@ def dense_gradients(
         b_dec=error.sum(dim=0),
         threshold=threshold,
     )
-    return Gradients(gradient, figures, active.any(dim=0))
+    return Gradients(gradient, figures, active.any(dim=0), cut)
 
 
 def project(gradient: Tensor, W_dec: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
 
-DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001}
+DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
 
 
 def target_l0(sae: SAESettings, training: SAETrainingSettings) -> float:
@@ -49,13 +49,14 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
     if training.target_sparsity_min > training.target_sparsity_max:
         raise UsageError("target_sparsity_min is above target_sparsity_max")
     target = target_l0(sae, training)
-    if sae.sparsity == "target" and target >= sae.d_hidden:
+    objective = Objective(sae.sparsity, target, sae.bandwidth, tanh_slope(d_model))
+    if objective.holds_l0 and target >= sae.d_hidden:
         raise UsageError(
             f"target_l0: {target:g} active features a token cannot be reached with"
             f" d_hidden = {sae.d_hidden}",
             hint="raise d_hidden, or lower target_l0 (or target_sparsity_min and _max)",
         )
-    return Objective(sae.sparsity, target, sae.bandwidth, tanh_slope(d_model))
+    return objective
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,15 @@ from ghosttrack_cli.training.objective import (
     Figures,
     Gradients,
     Weights,
+    at_cut,
+    batch_cut,
     dense_gradients,
     penalty,
     penalty_jump,
     penalty_slope,
     threshold_gradient,
 )
-from ghosttrack_cli.training.wide import blockwise_gradients, project_in_place
+from ghosttrack_cli.training.wide import blockwise_gradients, cut_of_blocks, project_in_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +46,8 @@ DENSE_ENTRIES = 2**24
 MAX_ENTRIES = 2**23
 """That are taken one by one: each costs ENTRY_BYTES, and where F is large so many gain no time."""
 ENTRY_BYTES = 56
+CUT_MARGIN = 0.8
+"""Share of the mean cut of the batches before: above it a batch's own cut is looked for."""
 
 
 class Entries(NamedTuple):
@@ -74,22 +78,33 @@ def gradients(
     weights: Weights, x: Tensor, weight: float, objective: Objective, scratch: Scratch
 ) -> Gradients:
     """Loss and gradients of a batch x (B, D): over entries where they are few, else dense."""
-    entries = find_entries(weights, x, objective.bandwidth, scratch)
-    if entries is not None:
-        return sparse_gradients(weights, x, entries, weight, objective)
+    entries = find_entries(weights, x, lower_edge(weights.threshold, objective), scratch)
+    count = objective.firing(len(x)) if objective.cuts_batches else None
+    if entries is not None and (count is None or count < len(entries.h)):
+        cut = None if count is None else batch_cut(entries.h, count)
+        found = sparse_gradients(at_cut(weights, cut), x, entries, weight, objective)
+        return found._replace(cut=cut)
     rows = min(_block(x, weights), max(1, DENSE_ENTRIES // weights.b_enc.numel()))
     if len(x) <= rows:
         return dense_gradients(weights, x, weight, objective, h=scratch.h[: len(x)])
-    return blockwise_gradients(weights, x, weight, objective, scratch.h[:rows])
+    h = scratch.h[:rows]
+    cut = None if count is None else cut_of_blocks(weights, x, count, h)
+    return blockwise_gradients(at_cut(weights, cut), x, weight, objective, h)._replace(cut=cut)
 
 
-def find_entries(weights: Weights, x: Tensor, bandwidth: float, scratch: Scratch) -> Entries | None:
+def lower_edge(threshold: Tensor, objective: Objective) -> Tensor:
+    """The value above which an entry may matter, (F,)."""
+    if objective.cuts_batches:
+        return threshold * CUT_MARGIN
+    return threshold - objective.bandwidth / 2
+
+
+def find_entries(weights: Weights, x: Tensor, lower: Tensor, scratch: Scratch) -> Entries | None:
     """The entries of a batch, or None where more than a tenth of all, or very many, are among them.
 
     The encoder runs in blocks of rows, so that wide SAEs need no (B, F) memory.
     """
     B, F = len(x), weights.b_enc.numel()
-    lower = weights.threshold - bandwidth / 2  # (F,)
     block = _block(x, weights)
     places: list[NDArray[np.int64]] = []
     values: list[Tensor] = []

@@ -28,6 +28,7 @@ SPIKE = 100.0
 SMALLEST_REFERENCE = 0.01
 REFERENCE_DECAY = 0.99
 SMALLEST_NORM = 1e-12
+CUT_RATE = 0.01
 DECAYED = ("W_enc", "W_dec")
 
 
@@ -77,7 +78,7 @@ def update(
         if name == "W_dec":
             new = new._replace(weight=unit_rows(new.weight))
         if name == "threshold":
-            new = new._replace(weight=new.weight.clamp(min=0.0))
+            new = new._replace(weight=next_threshold(new.weight, gradients.cut, state.step))
         weight.copy_(torch.where(keep, new.weight, weight))
         first.copy_(torch.where(keep, new.first, first))
         second.copy_(torch.where(keep, new.second, second))
@@ -121,6 +122,16 @@ def unit_rows(W_dec: Tensor) -> Tensor:
     return W_dec.div(lengths.clamp(min=SMALLEST_NORM))
 
 
+def next_threshold(threshold: Tensor, cut: Tensor | None, step: Tensor) -> Tensor:
+    """The threshold (F,) after a step: not negative, or a moving mean of the batches' own cuts.
+
+    The mean is plain over the first hundred steps: the start is forgotten at once.
+    """
+    if cut is None:
+        return threshold.clamp(min=0.0)
+    return threshold.lerp(cut.expand_as(threshold), (1 / (step + 1)).clamp(min=CUT_RATE))
+
+
 def fused_update(
     state: State, gradients: Gradients, controls: Controls, rows: int, settings: StepSettings
 ) -> None:
@@ -152,7 +163,8 @@ def fused_update(
         eps=EPSILON,
         maximize=False,
     )
-    state.weights.threshold.clamp_(min=0.0)
+    threshold = state.weights.threshold
+    threshold.copy_(next_threshold(threshold, gradients.cut, state.step))
     W_dec = state.weights.W_dec
     W_dec.div_(torch.linalg.vector_norm(W_dec, dim=1, keepdim=True).clamp_(min=SMALLEST_NORM))
     count(state, gradients, norm, clip, rows)

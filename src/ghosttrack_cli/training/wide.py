@@ -86,6 +86,17 @@ def blockwise_gradients(
     return Gradients(gradient, figures, sums.active > 0)
 
 
+def cut_of_blocks(weights: Weights, x: Tensor, count: int, h: Tensor) -> Tensor:
+    """`batch_cut` of x (B, D) in blocks of b rows; `h` (b, F) is overwritten."""
+    largest = torch.empty(0)
+    for part in torch.split(x, len(h)):
+        values = torch.addmm(weights.b_enc, part, weights.W_enc, out=h[: len(part)]).flatten()
+        some = values.topk(min(count + 1, len(values)), sorted=False).values
+        both = torch.cat([largest, some])
+        largest = both.topk(min(count + 1, len(both)), sorted=False).values
+    return largest.min().clamp(min=0.0)
+
+
 def _add_block(
     sums: Sums,
     weights: Weights,
