@@ -54,6 +54,8 @@ def interpret(
     """
     with runtime.exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
         model = ResidualModel.load(model_settings, cache_dir=cache_dir)
+        if model.device.type == "cpu":
+            runtime.keep_freed_memory()
         source = open_source(settings, corpus_settings, model, workspace, cache_dir)
         stage = Stage(model, source, settings, workspace, monitor)
         return stage.run(layers)
