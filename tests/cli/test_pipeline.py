@@ -83,6 +83,15 @@ def test_from_an_empty_folder_to_features(
     assert set(trained.document["layers"]) == {"0", "2"}
     assert trained.document["layers"]["2"]["state"] == "finished"
 
+    plan = ghosttrack("interpret", "--dry-run", "--json").document["plan"]
+    assert plan["todo"] == [0, 2]
+    assert plan["rows"] == {"number": 4000, "known": "exactly"}
+    assert plan["total_seconds"] > 0
+    shown = ghosttrack("interpret", "--dry-run").out.splitlines()
+    assert shown[0] == "interpret layers 0,2 over store: 4,000 rows"
+    assert shown[-2].startswith("memory: ")
+    assert shown[-1].startswith("time: about ")
+    assert not Path("ghosttrack-data/interpretations").exists()
     assert ghosttrack("interpret", "--layers", "2").code == 0
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack interpret --layers 0"
     assert ghosttrack("interpret").code == 0
@@ -94,6 +103,7 @@ def test_from_an_empty_folder_to_features(
     assert status["next"] is None
     assert ghosttrack("status", "--check").code in {0, 3}
     look_at_features(ghosttrack)
+    assert "nothing to do" in ghosttrack("interpret", "--dry-run").out
     before = tree(Path("ghosttrack-data"))
     for line in (extract, ("train",), ("interpret",)):
         again = ghosttrack(*line)
