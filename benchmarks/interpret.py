@@ -246,7 +246,8 @@ def promises(rows: int, clock: Clock) -> Iterator[str]:
     lens = LAYERS * seconds["logit lens"]
     yield (
         f"        1000 TruthfulQA prompts, {LAYERS} layers, F = 4096:"
-        f" {forward + layers + lens:.0f} s by these rates (seed: {15 * LAYERS} minutes on an A100)"
+        f" {forward + layers + lens:.0f} s by these rates, without losses and reports"
+        f" (seed: {15 * LAYERS} minutes on an A100)"
     )
 
 

@@ -16,8 +16,9 @@ from ghosttrack_cli.interpretation.browser.pack import feature_files
 from ghosttrack_cli.interpretation.browser.script import script
 from ghosttrack_cli.interpretation.build import FeatureBuilder
 from ghosttrack_cli.interpretation.jobs import groups
+from ghosttrack_cli.interpretation.layout import seed_record
 from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
-from ghosttrack_cli.interpretation.report import FeatureShard
+from ghosttrack_cli.interpretation.report import SHARD_FEATURES, FeatureShard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 COUNTED_ROWS = 1 << 18
-BATCHES, LOSS_ROWS, FEATURES = 2, 512, 64
+BATCHES, LOSS_ROWS = 2, 512
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,16 @@ class Probe:
         """Seconds a feature for its report and its place in the page."""
         collector, count = self._pass.collector, self.jobs[0].features
         builder = FeatureBuilder(collector, self._facts, self.stage.texts)
-        chosen = range(0, count, max(1, count // FEATURES))
+        chosen = range(0, count, max(1, count // SHARD_FEATURES))
         seconds, _ = timed(lambda: _write_nowhere(builder, chosen))
         return seconds / len(chosen)
 
 
 def _write_nowhere(builder: FeatureBuilder, chosen: Sequence[int]) -> None:
-    """Reports of features as a shard, read back and packed for the page."""
+    """The seed's records of features and their shard, read back and packed for the page."""
     reports = [builder.feature(feature) for feature in chosen]
+    for report in reports:
+        seed_record(report).model_dump_json()
     text = FeatureShard(layer=0, first=0, features=reports).model_dump_json()
     read = FeatureShard.model_validate_json(text).features
     for file in feature_files(read, {}):
