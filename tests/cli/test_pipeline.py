@@ -167,6 +167,32 @@ def test_run_does_everything_and_skips_what_is_done(
     assert again.err.count("nothing to do") >= 5
 
 
+def test_features_that_separate_are_listed_by_certainty(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    assert ghosttrack("train", "--layers", "2", "--epochs", "1").code == 0
+    lines = ["Category,Question,Best Answer,Incorrect Answers"]
+    lines += [f"Misc,Is number {i} a prime number?,No it is not,Yes {i} it is" for i in range(9)]
+    questions = tmp_path / "TruthfulQA.csv"
+    questions.write_text("\n".join(lines) + "\n")
+    separation = ("interpret", "list", "--sort", "separation")
+    assert ghosttrack("interpret").code == 0
+    assert ghosttrack(*separation).error == (
+        "--sort separation: layer 2 was not read over true and false answers",
+        "ghosttrack interpret --texts truthfulqa",
+    )
+    assert ghosttrack("interpret", "--texts", str(questions)).code == 0
+    document = ghosttrack(*separation, "--json").document
+    found = [one["contrast"] for one in document["features"]]
+    assert found == sorted(found, key=lambda one: (one["p_corrected"], -abs(one["effect"])))
+    shown = ghosttrack(*separation, "--limit", "2")
+    assert "effect, 9 questions  p corrected" in shown.out.splitlines()[0]
+    assert len(shown.out.splitlines()) == 3
+    assert f"over {document['rows']:,} rows of truthfulqa" in shown.err
+    best = found[0]["feature"]
+    assert "of 9 questions, p" in ghosttrack("interpret", "--feature", best).out
+
+
 def test_what_was_asked_for_is_remembered(
     extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:
