@@ -186,9 +186,10 @@ def test_features_that_separate_are_listed_by_certainty(
     found = [one["contrast"] for one in document["features"]]
     assert found == sorted(found, key=lambda one: (one["p_corrected"], -abs(one["effect"])))
     shown = ghosttrack(*separation, "--limit", "2")
-    assert "effect, 9 questions  p corrected" in shown.out.splitlines()[0]
+    assert "effect  p corrected  tokens" in shown.out.splitlines()[0]
     assert len(shown.out.splitlines()) == 3
-    assert f"over {document['rows']:,} rows of truthfulqa" in shown.err
+    assert "hallucinated answers to 9 questions" in shown.err
+    assert f"over {document['rows']:,} rows of truthfulqa" in ghosttrack("interpret", "list").err
     best = found[0]["feature"]
     assert "of 9 questions, p" in ghosttrack("interpret", "--feature", best).out
 

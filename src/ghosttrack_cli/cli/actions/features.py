@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LayerReport,
     )
 
+TOKENS = Column("tokens", cut=True)  # a break inside the quotes would read as a space
 LIST_COLUMNS = (
     Column("feature", "right"),
     Column("rate", "right"),
@@ -30,7 +31,14 @@ LIST_COLUMNS = (
     Column("max", "right"),
     Column("mean", "right"),
     Column("flags"),
-    Column("tokens"),
+    TOKENS,
+)
+CONTRAST_COLUMNS = (
+    *(
+        Column(name, "right")
+        for name in ("feature", "factual", "hallucinated", "effect", "p corrected")
+    ),
+    TOKENS,
 )
 SEPARATION = "separation"
 ORDERS: Mapping[str, Callable[[FeatureIndex, int], float]] = {
@@ -82,9 +90,19 @@ def show_list(session: Session, layer: int | None, choice: Choice) -> None:
         document["features"] = _with_contrast(report, document["features"])
         table = _contrast_table(report, shown)
     session.emit(document, lambda console: console.table(table))
-    few = f"{len(shown):,} of {len(found):,} features" if len(shown) < len(found) else ""
-    rows = f"over {report.counts.rows:,} rows of {report.source.name}"
-    session.console.detail(f"{few}; --limit shows more; {rows}" if few else rows)
+    few = f"{len(shown):,} of {len(found):,} features; --limit shows more; "
+    session.console.detail((few if len(shown) < len(found) else "") + _behind(report, choice))
+
+
+def _behind(report: LayerReport, choice: Choice) -> str:
+    """The rows behind the numbers of a list."""
+    if choice.sort != SEPARATION:
+        return f"over {report.counts.rows:,} rows of {report.source.name}"
+    contrast = _contrast(report)
+    return (
+        f"over {contrast.rows_factual:,} rows of factual and {contrast.rows_hallucinated:,} of"
+        f" hallucinated answers to {contrast.questions:,} questions"
+    )
 
 
 def choose_features(report: LayerReport, choice: Choice) -> list[int]:
@@ -128,19 +146,10 @@ def _with_contrast(report: LayerReport, features: list[dict[str, Any]]) -> list[
 
 
 def _contrast_table(report: LayerReport, shown: list[int]) -> Table:
-    """The features with their rates on both kinds of answers; the rows behind are in the heads."""
-    contrast = _contrast(report)
-    entries = {entry.feature: entry for entry in contrast.entries}
-    columns = (
-        Column("feature", "right"),
-        Column(f"factual, {contrast.rows_factual:,} rows", "right"),
-        Column(f"hallucinated, {contrast.rows_hallucinated:,} rows", "right"),
-        Column(f"effect, {contrast.questions:,} questions", "right"),
-        Column("p corrected", "right"),
-        Column("tokens"),
-    )
+    """The features with their rates on both kinds of answers."""
+    entries = {entry.feature: entry for entry in _contrast(report).entries}
     rows = tuple(_contrast_row(entries[feature], report.index) for feature in shown)
-    return Table(columns, rows)
+    return Table(CONTRAST_COLUMNS, rows)
 
 
 def _contrast_row(entry: ContrastEntry, index: FeatureIndex) -> Line:
