@@ -2,8 +2,10 @@
 
 A model of GPT-2 small's size with random weights, SAEs with about 70 active features a row, windows
 of random tokens with a realistic distribution. `collector` is everything that INTERPRET asks to be
-known about each feature; `metrics` is reconstruction and its sums. `seed's way` is one pass over
-the corpus for each feature, measured for one feature on part of the rows and extrapolated.
+known about each feature; `metrics` is finding the events, reconstruction and its sums. `seed's way`
+is one pass over the corpus for each feature, measured for three features on part of the rows and
+extrapolated. SAEDashboard, where it is installed, runs on the same rows, token ids and SAE for 256
+of the features and is extrapolated to all of them.
 
 Run: python benchmarks/interpret.py [--rows 65536] [--device auto]
 """
@@ -32,9 +34,10 @@ from ghosttrack_cli.interpretation.weights import decoder_neighbours, logit_lens
 from ghosttrack_cli.model.identity import ModelIdentity
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.runtime import resolve_device
+from ghosttrack_cli.runtime import keep_freed_memory, resolve_device
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import ModelSettings
+from peers import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +46,7 @@ DEMO = Path(__file__).parents[1] / "src" / "ghosttrack_cli" / "demo"
 LAYER, LAYERS, WIDTH, VOCABULARY, CONTEXT = 6, 12, 768, 50_257, 128
 ACTIVE, BATCH_ROWS = 70, 4096
 PROMPTS, PROMPT_TOKENS = 1000, 14
+SEED_FEATURES = 3
 
 
 @dataclass
@@ -76,11 +80,15 @@ class TimedCollector(Collector):
         self.clock.time("collector", lambda: super(TimedCollector, self).end_batch(*given))
 
 
+def configuration() -> transformers.GPT2Config:
+    """The shape of GPT-2 small."""
+    return transformers.GPT2Config(n_layer=LAYERS, n_embd=WIDTH, vocab_size=VOCABULARY)
+
+
 def gpt2_small(device: torch.device) -> ResidualModel:
     """GPT-2 small with random weights and the demo's tokenizer, which is only there to be asked."""
     torch.manual_seed(0)
-    config = transformers.GPT2Config(n_layer=LAYERS, n_embd=WIDTH, vocab_size=VOCABULARY)
-    model: Any = transformers.GPT2LMHeadModel(config)
+    model: Any = transformers.GPT2LMHeadModel(configuration())
     model.eval().to(device)
     parts = load_parts(ModelSettings(name=str(DEMO), device="cpu"))
     identity = ModelIdentity("random", None, "gpt2", "0" * 64, "0" * 64, (VOCABULARY - 1,))
@@ -137,11 +145,15 @@ def collector_for(sae: JumpReLUSAE, clock: Clock) -> TimedCollector:
     return collector
 
 
-def measure(model: ResidualModel, d_hidden: int, batches: Sequence[torch.Tensor]) -> Clock:
+def fitted_sae(model: ResidualModel, d_hidden: int, batches: Sequence[torch.Tensor]) -> JumpReLUSAE:
+    """An SAE with the right number of active features on these rows."""
+    first = torch.cat([model.residuals(ids, [LAYER])[LAYER].flatten(0, 1) for ids in batches[:2]])
+    return sae_for(d_hidden, first.float())
+
+
+def measure(model: ResidualModel, sae: JumpReLUSAE, batches: Sequence[torch.Tensor]) -> Clock:
     """One pass as the stage makes it, and beside it the encoder alone."""
     clock = Clock(model.device)
-    first = torch.cat([model.residuals(ids, [LAYER])[LAYER].flatten(0, 1) for ids in batches[:2]])
-    sae = sae_for(d_hidden, first.float())
     collector = collector_for(sae, clock)
     one = LayerPass(LAYER, sae, collector, model.identity.special_token_ids, None)
     _, unembedding = model.unembed()
@@ -165,17 +177,16 @@ def encode(one: LayerPass, batch: RowBatch) -> None:
 
 
 @torch.inference_mode()
-def seeds_way(model: ResidualModel, d_hidden: int, batches: Sequence[torch.Tensor]) -> float:
+def seeds_way(model: ResidualModel, sae: JumpReLUSAE, batches: Sequence[torch.Tensor]) -> float:
     """Seconds a row and feature of the seed's way: model and encoder anew for every feature."""
-    sae = JumpReLUSAE(WIDTH, d_hidden).to(model.device)
-    start, rows = time.perf_counter(), 0
-    for ids in batches[:1]:
+    ids = batches[0]
+    start = time.perf_counter()
+    for feature in range(SEED_FEATURES):
         acts = sae.encode(model.residuals(ids, [LAYER])[LAYER].flatten(0, 1).float())
-        acts[:, 0].topk(10)
-        rows += ids.numel()
+        acts[:, feature].topk(10)
     if model.device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / rows
+    return (time.perf_counter() - start) / (SEED_FEATURES * ids.numel())
 
 
 def lines(rows: int, device: torch.device) -> Iterator[str]:
@@ -187,10 +198,27 @@ def lines(rows: int, device: torch.device) -> Iterator[str]:
         f" {'share':>6} {'state':>8} {'tokens/s':>9}  seed's way, extrapolated"
     )
     for d_hidden in (4096, 24_576):
-        clock = measure(model, d_hidden, batches)
-        yield row_of(d_hidden, rows, clock, seeds_way(model, d_hidden, batches))
+        sae = fitted_sae(model, d_hidden, batches)
+        clock = measure(model, sae, batches)
+        yield row_of(d_hidden, rows, clock, seeds_way(model, sae, batches))
+        yield from peer(sae, batches, clock)
         if d_hidden == 4096:
             yield from promises(rows, clock)
+
+
+def peer(sae: JumpReLUSAE, batches: Sequence[torch.Tensor], clock: Clock) -> Iterator[str]:
+    """SAEDashboard's collector beside ours, if it is here and there is no GPU."""
+    version = installed("sae-dashboard")
+    if version is None or clock.device.type != "cpu":
+        return
+    from dashboard import FEATURES_A_PASS, seconds_for_all
+
+    seconds = seconds_for_all(configuration(), LAYER, sae, batches)
+    ours = clock.seconds["pass"] + clock.seconds["forward"]
+    yield (
+        f"        SAEDashboard {version}: {seconds:,.0f} s, extrapolated from {FEATURES_A_PASS} of"
+        f" {sae.d_hidden:,} features on the same rows; {seconds / ours:,.0f} times ours"
+    )
 
 
 def row_of(d_hidden: int, rows: int, clock: Clock, naive: float) -> str:
@@ -218,7 +246,8 @@ def promises(rows: int, clock: Clock) -> Iterator[str]:
     lens = LAYERS * seconds["logit lens"]
     yield (
         f"        1000 TruthfulQA prompts, {LAYERS} layers, F = 4096:"
-        f" {forward + layers + lens:.0f} s by these rates (seed: {15 * LAYERS} minutes on an A100)"
+        f" {forward + layers + lens:.0f} s by these rates, without losses and reports"
+        f" (seed: {15 * LAYERS} minutes on an A100)"
     )
 
 
@@ -229,6 +258,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        keep_freed_memory()  # as the stage does
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
     print(
         f"{platform.machine()} {name}, {torch.get_num_threads()} threads, Python"

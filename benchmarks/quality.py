@@ -243,7 +243,7 @@ def print_lines(found: list[Line]) -> None:
 
 def plot(found: list[Line], path: Path) -> None:
     """FVU against L0, a panel for each layer."""
-    import matplotlib as mpl  # type: ignore[import-not-found, unused-ignore]
+    import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot as plt

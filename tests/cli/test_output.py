@@ -90,6 +90,18 @@ def test_hostile_text_is_inert_on_a_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert text.count("[bold]x[/s] :smile: ") == 2
 
 
+def test_where_a_terminal_is_narrow_the_cut_column_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = terminal(monkeypatch, "stdout", COLUMNS="40", NO_COLOR="1")
+    row = line("62.068%", "123,456,789", "' the' ' a' ' of' ' is'")
+    Console().table(Table((Column("a"), Column("b"), Column("c", cut=True)), (row,)))
+    (shown,) = [text for text in stream.getvalue().splitlines() if "62" in text]
+    assert "62.068%   123,456,789" in shown
+    assert shown.rstrip().endswith("…")
+    assert len(shown) <= 40
+
+
 def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     coloured = terminal(monkeypatch, "stdout")
     Console().lines(line(Span("x", "red")))

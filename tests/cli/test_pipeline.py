@@ -84,6 +84,15 @@ def test_from_an_empty_folder_to_features(
     assert set(trained.document["layers"]) == {"0", "2"}
     assert trained.document["layers"]["2"]["state"] == "finished"
 
+    plan = ghosttrack("interpret", "--dry-run", "--json").document["plan"]
+    assert plan["todo"] == [0, 2]
+    assert plan["rows"] == {"number": 4000, "known": "exactly"}
+    assert plan["total_seconds"] > 0
+    shown = ghosttrack("interpret", "--dry-run").out.splitlines()
+    assert shown[0] == "interpret layers 0,2 over store: 4,000 rows"
+    assert shown[-2].startswith("memory: ")
+    assert shown[-1].startswith("time: about ")
+    assert not Path("ghosttrack-data/interpretations").exists()
     assert ghosttrack("interpret", "--layers", "2").code == 0
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack interpret --layers 0"
     assert ghosttrack("interpret").code == 0
@@ -95,6 +104,7 @@ def test_from_an_empty_folder_to_features(
     assert status["next"] is None
     assert ghosttrack("status", "--check").code in {0, 3}
     look_at_features(ghosttrack)
+    assert "nothing to do" in ghosttrack("interpret", "--dry-run").out
     before = tree(Path("ghosttrack-data"))
     for line in (extract, ("train",), ("interpret",)):
         again = ghosttrack(*line)
@@ -156,6 +166,33 @@ def test_run_does_everything_and_skips_what_is_done(
     again = ghosttrack(*whole)
     assert again.code == 0
     assert again.err.count("nothing to do") >= 5
+
+
+def test_features_that_separate_are_listed_by_certainty(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    assert ghosttrack("train", "--layers", "2", "--epochs", "1").code == 0
+    lines = ["Category,Question,Best Answer,Incorrect Answers"]
+    lines += [f"Misc,Is number {i} a prime number?,No it is not,Yes {i} it is" for i in range(9)]
+    questions = tmp_path / "TruthfulQA.csv"
+    questions.write_text("\n".join(lines) + "\n")
+    separation = ("interpret", "list", "--sort", "separation")
+    assert ghosttrack("interpret").code == 0
+    assert ghosttrack(*separation).error == (
+        "--sort separation: layer 2 was not read over true and false answers",
+        "ghosttrack interpret --texts truthfulqa",
+    )
+    assert ghosttrack("interpret", "--texts", str(questions)).code == 0
+    document = ghosttrack(*separation, "--json").document
+    found = [one["contrast"] for one in document["features"]]
+    assert found == sorted(found, key=lambda one: (one["p_corrected"], -abs(one["effect"])))
+    shown = ghosttrack(*separation, "--limit", "2")
+    assert "effect  p corrected  tokens" in shown.out.splitlines()[0]
+    assert len(shown.out.splitlines()) == 3
+    assert "hallucinated answers to 9 questions" in shown.err
+    assert f"over {document['rows']:,} rows of truthfulqa" in ghosttrack("interpret", "list").err
+    best = found[0]["feature"]
+    assert "of 9 questions, p" in ghosttrack("interpret", "--feature", best).out
 
 
 def test_what_was_asked_for_is_remembered(

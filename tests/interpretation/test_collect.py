@@ -233,3 +233,18 @@ def test_uniform_keys_look_uniform_along_rows_and_features() -> None:
     for keys in (uniform_keys(0, rows, features), uniform_keys(0, features, rows)):
         assert np.sort(keys) == pytest.approx(np.arange(20_000) / 20_000, abs=0.02)
         assert abs(np.corrcoef(keys[1:], keys[:-1])[0, 1]) < 0.03
+
+
+def test_memory_does_not_grow_with_the_rows(
+    make_planted: Any, collect: Any, new_collector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firing_tokens, "ROWS_A_SPAN", 64)
+    sizes = []
+    for windows in (40, 400):
+        planted = make_planted(5, windows=windows)
+        collector = collect(planted, windows_a_batch=4, finish=False)
+        arrays = collector.arrays()
+        pending = sum(arrays[name].nbytes for name in arrays if ".pending_" in name)
+        assert pending <= 64 * 2 * planted.d_hidden * 4 * 8  # a span and what a batch adds to it
+        sizes.append(sum(array.nbytes for array in arrays.values()) - pending)
+    assert sizes[0] == sizes[1]

@@ -15,6 +15,7 @@ from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
 from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
 from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport, LayerSummary, SeedRecord
+from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
@@ -219,6 +220,22 @@ def stopping_after(batches: int) -> Monitor:
         return 2 if len(reports) >= batches else None
 
     return Monitor(progress=reports.append, stop_signal=signal)
+
+
+def test_all_layers_share_one_pass_of_the_model(
+    run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    forward = ResidualModel.residuals
+
+    def counting(self: ResidualModel, ids: Any, layers: Any, mask: Any = None) -> Any:
+        asked.append(list(layers))
+        return forward(self, ids, layers, mask)
+
+    monkeypatch.setattr(ResidualModel, "residuals", counting)
+    run()
+    assert asked
+    assert all(layers == [0, 1] for layers in asked)
 
 
 def test_layers_that_do_not_fit_together_go_one_by_one(

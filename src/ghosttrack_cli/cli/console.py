@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
     from rich.live import Live
+    from rich.text import Text
 
     from ghosttrack_cli.monitor import Progress
 
@@ -219,7 +220,7 @@ def _live(stream: TextIO, *, screen: bool = False) -> Iterator[Live]:
         yield live
 
 
-def _rich_text(spans: Line) -> RenderableType:
+def _rich_text(spans: Line) -> Text:
     from rich.text import Text
 
     return Text.assemble(*((visible(span.text), span.style) for span in spans))
@@ -230,11 +231,21 @@ def _rich_table(table: Table) -> RenderableType:
     from rich.table import Table as RichTable
 
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    one_gives = any(column.cut for column in table.columns)
     for column in table.columns:
-        drawn.add_column(column.name, justify=column.align)
+        whole = one_gives and not column.cut
+        drawn.add_column(column.name, justify=column.align, no_wrap=whole)
     for row in table.rows:
-        drawn.add_row(*(_rich_text((cell,)) for cell in row))
+        cells = zip(table.columns, row, strict=True)
+        drawn.add_row(*(_rich_cell(cell, cut=column.cut) for column, cell in cells))
     return drawn
+
+
+def _rich_cell(cell: Span, *, cut: bool) -> Text:
+    text = _rich_text((cell,))
+    if cut:
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _group(blocks: list[Line | Table]) -> RenderableType:

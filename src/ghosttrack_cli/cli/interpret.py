@@ -62,7 +62,11 @@ def list_features(
     layer: Layer = None,
     sort: Annotated[
         str,
-        typer.Option("--sort", metavar="ORDER", help="Order: rate, max, mean, windows or feature."),
+        typer.Option(
+            "--sort",
+            metavar="ORDER",
+            help="Order: rate, max, mean, windows, feature, or separation (of true from false).",
+        ),
     ] = "rate",
     flag: Annotated[
         str | None,
@@ -84,6 +88,8 @@ def list_features(
     """List the features of an interpreted layer.
 
     ghosttrack interpret list --layer 6 --sort max --search " the"
+
+    ghosttrack interpret list --sort separation
     """
     from ghosttrack_cli.cli.actions import features
 

@@ -25,10 +25,11 @@ Line = tuple[Span, ...]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table."""
+    """A column of a table; where a terminal is too narrow, `cut` columns make room, in one line."""
 
     name: str
     align: Literal["left", "right"] = "left"
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ N rows of a batch, D d_model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +36,14 @@ class RowBatch:
     truncated: int = 0
 
 
+@dataclass(frozen=True)
+class RowCount:
+    """How many rows there will be, and how well that is known."""
+
+    number: int
+    known: Literal["exactly", "about", "at least"]
+
+
 class RowSource(Protocol):
     """Rows in a fixed order that can be left and taken up again."""
 
@@ -55,6 +63,10 @@ class RowSource(Protocol):
 
     def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
         """The batches from `cursor` on, or from the beginning."""
+        ...
+
+    def count_rows(self, at_most: int) -> RowCount:
+        """How many rows there are; where each must be made to be counted, about `at_most` are."""
         ...
 
     def probe(self, max_rows: int) -> Iterator[Tensor]:

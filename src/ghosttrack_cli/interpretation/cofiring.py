@@ -31,10 +31,12 @@ class CoFiring:
     def update(self, parts: Sequence[Events], n_rows: int) -> None:
         """Add the counted events of a batch, one part for each block, of `n_rows` rows."""
         fires = self._bits(parts, n_rows)
+        # Where the bits of each neighbour begin; -1, no neighbour, is the last, which never fires.
+        starts = self.neighbours % len(fires) * fires.shape[1]  # (F, P)
         for part in parts:
             for start in range(0, len(part.features), EVENTS_AT_ONCE):
                 piece = slice(start, start + EVENTS_AT_ONCE)
-                self._count(part.features[piece], part.columns[piece], fires)
+                self._count(part.features[piece], part.columns[piece], starts, fires.reshape(-1))
 
     def _bits(self, parts: Sequence[Events], n_rows: int) -> npt.NDArray[np.uint8]:
         """One bit for each feature and row, (F + 1, N / 8); the last feature never fires."""
@@ -44,11 +46,17 @@ class CoFiring:
             np.bitwise_or.at(fires, (part.features, part.columns >> 3), bits)
         return fires
 
-    def _count(self, features: IntArray, columns: IntArray, fires: npt.NDArray[np.uint8]) -> None:
-        byte = fires[self.neighbours[features], columns[:, None] >> 3]  # (E, P)
-        both = (byte >> (columns[:, None] & 7).astype(np.uint8)) & 1
-        starts = np.flatnonzero(np.diff(features, prepend=-1))
-        self.counts[features[starts]] += np.add.reduceat(both, starts, axis=0, dtype=np.int64)
+    def _count(
+        self,
+        features: IntArray,
+        columns: IntArray,
+        starts: IntArray,
+        fires: npt.NDArray[np.uint8],
+    ) -> None:
+        byte = fires.take(starts[features] + (columns >> 3)[:, None])  # (E, P)
+        both = (byte >> (columns & 7).astype(np.uint8)[:, None]) & 1
+        groups = np.flatnonzero(np.diff(features, prepend=-1))
+        self.counts[features[groups]] += np.add.reduceat(both, groups, axis=0, dtype=np.int64)
 
     def merge(self, other: CoFiring) -> None:
         """Add what another collector has seen."""

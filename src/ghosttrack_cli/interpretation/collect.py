@@ -13,6 +13,7 @@ import numpy as np
 
 from ghosttrack_cli.interpretation.cofiring import CoFiring
 from ghosttrack_cli.interpretation.contrast import ContrastSums
+from ghosttrack_cli.interpretation.events import Surroundings
 from ghosttrack_cli.interpretation.example_table import Candidates, ExampleTable
 from ghosttrack_cli.interpretation.firing_tokens import FiringTokens
 from ghosttrack_cli.interpretation.moments import Moments
@@ -53,6 +54,7 @@ class Collector:
         self.tokens = FiringTokens(shape.d_hidden, shape.vocabulary)
         self.cofiring = CoFiring(neighbours)
         self.contrast = ContrastSums(shape.d_hidden)
+        self._surroundings: Surroundings | None = None
 
     def take(self, rows: Rows, block: Block, events: Events) -> Events:
         """Take in one block of a batch and all its events; return those on counted rows."""
@@ -60,7 +62,7 @@ class Collector:
         self.moments.update(counted, rows)
         self.tokens.update(counted, rows)
         self.contrast.update(counted, rows)
-        self._sample(counted, block, rows)
+        self._sample(counted, block, self._around(rows))
         return counted
 
     def end_batch(self, rows: Rows, taken: Sequence[Events]) -> None:
@@ -68,6 +70,7 @@ class Collector:
 
         Blocks come one after the other, so that only one lies in memory.
         """
+        self._surroundings = None
         self.moments.count_rows(rows)
         self.contrast.count_rows(rows)
         self.tokens.end_batch(rows)
@@ -77,18 +80,24 @@ class Collector:
         """Close the pass; nothing may be taken in afterwards, but merging goes on."""
         self.tokens.finish()
 
-    def _sample(self, events: Events, block: Block, rows: Rows) -> None:
-        features, numbers = events.features, rows.numbers[events.columns]
-        acts, seed = events.values.astype(np.float64), self.shape.seed
+    def _around(self, rows: Rows) -> Surroundings:
+        """The surroundings of a batch's rows, made once for all of its blocks."""
+        if self._surroundings is None or self._surroundings.rows is not rows:
+            self._surroundings = Surroundings(rows, self.shape.side)
+        return self._surroundings
+
+    def _sample(self, events: Events, block: Block, around: Surroundings) -> None:
+        features, columns, seed = events.features, events.columns, self.shape.seed
+        acts, numbers = events.values.astype(np.float64), around.rows.numbers
         keys = {
             "top": acts,
-            "uniform": uniform_keys(seed, numbers, features),
-            "weighted": weighted_keys(seed, numbers, features, acts),
+            "uniform": uniform_keys(seed, numbers, features, columns),
+            "weighted": weighted_keys(seed, numbers, features, acts, columns),
         }
         for name, table in self.tables.items():
-            offered = _above(table, events, keys[name])
-            offered = _peaks(offered, rows) if name == "top" else offered
-            table.offer(offered, block, rows)
+            offered = _above(table, block, events, keys[name])
+            offered = _peaks(offered, around.rows) if name == "top" else offered
+            table.offer(offered, block, around)
 
     def merge(self, other: Collector) -> None:
         """Add a finished collector of other rows to this finished one."""
@@ -135,9 +144,10 @@ class Collector:
         }
 
 
-def _above(table: ExampleTable, events: Events, keys: DoubleArray) -> Candidates:
+def _above(table: ExampleTable, block: Block, events: Events, keys: DoubleArray) -> Candidates:
     """Events that the table can still take."""
-    above = keys > table.thresholds()[events.features]
+    there = slice(block.first, block.first + block.pre_acts.shape[0])
+    above = keys > table.thresholds(there)[events.features - block.first]
     return Candidates(events.features[above], keys[above], events.columns[above])
 
 

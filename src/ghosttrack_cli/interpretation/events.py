@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -75,27 +76,66 @@ class Block:
     thresholds: Tensor
 
     def events(self) -> Events:
-        """All events of the block."""
-        flat = nonzero(self.active())
+        """All events of the block; on a CPU numpy takes half the time that torch does."""
+        if self.pre_acts.device.type == "cpu":
+            pre_acts = self.pre_acts.numpy()
+            flat = np.flatnonzero(pre_acts > self.thresholds.clamp(min=0).numpy())
+            values = pre_acts.reshape(-1).take(flat)
+        else:
+            places = self.active().flatten().nonzero()[:, 0]
+            flat, values = places.cpu().numpy(), self.pre_acts.flatten()[places].cpu().numpy()
         features, columns = np.divmod(flat, self.pre_acts.shape[1])
-        values = self.pre_acts.flatten()[torch.from_numpy(flat).to(self.pre_acts.device)]
-        return Events(features + self.first, columns, values.cpu().numpy())
+        return Events(features + self.first, columns, values)
 
     def active(self) -> Tensor:
         """Where features fire, (Fb, N)."""
         return self.pre_acts > self.thresholds.clamp(min=0)
 
-    def around(self, features: IntArray, columns: IntArray) -> SingleArray:
-        """Activations of `features` (E,) at `columns` (E, W): (E, W) float32."""
-        device = self.pre_acts.device
-        local = torch.from_numpy(features - self.first).to(device)
-        h = self.pre_acts[local[:, None], torch.from_numpy(columns).to(device)]  # (E, W)
-        acts: SingleArray = torch.where(h > self.thresholds[local], h, 0).relu().cpu().numpy()
+    def around(
+        self, features: IntArray, columns: IntArray, surroundings: Surroundings
+    ) -> SingleArray:
+        """Activations of `features` (E,) around `columns` (E,), 0 where none is shown: (E, W)."""
+        local, side = features - self.first, surroundings.side
+        h = self._slices(local, columns - side, 2 * side + 1)
+        above = self.thresholds.clamp(min=0).cpu().numpy()[local]  # (E, 1)
+        acts: SingleArray = np.where((h > above) & surroundings.shown[columns], h, 0)
         return acts
 
+    def _slices(self, local: IntArray, starts: IntArray, width: int) -> SingleArray:
+        """`width` pre-activations of features `local` (E,) from the columns `starts` (E,) on.
 
-def nonzero(mask: Tensor) -> IntArray:
-    """Flat indices of the true entries; on a CPU numpy is four times as fast as torch."""
-    if mask.device.type == "cpu":
-        return np.flatnonzero(mask.numpy())
-    return mask.flatten().nonzero()[:, 0].cpu().numpy()
+        Nearly all of them lie whole inside the batch and are copied as runs of memory.
+        """
+        n_rows = self.pre_acts.shape[1]
+        if self.pre_acts.device.type != "cpu" or width > n_rows:
+            return self._picked(local, starts, width)
+        runs = sliding_window_view(self.pre_acts.numpy(), width, axis=1)
+        h: SingleArray = runs[local, starts.clip(0, n_rows - width)]
+        beyond = (starts < 0) | (starts > n_rows - width)
+        h[beyond] = self._picked(local[beyond], starts[beyond], width)
+        return h
+
+    def _picked(self, local: IntArray, starts: IntArray, width: int) -> SingleArray:
+        """The same value by value; the outermost column stands for those beyond it."""
+        columns = (starts[:, None] + np.arange(width)).clip(0, self.pre_acts.shape[1] - 1)
+        places = (torch.from_numpy(index).to(self.pre_acts.device) for index in (local, columns))
+        rows, at = places
+        found: SingleArray = self.pre_acts[rows[:, None], at].cpu().numpy()
+        return found
+
+
+class Surroundings:
+    """What stands around each row of a batch, once for all features and tables.
+
+    `tokens` (N, W) are NO_TOKEN where the window of the row's text ends; `shown` (N, W) says where
+    activations mean something: inside the window, on rows that are kept.
+    """
+
+    def __init__(self, rows: Rows, side: int) -> None:
+        self.rows = rows
+        self.side = side
+        places = np.arange(len(rows))[:, None] + np.arange(-side, side + 1)  # (N, W)
+        safe = places.clip(0, len(rows) - 1)
+        inside = (places == safe) & (rows.windows[safe] == rows.windows[:, None])
+        self.tokens = np.where(inside, rows.token_ids[safe], NO_TOKEN).astype(np.int32)
+        self.shown: BoolArray = inside & rows.kept[safe]

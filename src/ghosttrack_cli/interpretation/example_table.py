@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghosttrack_cli.interpretation.events import NO_TOKEN, Block, Rows
+from ghosttrack_cli.interpretation.events import NO_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ghosttrack_cli.interpretation.arrays import AnyArray, BoolArray, DoubleArray, IntArray
+    from ghosttrack_cli.interpretation.events import Block, Rows, Surroundings
 
 
 EMPTY = -1
@@ -29,7 +30,10 @@ LAST = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Candidates:
-    """Events offered to a table: features, keys and columns of the batch, all (C,)."""
+    """Events offered to a table: features, keys and columns of the batch, all (C,).
+
+    They come by feature, then row, as events do.
+    """
 
     features: IntArray
     keys: DoubleArray
@@ -63,19 +67,19 @@ class ExampleTable:
         keys: DoubleArray = self._arrays["keys"]
         return keys
 
-    def thresholds(self) -> DoubleArray:
-        """A key must be above these (F,) to be accepted from rows that come later."""
-        lowest: DoubleArray = self.keys.min(axis=1)
+    def thresholds(self, features: slice) -> DoubleArray:
+        """A key must be above these to be accepted from rows that come later."""
+        lowest: DoubleArray = self.keys[features].min(axis=1)
         return lowest
 
-    def offer(self, candidates: Candidates, block: Block, rows: Rows) -> None:
+    def offer(self, candidates: Candidates, block: Block, around: Surroundings) -> None:
         """Take in the events of one batch that are among the K largest."""
-        chosen = _strongest(candidates, rows, self.keys.shape[1])
+        chosen = _strongest(candidates, self.keys.shape[1])
         if len(chosen.features) == 0:
             return
-        features, slot, features_new, new = self._places(chosen, rows)
+        features, slot, features_new, new = self._places(chosen, around.rows)
         columns = chosen.columns[new]
-        fresh = {**self._copy(block, rows, features_new, columns), "keys": chosen.keys[new]}
+        fresh = {**self._copy(block, around, features_new, columns), "keys": chosen.keys[new]}
         for name, values in fresh.items():
             self._arrays[name][features, slot] = values
 
@@ -99,21 +103,19 @@ class ExampleTable:
         return rows
 
     def _copy(
-        self, block: Block, rows: Rows, features: IntArray, columns: IntArray
+        self, block: Block, around: Surroundings, features: IntArray, columns: IntArray
     ) -> Mapping[str, AnyArray]:
         """The accepted events with the tokens around them, clipped at their windows' borders."""
-        around = columns[:, None] + np.arange(-self.side, self.side + 1)  # (C, W)
-        safe = around.clip(0, len(rows) - 1)
-        inside = (around == safe) & (rows.windows[safe] == rows.windows[columns][:, None])
-        acts = block.around(features, safe)
+        rows = around.rows
+        acts = block.around(features, columns, around)  # (C, W)
         return {
             "rows": rows.numbers[columns],
             "acts": acts[:, self.side],
             "documents": rows.documents[columns],
             "positions": rows.positions[columns],
             "answers": rows.answers[columns],
-            "tokens": np.where(inside, rows.token_ids[safe], NO_TOKEN),
-            "window_acts": np.where(inside & rows.kept[safe], acts, 0),
+            "tokens": around.tokens[columns],
+            "window_acts": acts,
         }
 
     def merge(self, other: ExampleTable) -> None:
@@ -156,12 +158,15 @@ def _contest(
     return wins[:, :kept], wins[:, kept:]
 
 
-def _strongest(candidates: Candidates, rows: Rows, kept: int) -> Candidates:
-    """The `kept` largest candidates of each feature, by feature, largest first."""
+def _strongest(candidates: Candidates, kept: int) -> Candidates:
+    """The `kept` largest candidates of each feature, by feature, largest first.
+
+    Candidates come by feature, then row, and sorting keeps the order of equal keys: of two of them
+    the smaller row is first.
+    """
     pruned = _pruned(candidates, kept)
-    order = np.lexsort((rows.numbers[pruned.columns], -pruned.keys, pruned.features))
-    features = pruned.features[order]
-    order = order[rank_in_group(features) < kept]
+    order = np.lexsort((-pruned.keys, pruned.features))
+    order = order[rank_in_group(pruned.features) < kept]
     return Candidates(pruned.features[order], pruned.keys[order], pruned.columns[order])
 
 

@@ -25,6 +25,8 @@ COUNTERS = 32
 ROWS_A_SPAN = 16_384
 COMPACT_ABOVE = 1 << 22
 FREE = -1
+COUNT_BITS = 40
+"""No count reaches 2**40, so a feature and a count sort as one integer."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class FiringTokens:
         spans = (self.rows + events.columns) // ROWS_A_SPAN
         for span in np.unique(spans).tolist():
             here = spans == span
-            ones = np.ones(int(here.sum()), np.int64)
-            counts = self._sum([Counts(events.features[here], tokens[here], ones)])
+            counts = self._tally(events.features[here], tokens[here])
             self._pending.setdefault(span, []).append(counts)
 
     def end_batch(self, rows: Rows) -> None:
@@ -84,6 +85,13 @@ class FiringTokens:
         self.errors += other.errors
         self.unigrams += other.unigrams
         self.rows += other.rows
+
+    def _tally(self, features: IntArray, tokens: IntArray) -> Counts:
+        """How often each pair occurs, by feature, then token."""
+        keys = np.sort(features * self.vocabulary + tokens)
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        counts = np.diff(starts, append=len(keys))
+        return Counts(*np.divmod(keys[starts], self.vocabulary), counts)
 
     def _sum(self, parts: Sequence[Counts]) -> Counts:
         """All parts in one, by feature, then token, each pair once."""
@@ -140,6 +148,6 @@ class FiringTokens:
 
 
 def _largest_first(counts: Counts) -> tuple[IntArray, IntArray, IntArray]:
-    """By feature, then count downwards, then token."""
-    order = np.lexsort((counts.tokens, -counts.counts, counts.features))
+    """By feature, then count downwards, then token; `counts` come by feature, then token."""
+    order = np.argsort((counts.features << COUNT_BITS) - counts.counts, kind="stable")
     return counts.features[order], counts.tokens[order], counts.counts[order]

@@ -53,10 +53,27 @@ def interpret(
         GhostTrackError: model, texts or files that cannot be used.
     """
     with runtime.exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
-        model = ResidualModel.load(model_settings, cache_dir=cache_dir)
-        source = open_source(settings, corpus_settings, model, workspace, cache_dir)
-        stage = Stage(model, source, settings, workspace, monitor)
+        stage = open_stage(
+            settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
+        )
         return stage.run(layers)
+
+
+def open_stage(
+    settings: InterpretationSettings,
+    model_settings: ModelSettings,
+    corpus_settings: CorpusSettings,
+    workspace: Workspace,
+    monitor: Monitor,
+    *,
+    cache_dir: Path | None = None,
+) -> Stage:
+    """Load the model and open the source of rows."""
+    model = ResidualModel.load(model_settings, cache_dir=cache_dir)
+    if model.device.type == "cpu":
+        runtime.keep_freed_memory()
+    source = open_source(settings, corpus_settings, model, workspace, cache_dir)
+    return Stage(model, source, settings, workspace, monitor)
 
 
 class Stage:
@@ -79,19 +96,23 @@ class Stage:
 
     def run(self, layers: Sequence[int]) -> list[LayerSummary]:
         """Interpret what is not current, write the page, and give all summaries."""
-        jobs = [
-            load_job(layer, self.model, self.source, self.settings, self.workspace)
-            for layer in sorted(set(layers))
-        ]
-        todo = [job for job in jobs if not self._is_current(job)]
+        todo = self.todo(layers)
         for group in groups(todo, self.settings):
             self._interpret(group)
         unfinished = PassState(self.workspace, {})
         if todo or unfinished.exists() or not self.workspace.browser.is_file():
             write_browser(self.workspace.interpretations)
         unfinished.remove()
-        summaries = [layout.read_summary(self.workspace, job.layer) for job in jobs]
+        summaries = [layout.read_summary(self.workspace, layer) for layer in sorted(set(layers))]
         return [summary for summary in summaries if summary is not None]
+
+    def todo(self, layers: Sequence[int]) -> list[Job]:
+        """The layers whose report is not current, with their SAEs."""
+        jobs = [
+            load_job(layer, self.model, self.source, self.settings, self.workspace)
+            for layer in sorted(set(layers))
+        ]
+        return [job for job in jobs if not self._is_current(job)]
 
     def _is_current(self, job: Job) -> bool:
         summary = layout.read_summary(self.workspace, job.layer)
@@ -101,8 +122,8 @@ class Stage:
         return current
 
     def _interpret(self, jobs: list[Job]) -> None:
-        facts = {job.layer: self._weight_facts(job.trained) for job in jobs}
-        passes = [self._layer_pass(job, facts[job.layer]) for job in jobs]
+        facts = {job.layer: self.weight_facts(job.trained) for job in jobs}
+        passes = [self.layer_pass(job, facts[job.layer]) for job in jobs]
         state = PassState(self.workspace, {job.layer: job.fingerprint for job in jobs})
         source = self._read(passes, state)
         recovered = self._recovered(jobs, passes)
@@ -121,7 +142,8 @@ class Stage:
             )
             write_layer(self.workspace, finished, self.texts)
 
-    def _weight_facts(self, trained: Trained) -> WeightFacts:
+    def weight_facts(self, trained: Trained) -> WeightFacts:
+        """What the weights of an SAE say without any text."""
         sae = trained.sae
         _, unembedding = self.model.unembed()
         vocabulary = min(len(self.model.tokenizer), self.model.vocab_size)
@@ -133,7 +155,8 @@ class Stage:
             encoder_decoder_cosine=weights.encoder_decoder_cosine(sae).numpy(),
         )
 
-    def _layer_pass(self, job: Job, facts: WeightFacts) -> LayerPass:
+    def layer_pass(self, job: Job, facts: WeightFacts) -> LayerPass:
+        """An empty pass of one layer."""
         shape = CollectorShape(
             d_hidden=job.trained.sae.d_hidden,
             vocabulary=max(self.model.vocab_size, len(self.model.tokenizer)),

@@ -36,6 +36,11 @@ class Job:
         """The layer."""
         return self.trained.layer
 
+    @property
+    def features(self) -> int:
+        """How many features its SAE has."""
+        return self.trained.sae.d_hidden
+
 
 def load_job(
     layer: int,
@@ -63,7 +68,7 @@ def groups(jobs: Iterable[Job], settings: InterpretationSettings) -> Iterator[li
     each = TABLES * settings.top_examples * (window + EVENT_BYTES) + COUNTER_BYTES
     group: list[Job] = []
     for job in jobs:
-        features = sum(one.trained.sae.d_hidden for one in [*group, job])
+        features = sum(one.features for one in [*group, job])
         if group and features * each > STATE_BYTES:
             yield group
             group = []

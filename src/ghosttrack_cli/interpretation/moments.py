@@ -56,9 +56,8 @@ class Moments:
         np.add.at(self.firings, features, 1)
         np.add.at(self.total, features, values)
         np.add.at(self.squares, features, values * values)
-        np.add.at(self.histogram, (features, value_bins(events.values)), 1)
-        bins = position_bins(rows.positions)[events.columns]
-        np.add.at(self.by_position, (features, bins), 1)
+        _count(self.histogram, features, value_bins(events.values))
+        _count(self.by_position, features, position_bins(rows.positions)[events.columns])
         np.add.at(self.windows, features[_first_in_window(events, rows)], 1)
 
     def merge(self, other: Moments) -> None:
@@ -78,6 +77,11 @@ class Moments:
         """Take the state that `arrays` gave."""
         for name, array in self.arrays().items():
             array[...] = arrays[name]
+
+
+def _count(table: IntArray, features: IntArray, bins: IntArray) -> None:
+    """Add 1 at each (feature, bin); by flat index, which numpy does several times as fast."""
+    np.add.at(table.reshape(-1), features * table.shape[1] + bins, 1)
 
 
 def value_bins(values: SingleArray) -> IntArray:

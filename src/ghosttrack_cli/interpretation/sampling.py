@@ -32,11 +32,17 @@ def counter_hash(
     stream: Literal["uniform", "weighted"],
     rows: IntArray,
     features: IntArray,
+    columns: IntArray | None = None,
 ) -> HashArray:
-    """A hash of (seed, stream, row, feature) for each pair, (E,)."""
+    """A hash of (seed, stream, row, feature) for each pair, (E,).
+
+    `columns` (E,) are the places of the pairs' rows in `rows`: one row of many pairs is hashed
+    once. Without them, pair i has row i.
+    """
     start = np.uint64((seed * GOLDEN + STREAMS[stream]) & MASK)
     by_row = mix(mix(rows.astype(np.uint64) + start) + np.uint64(GOLDEN))
-    return mix(by_row + features.astype(np.uint64) * np.uint64(GOLDEN))
+    by_pair = by_row if columns is None else by_row[columns]
+    return mix(by_pair + features.astype(np.uint64) * np.uint64(GOLDEN))
 
 
 def unit_interval(hashes: HashArray) -> DoubleArray:
@@ -44,14 +50,20 @@ def unit_interval(hashes: HashArray) -> DoubleArray:
     return ((hashes >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
-def uniform_keys(seed: int, rows: IntArray, features: IntArray) -> DoubleArray:
+def uniform_keys(
+    seed: int, rows: IntArray, features: IntArray, columns: IntArray | None = None
+) -> DoubleArray:
     """Keys whose largest are a uniform sample, (E,)."""
-    return unit_interval(counter_hash(seed, "uniform", rows, features))
+    return unit_interval(counter_hash(seed, "uniform", rows, features, columns))
 
 
 def weighted_keys(
-    seed: int, rows: IntArray, features: IntArray, weights: DoubleArray
+    seed: int,
+    rows: IntArray,
+    features: IntArray,
+    weights: DoubleArray,
+    columns: IntArray | None = None,
 ) -> DoubleArray:
     """Keys whose largest are a sample weighted by `weights` > 0, (E,)."""
-    uniform = unit_interval(counter_hash(seed, "weighted", rows, features))
+    uniform = unit_interval(counter_hash(seed, "weighted", rows, features, columns))
     return np.log(uniform) / weights

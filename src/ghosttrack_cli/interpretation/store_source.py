@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ghosttrack_cli.errors import StateError
-from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch
+from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.events import NO_ANSWER, Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
 from ghosttrack_cli.store.dtypes import to_torch
@@ -110,6 +110,10 @@ class StoreSource:
             answers=nothing,
             questions=nothing,
         )
+
+    def count_rows(self, at_most: int) -> RowCount:  # noqa: ARG002 - the store knows
+        """All rows that are read."""
+        return RowCount(int(self._starts[-1]), "exactly")
 
     def probe(self, max_rows: int) -> Iterator[Tensor]:
         """Stored windows as they went through the model, at most `max_rows` rows."""

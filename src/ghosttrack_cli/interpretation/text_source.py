@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch
+from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.events import Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
 from ghosttrack_cli.text.tokens import Encoder
@@ -157,6 +157,21 @@ class TextSource:
         mask = (torch.arange(longest) < lengths[:, None]).long()
         # Without padding the mask says nothing, and attention is faster without one.
         return self._model.residuals(ids, layers, None if bool(mask.all()) else mask)
+
+    def count_rows(self, at_most: int) -> RowCount:
+        """All rows if they are no more than `at_most`, else as the first ones let expect."""
+        texts = rows = 0
+        for _, place in self._groups(None):
+            texts, rows = place["texts"], place["rows"]
+            if rows >= at_most:
+                return self._expected(texts, rows)
+        return RowCount(rows, "exactly")
+
+    def _expected(self, texts: int, rows: int) -> RowCount:
+        """What `texts` texts of `rows` rows let expect of all of them."""
+        limits = [self._max_tokens] if self._max_tokens else []
+        limits += [rows * self._max_texts // texts] if self._max_texts else []
+        return RowCount(min(limits), "about") if limits else RowCount(rows, "at least")
 
     def probe(self, max_rows: int) -> Iterator[Tensor]:
         """The first windows, at most `max_rows` rows."""

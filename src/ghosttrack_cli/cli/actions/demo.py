@@ -95,13 +95,14 @@ def interesting_features(session: Session) -> list[tuple[int, FeatureReport]]:
     """A few features that say something: often enough seen, not on everything, not one token."""
     layers = interpreted_layers(session.workspace)
     layer = layers[-1]
-    index = read_report(session.workspace, layer).index
+    report = read_report(session.workspace, layer)
+    index = report.index
     fitting = [
         feature
-        for feature in choose_features(index, Choice("max"))
+        for feature in choose_features(report, Choice("max"))
         if index.flags[feature] == 0 and MIN_RATE <= index.rate[feature] <= MAX_RATE
     ]
-    chosen = fitting or choose_features(index, Choice("max"))
+    chosen = fitting or choose_features(report, Choice("max"))
     return [
         (layer, read_feature(session.workspace, layer, feature))
         for feature in chosen[:SHOWN_FEATURES]

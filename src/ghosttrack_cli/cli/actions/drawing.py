@@ -70,7 +70,7 @@ def token_text(text: str) -> str:
 
 def example_line(example: Example, largest: float) -> Line:
     """One firing: its activation, then the tokens around it, the peak in brackets."""
-    spans = [Span(f"{example.act:8.2f}  ", "bold")]
+    spans = [Span(f"{example.act:8.3g}  ", "bold")]
     for index, (text, act) in enumerate(zip(example.texts, example.acts, strict=True)):
         shown = re.sub(r" {4,}", "   ", token_text(text))  # indentation says little here
         if index == example.peak:

@@ -8,7 +8,7 @@ from ghosttrack_cli.cli.actions.drawing import example_line, sparkline, token_te
 from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.interpretation.report import FeatureReport, LogitEntry
+    from ghosttrack_cli.interpretation.report import Contrast, FeatureReport, LogitEntry, Neighbour
 
 TOKEN_ROWS = 8
 TOP_EXAMPLES = 10
@@ -17,19 +17,25 @@ TOKEN_COLUMNS = (
     Column("fires on token"),
     Column("count", "right"),
     Column("P(token|fires)", "right"),
+    Column("of rows", "right"),
     Column("P(fires|token)", "right"),
     Column("lift", "right"),
 )
 
 
 def feature_blocks(
-    layer: int, one: FeatureReport, *, examples: int = TOP_EXAMPLES
+    layer: int,
+    one: FeatureReport,
+    *,
+    contrast: Contrast | None = None,
+    examples: int = TOP_EXAMPLES,
 ) -> list[Line | Table]:
     """Everything that the terminal shows about a feature."""
     flags = f"   {', '.join(one.flags)}" if one.flags else ""
     blocks: list[Line | Table] = [
         line(Span(f"layer {layer}  feature {one.feature}", "bold"), Span(flags, "yellow")),
         line(_rate_words(one)),
+        *_contrast_lines(one, contrast),
     ]
     if one.firings:
         blocks += [*_activation_lines(one), line(), line(Span("top examples", "bold"))]
@@ -61,12 +67,29 @@ def _activation_lines(one: FeatureReport) -> list[Line]:
     return lines
 
 
+def _contrast_lines(one: FeatureReport, contrast: Contrast | None) -> list[Line]:
+    """How it fires on factual against hallucinated answers, if that was asked."""
+    if contrast is None:
+        return []
+    return [
+        line(
+            f"on factual answers {entry.rate_factual:.3%} of {contrast.rows_factual:,} rows, on"
+            f" hallucinated {entry.rate_hallucinated:.3%} of {contrast.rows_hallucinated:,};"
+            f" more on {entry.more_factual:,} against {entry.more_hallucinated:,} of"
+            f" {contrast.questions:,} questions, p {entry.p_corrected:.2g} corrected"
+        )
+        for entry in contrast.entries
+        if entry.feature == one.feature
+    ]
+
+
 def _token_rows(one: FeatureReport) -> tuple[Line, ...]:
     return tuple(
         (
             Span(repr(token_text(token.text))),
             Span(f"{token.count:,}"),
             Span(f"{token.p_token_given_fires:.1%}"),
+            Span(f"{token.occurrences:,}"),
             Span(f"{token.p_fires_given_token:.1%}"),
             Span(f"{token.lift:.3g}"),
         )
@@ -81,9 +104,14 @@ def _weight_lines(one: FeatureReport) -> list[Line | Table]:
     if one.suppressed:
         lines.append(line(Span("suppresses  ", "bold"), _logits(one.suppressed)))
     if one.neighbours:
-        near = "  ".join(f"{other.feature} ({other.cosine:.2f})" for other in one.neighbours)
+        near = "  ".join(_neighbour(other) for other in one.neighbours)
         lines.append(line(Span("neighbours  ", "bold"), near))
     return lines if len(lines) > 1 else []
+
+
+def _neighbour(other: Neighbour) -> str:
+    together = "" if other.cofires is None else f", {other.cofires:,} rows"
+    return f"{other.feature} ({other.cosine:.2f}{together})"
 
 
 def _logits(entries: list[LogitEntry]) -> str:

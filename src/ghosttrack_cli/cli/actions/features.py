@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.interpretation.report import FeatureIndex
+    from ghosttrack_cli.interpretation.report import (
+        Contrast,
+        ContrastEntry,
+        FeatureIndex,
+        LayerReport,
+    )
 
+TOKENS = Column("tokens", cut=True)  # a break inside the quotes would read as a space
 LIST_COLUMNS = (
     Column("feature", "right"),
     Column("rate", "right"),
@@ -25,8 +31,16 @@ LIST_COLUMNS = (
     Column("max", "right"),
     Column("mean", "right"),
     Column("flags"),
-    Column("tokens"),
+    TOKENS,
 )
+CONTRAST_COLUMNS = (
+    *(
+        Column(name, "right")
+        for name in ("feature", "factual", "hallucinated", "effect", "p corrected")
+    ),
+    TOKENS,
+)
+SEPARATION = "separation"
 ORDERS: Mapping[str, Callable[[FeatureIndex, int], float]] = {
     "rate": lambda index, feature: -index.rate[feature],
     "max": lambda index, feature: -index.max_act[feature],
@@ -52,39 +66,106 @@ def show_feature(session: Session, layers: str | None, feature: int) -> None:
         raise UsageError("--feature: name one layer with it", hint="--layer 6 --feature 123")
     layer = one_layer(session.workspace, None if layers is None else int(layers))
     found = read_feature(session.workspace, layer, feature)
+    contrast = read_report(session.workspace, layer).contrast
     document = {"layer": layer, **found.model_dump(mode="json")}
-    session.emit(document, lambda console: console.blocks(feature_blocks(layer, found)))
+    blocks = feature_blocks(layer, found, contrast=contrast)
+    session.emit(document, lambda console: console.blocks(blocks))
 
 
 def show_list(session: Session, layer: int | None, choice: Choice) -> None:
     """Show the features of a layer that fit `choice`."""
     chosen = one_layer(session.workspace, layer)
-    index = read_report(session.workspace, chosen).index
-    found = choose_features(index, choice)
+    report = read_report(session.workspace, chosen)
+    index = report.index
+    found = choose_features(report, choice)
     shown = found[: choice.limit]
-    document = {
+    document: dict[str, Any] = {
         "layer": chosen,
+        "rows": report.counts.rows,
         "found": len(found),
         "features": [_entry(index, feature) for feature in shown],
     }
     table = Table(LIST_COLUMNS, tuple(_list_row(index, feature) for feature in shown))
+    if choice.sort == SEPARATION:
+        document["features"] = _with_contrast(report, document["features"])
+        table = _contrast_table(report, shown)
     session.emit(document, lambda console: console.table(table))
-    if len(shown) < len(found):
-        session.console.detail(f"{len(shown):,} of {len(found):,} features; --limit shows more")
+    few = f"{len(shown):,} of {len(found):,} features; --limit shows more; "
+    session.console.detail((few if len(shown) < len(found) else "") + _behind(report, choice))
 
 
-def choose_features(index: FeatureIndex, choice: Choice) -> list[int]:
+def _behind(report: LayerReport, choice: Choice) -> str:
+    """The rows behind the numbers of a list."""
+    if choice.sort != SEPARATION:
+        return f"over {report.counts.rows:,} rows of {report.source.name}"
+    contrast = _contrast(report)
+    return (
+        f"over {contrast.rows_factual:,} rows of factual and {contrast.rows_hallucinated:,} of"
+        f" hallucinated answers to {contrast.questions:,} questions"
+    )
+
+
+def choose_features(report: LayerReport, choice: Choice) -> list[int]:
     """The features that fit, in order; ties go to the smaller number."""
-    order = ORDERS[_known("--sort", choice.sort, ORDERS)]
+    index = report.index
+    _known("--sort", choice.sort, [*ORDERS, SEPARATION])
     wanted = 0 if choice.flag is None else 1 << FLAGS.index(_known("--flag", choice.flag, FLAGS))
     needle = (choice.search or "").casefold()
     found = [
         feature
-        for feature in range(len(index.firings))
+        for feature in _candidates(report, choice)
         if (not wanted or index.flags[feature] & wanted)
         and (not needle or any(needle in text.casefold() for text in index.tokens[feature]))
     ]
-    return sorted(found, key=lambda feature: order(index, feature))
+    if choice.sort == SEPARATION:
+        return found
+    return sorted(found, key=lambda feature: ORDERS[choice.sort](index, feature))
+
+
+def _candidates(report: LayerReport, choice: Choice) -> Iterable[int]:
+    """All features, or those that were compared on true and false answers, the surest first."""
+    if choice.sort != SEPARATION:
+        return range(len(report.index.firings))
+    return [entry.feature for entry in _contrast(report).entries]
+
+
+def _contrast(report: LayerReport) -> Contrast:
+    if report.contrast is None:
+        raise UsageError(
+            f"--sort {SEPARATION}: layer {report.layer} was not read over true and false answers",
+            hint="ghosttrack interpret --texts truthfulqa",
+        )
+    return report.contrast
+
+
+def _with_contrast(report: LayerReport, features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    entries = {entry.feature: entry for entry in _contrast(report).entries}
+    return [
+        {**one, "contrast": entries[one["feature"]].model_dump(mode="json")} for one in features
+    ]
+
+
+def _contrast_table(report: LayerReport, shown: list[int]) -> Table:
+    """The features with their rates on both kinds of answers."""
+    entries = {entry.feature: entry for entry in _contrast(report).entries}
+    rows = tuple(_contrast_row(entries[feature], report.index) for feature in shown)
+    return Table(CONTRAST_COLUMNS, rows)
+
+
+def _contrast_row(entry: ContrastEntry, index: FeatureIndex) -> Line:
+    cells = (
+        f"{entry.feature}",
+        f"{entry.rate_factual:.3%}",
+        f"{entry.rate_hallucinated:.3%}",
+        f"{entry.effect:+.2f}",
+        f"{entry.p_corrected:.2g}",
+        _tokens(index, entry.feature),
+    )
+    return tuple(Span(cell) for cell in cells)
+
+
+def _tokens(index: FeatureIndex, feature: int) -> str:
+    return " ".join(repr(token_text(text)) for text in index.tokens[feature])
 
 
 def _known(flag: str, value: str, valid: Iterable[str]) -> str:
@@ -122,6 +203,6 @@ def _list_row(index: FeatureIndex, feature: int) -> Line:
         f"{index.max_act[feature]:.3g}",
         f"{index.mean_act[feature]:.3g}",
         ", ".join(flag_names(index.flags[feature])),
-        " ".join(repr(token_text(text)) for text in index.tokens[feature]),
+        _tokens(index, feature),
     )
     return tuple(Span(cell) for cell in cells)

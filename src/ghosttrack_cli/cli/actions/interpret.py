@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.actions.remembered import stage_settings
-from ghosttrack_cli.cli.output import line
+from ghosttrack_cli.cli.meter import format_seconds
+from ghosttrack_cli.cli.output import Line, Table, line
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.quantities import format_bytes, format_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.interpretation.plan import InterpretationPlan
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -22,7 +25,7 @@ def interpret(
     """Plan the interpretation, or do it."""
     chosen = trained_layers(session, layers)
     if dry_run:
-        give(session, plan_interpretation(session, chosen))
+        give(session, plan_layers(session, chosen))
         return
     if overwrite and any(session.workspace.report(layer).exists() for layer in chosen):
         session.confirm_overwrite(f"the reports of layers {format_layers(chosen)}", yes=yes)
@@ -74,22 +77,50 @@ def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     return Outcome(document, blocks, f"interpret --layer {layers[0]} --feature 0")
 
 
-def plan_interpretation(session: Session, layers: tuple[int, ...]) -> Outcome:
-    """What interpretation would read."""
+def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
+    """What interpretation would read and take; a little of it is done to find out."""
+    from ghosttrack_cli.interpretation.interpret import open_stage
+    from ghosttrack_cli.interpretation.plan import plan_interpretation
+
     whole = stage_settings(session)
-    settings = whole.interpretation
-    folders = [session.workspace.sae(layer, settings.checkpoint) for layer in layers]
-    document: dict[str, Any] = {
-        "layers": list(layers),
-        "texts": settings.texts,
-        "saes": [str(folder) for folder in folders],
-        "model": whole.model.name,
-    }
-    blocks = [
-        line(f"interpret layers {format_layers(layers)} over {settings.texts}"),
+    with session.monitor() as monitor:
+        stage = open_stage(
+            whole.interpretation,
+            whole.model,
+            whole.corpus,
+            session.workspace,
+            monitor,
+            cache_dir=whole.paths.cache_dir,
+        )
+        plan = plan_interpretation(stage, layers)
+    checkpoint = whole.interpretation.checkpoint
+    folders = [str(session.workspace.sae(layer, checkpoint)) for layer in layers]
+    named = {"texts": whole.interpretation.texts, "saes": folders, "model": whole.model.name}
+    document = {**asdict(plan), "total_seconds": plan.total_seconds, **named}
+    return Outcome({"plan": document}, _plan_blocks(plan, whole.interpretation.texts, folders))
+
+
+def _plan_blocks(plan: InterpretationPlan, texts: str, folders: list[str]) -> list[Line | Table]:
+    words = f"{'' if plan.rows.known == 'exactly' else plan.rows.known + ' '}{plan.rows.number:,}"
+    blocks: list[Line | Table] = [
+        line(f"interpret layers {format_layers(plan.layers)} over {texts}: {words} rows"),
         *(line(f"  {folder}") for folder in folders),
     ]
-    return Outcome({"plan": document}, blocks)
+    if not plan.todo:
+        return [*blocks, line("nothing to do: all reports are current")]
+    passes = "one pass" if plan.passes == 1 else f"{plan.passes} passes"
+    parts = ", ".join(f"{name} {format_seconds(value)}" for name, value in plan.seconds.items())
+    return [
+        *blocks,
+        line(
+            f"memory: {format_bytes(plan.state_bytes)} for the features of layers"
+            f" {format_layers(plan.todo)}, which go through the rows in {passes}"
+        ),
+        line(
+            f"time: about {format_seconds(plan.total_seconds)} on this machine ({parts}),"
+            f" from what the first {plan.probed_rows:,} rows took"
+        ),
+    ]
 
 
 def delete_report(workspace: Workspace, layer: int) -> None:

@@ -4,7 +4,7 @@
 (() => {
   const { el, svg } = ghosttrack.dom;
   const { number, count, chip } = ghosttrack.format;
-  const { featureLink, crumbs, card, segmented, fact } = ghosttrack.parts;
+  const { featureLink, crumbs, card, segmented, fact, EFFECT } = ghosttrack.parts;
   const { columns, VirtualRows } = ghosttrack;
 
   const ORDERS = {
@@ -83,7 +83,7 @@
             head("balance", ["← hallucinated", "factual →"].map((text) => el("span", {}, text)), "on which answers it fires more; the length is the effect"),
             head("rate", "Factual", "rate on the rows of factual answers"),
             head("rate", "Hallucinated", "rate on the rows of hallucinated answers"),
-            head("effect", "Effect", "mean / standard deviation of the paired rate difference"),
+            head("effect", "Effect", EFFECT),
             head("p", "p corrected", "sign test over questions, Benjamini-Hochberg"),
             head("sides", "Questions", "questions whose factual / hallucinated answer has the higher rate"),
           ),

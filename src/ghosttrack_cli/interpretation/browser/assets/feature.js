@@ -6,6 +6,7 @@
   const { number, count, percent, significant, signed, chip, visible } = ghosttrack.format;
   const { card, fact, table, meter, flags, featureLink, segmented, empty, crumbs } = ghosttrack.parts;
   const { columns, query, tokens } = ghosttrack;
+  const { EFFECT } = ghosttrack.parts;
 
   // Kept while walking from feature to feature.
   const reading = { lists: "top" };
@@ -65,7 +66,7 @@
 
   function headline(report) {
     const behind = `N\u00a0=\u00a0${count(report.rows)} rows`;
-    const bound = report.firings ? `${percent(report.rate_low, 2)} to ${percent(report.rate_high, 2)} with 95\u00a0%` : `below ${percent(report.rate_high, 2)} with 95\u00a0%`;
+    const bound = report.firings ? `${percent(report.rate_low)} to ${percent(report.rate_high)} with 95\u00a0%` : `below ${percent(report.rate_high)} with 95\u00a0%`;
     return el(
       "dl",
       { class: "facts" },
@@ -136,8 +137,8 @@
         el("th", { scope: "row" }, chip(one.text, { title: `id ${one.id}` })),
         el("td", { class: "number" }, number(one.count, "count")),
         el("td", { class: "number" }, number(one.p_token_given_fires, "percent", 2), meter(one.p_token_given_fires)),
-        el("td", { class: "number" }, number(one.p_fires_given_token, "percent", 2), meter(one.p_fires_given_token)),
-        el("td", { class: "number", title: `${count(one.occurrences)} rows hold this token` }, number(one.lift, "significant", 2), "×"),
+        el("td", { class: "number", title: `of the ${count(one.occurrences)} rows that hold this token` }, number(one.p_fires_given_token, "percent", 2), meter(one.p_fires_given_token)),
+        el("td", { class: "number", title: `${count(one.occurrences)} of ${count(report.rows)} rows hold this token` }, number(one.lift, "significant", 2), "×"),
       ),
     );
     const heads = [
@@ -210,7 +211,7 @@
         { class: "facts small" },
         fact("Factual", number(one.rate_factual, "percent"), `N = ${count(contrast.rows_factual)} rows`),
         fact("Hallucinated", number(one.rate_hallucinated, "percent"), `N = ${count(contrast.rows_hallucinated)} rows`),
-        fact("Effect", number(one.effect, "signed"), "mean / sd of the difference"),
+        fact("Effect", number(one.effect, "signed"), `${count(one.more_factual)} questions against ${count(one.more_hallucinated)}`, EFFECT),
         fact("p, corrected", number(one.p_corrected, "significant", 2), `p = ${significant(one.p_value, 2)}`),
       ),
     );

@@ -34,7 +34,7 @@
         "div",
         { class: "page list-page" },
         crumbs(["All layers", "#"], [`Layer ${this.layer}`, `#layer=${this.layer}`], ["Features"]),
-        el("div", { class: "page-head" }, el("h1", {}, "Features"), this.total),
+        el("div", { class: "page-head" }, el("div", {}, el("h1", {}, "Features"), this.behind()), this.total),
         this.filters(),
         el(
           "div",
@@ -44,6 +44,11 @@
         ),
         this.none,
       );
+    }
+
+    behind() {
+      const { counts } = ghosttrack.catalogue.layer(this.layer);
+      return el("p", { class: "lede-more" }, `Rates over ${count(counts.rows)} rows; max and mean over firings.`);
     }
 
     head([key, text, title]) {
@@ -100,7 +105,7 @@
     flagButton(name, total) {
       const button = el(
         "button",
-        { type: "button", class: "flag-filter", "data-flag": name, title: `${FLAGS[name] ?? name}. Click: only these, again: without these, again: all`, disabled: total === 0 },
+        { type: "button", class: "flag-filter", "data-flag": name, "data-total": total, title: `${FLAGS[name] ?? name}. Click: only these, again: without these, again: all` },
         el("span", { class: "sign", "aria-hidden": "true" }),
         name,
         el("span", { class: "total" }, count(total)),
@@ -177,6 +182,8 @@
       for (const button of this.flagButtons) {
         const name = button.dataset.flag;
         button.dataset.state = include.includes(name) ? "only" : exclude.includes(name) ? "without" : "any";
+        // A filter that came in by a link can be switched off even where nothing fits it.
+        button.disabled = button.dataset.total === "0" && button.dataset.state === "any";
         button.setAttribute("aria-pressed", include.includes(name) ? "true" : exclude.includes(name) ? "mixed" : "false");
       }
       this.sortChoice.querySelector("select").value = `${descending ? "-" : ""}${sort}`;

@@ -6,6 +6,9 @@
   const { count, significant, isNumber } = ghosttrack.format;
   const { figure, canvas, linear, log, axisX, axisY, extent, readout } = ghosttrack.charts;
 
+  // Bars this far apart have room for their values above them.
+  const WIDE_BAND = 48;
+
   function path(xs, ys, x, y) {
     let pen = "M";
     let d = "";
@@ -71,7 +74,7 @@
 
   function bars(entries, { label, height = 150, text = significant, tick }) {
     return figure(label, height, (width) => {
-      const [left, right, top, bottom] = [48, width - 8, 12, height - 24];
+      const [left, right, top, bottom] = [48, width - 8, 20, height - 24];
       const values = entries.map((entry) => entry.value);
       const [low, high] = extent(values);
       const y = linear([Math.min(0, low), Math.max(high, 0) * 1.05 || 1], [bottom, top]);
@@ -91,6 +94,7 @@
             "g",
             { class: "bar-group" },
             svg("rect", { class: "bar", ...box, rx: 2 }),
+            band >= WIDE_BAND ? svg("text", { class: "tick", x: middle, y: Math.min(place, y(0)) - 5, "text-anchor": "middle" }, text(entry.value)) : null,
             index % every === 0 ? svg("text", { class: "tick", x: middle, y: height - 7, "text-anchor": "middle" }, entry.short) : null,
             svg("rect", { class: "bar-target pickable", x: middle - band / 2, y: 0, width: band, height }, svg("title", {}, said)),
           );

@@ -80,11 +80,11 @@
 
   function totals(layers) {
     const sum = (key) => layers.reduce((total, report) => total + report.counts[key], 0);
-    const dead = sum("features") ? sum("dead") / sum("features") : 0;
+    const dead = sum("dead") ? percent(sum("dead") / sum("features")) : "none";
     return el(
       "p",
       { class: "lede" },
-      `${count(sum("features"))} features in ${layers.length === 1 ? "one layer" : `${layers.length} layers`}, ${percent(dead)} of them dead on these rows.`,
+      `${count(sum("features"))} features in ${layers.length === 1 ? "one layer" : `${layers.length} layers`}, ${dead} of them dead on these rows.`,
     );
   }
 

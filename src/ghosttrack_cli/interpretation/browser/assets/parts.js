@@ -14,6 +14,8 @@
     duplicate: "another feature's decoder points the same way (cosine above 0.9)",
   };
 
+  const EFFECT = "(questions whose factual answer has the higher rate − those whose hallucinated answer has) / questions";
+
   function flag(name) {
     return el("span", { class: `flag flag-${name}`, title: FLAGS[name] ?? name }, name);
   }
@@ -87,5 +89,5 @@
     return el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("ol", {}, parts));
   }
 
-  ghosttrack.parts = { FLAGS, flag, flags, featureLink, card, fact, table, meter, logShare, segmented, empty, crumbs };
+  ghosttrack.parts = { FLAGS, EFFECT, flag, flags, featureLink, card, fact, table, meter, logShare, segmented, empty, crumbs };
 })();

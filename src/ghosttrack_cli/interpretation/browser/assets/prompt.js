@@ -78,8 +78,8 @@
       const { chosenToken, current } = this;
       const strength = (one) => (chosenToken === null ? Math.max(...one.acts) : one.acts[chosenToken]);
       const firing = current.features.filter((one) => strength(one) > 0).sort(this.comparison(strength));
-      const where = chosenToken === null ? "the prompt" : token(this.prompt.texts[chosenToken]);
-      const note = `${count(firing.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
+      const where = chosenToken === null ? `the prompt's ${count(this.prompt.texts.length)} tokens` : token(this.prompt.texts[chosenToken]);
+      const note = `${count(firing.length)} of ${count(this.columnsOf.get(this.layer).length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
       const list = firing.length ? el("ol", { class: "prompt-features" }, firing.slice(0, MOST).map((one) => this.row(one, strength(one)))) : empty("No feature fires here.");
       this.body.replaceChildren(card("Features", { note, actions: this.orders() }, list));
     }
