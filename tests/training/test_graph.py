@@ -31,7 +31,7 @@ def batches(count: int) -> list[torch.Tensor]:
 def run(products: torch.dtype) -> tuple[State, torch.Tensor]:
     state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)
     table = Table(schedule(), torch.device("cpu"))
-    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, products=products)
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100, products=products)
     for step, raw in enumerate(batches(40)):
         table.cover(step)
         table_step(state, raw, SCALING, table.rows, figures, settings)
@@ -40,7 +40,7 @@ def run(products: torch.dtype) -> tuple[State, torch.Tensor]:
 
 def test_the_graphed_step_equals_the_step_of_the_cpu() -> None:
     state, figures = run(torch.float32)
-    settings = StepSettings(OBJECTIVE, gradient_clip=1.0)
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100)
     engine = CpuEngine(initial_state(8, 24, 0.1, seed=0), SCALING, schedule(), settings)
     for raw in batches(40):
         engine.step(raw)
@@ -75,7 +75,7 @@ def test_the_whole_step_compiles_into_one_graph() -> None:
     expected, _ = run(torch.float32)
     state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)
     table = Table(schedule(), torch.device("cpu"))
-    settings = StepSettings(OBJECTIVE, gradient_clip=1.0)
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100)
     compiled = torch.compile(table_step, fullgraph=True, dynamic=False)
     for step, raw in enumerate(batches(40)):
         table.cover(step)
@@ -92,7 +92,7 @@ def test_the_graph_engine_equals_the_written_step(compiled: bool) -> None:
         pytest.skip("no CUDA device")
     notices: list[str] = []
     device = torch.device("cuda")
-    settings = StepSettings(OBJECTIVE, gradient_clip=1.0)
+    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100)
     engine = GraphEngine(
         initial_state(8, 24, 0.1, seed=0).to(device),
         SCALING.to(device),

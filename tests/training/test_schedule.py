@@ -49,3 +49,9 @@ def test_rates_are_positive_and_never_above_the_peak(
     step = data.draw(st.integers(0, total - 1))
     assert 0 < schedule.learning_rate(step) <= 2.0
     assert 0 < schedule.sparsity_weight(step) <= 3.0
+
+
+def test_revival_follows_the_learning_rate() -> None:
+    schedule = of(100, warmup_fraction=0.0, decay_fraction=0.2, revive_rows=1000)
+    assert schedule.controls(0).revival == pytest.approx(1 / 2000)
+    assert schedule.controls(90).revival == pytest.approx(1 / 4000)

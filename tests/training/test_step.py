@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from ghosttrack_cli.training.step import (
 SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
     gradient_clip=0.5,
+    revive_rows=1000,
     weight_decay=0.1,
 )
 
@@ -105,12 +107,32 @@ def test_a_step_that_is_not_sound_changes_nothing_but_halted(kind: str, value: f
 
 
 def test_the_threshold_follows_the_cuts_of_the_batches() -> None:
-    threshold = torch.full((2,), 7.0)
-    for step, cut in enumerate((1.0, 2.0, 6.0)):
-        threshold = next_threshold(threshold, torch.tensor(cut), torch.tensor(step))
-    assert threshold.tolist() == [3.0, 3.0]
-    late = next_threshold(threshold, torch.tensor(4.0), torch.tensor(10_000))
-    assert late.tolist() == pytest.approx([3.01, 3.01])
+    state, _ = state_and_batches()
+    state.weights.threshold.fill_(7.0)
+    for cut in (1.0, 2.0, 6.0):
+        moved = next_threshold(torch.zeros(24), torch.tensor(cut), state, 1.0, SETTINGS)
+        state.weights.threshold.copy_(moved)
+        state.step.add_(1)
+    assert state.weights.threshold.tolist() == pytest.approx([3.0] * 24)
+    state.step.fill_(10_000)
+    late = next_threshold(torch.zeros(24), torch.tensor(4.0), state, 1.0, SETTINGS)
+    assert late.tolist() == pytest.approx([3.01] * 24)
+
+
+def test_a_threshold_falls_while_its_feature_is_quiet() -> None:
+    """Feature 0 has been quiet for long, feature 1 for a row less than it takes."""
+    state, _ = state_and_batches()
+    state.quiet_rows[0], state.quiet_rows[1] = 1000, 999
+    moved = next_threshold(torch.full((24,), 0.5), None, state, 0.9, SETTINGS)
+    assert moved[:3].tolist() == pytest.approx([0.45, 0.5, 0.5])
+
+
+def test_thresholds_that_are_not_trained_stay() -> None:
+    state, _ = state_and_batches()
+    state.quiet_rows.fill_(10**9)
+    fixed = replace(SETTINGS, objective=replace(SETTINGS.objective, sparsity="l1"))
+    moved = next_threshold(torch.full((24,), 0.5), None, state, 0.9, fixed)
+    assert moved.tolist() == [0.5] * 24
 
 
 def test_quiet_rows_count_since_a_feature_fired() -> None:
@@ -118,7 +140,7 @@ def test_quiet_rows_count_since_a_feature_fired() -> None:
     state.weights.b_enc[5] = -1e6  # feature 5 never fires
     state.weights.b_enc[6] = 1e3  # feature 6 always does
     for x in batches:
-        train_step(state, x, torch.tensor(Controls(0.0, 0.0, 1.0, 1.0)), SETTINGS)
+        train_step(state, x, torch.tensor(Controls(0.0, 0.0, 1.0, 1.0, 0.0)), SETTINGS)
     assert state.quiet_rows[5].item() == 32
     assert state.quiet_rows[6].item() == 0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from tests.training.outcomes import elsewhere
 
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
@@ -200,6 +201,20 @@ def test_a_stronger_penalty_is_sparser(bench: Bench, sparsity: str, weight: floa
 def test_an_unreachable_target_is_refused(bench: Bench) -> None:
     with pytest.raises(UsageError, match="cannot be reached with d_hidden = 96"):
         bench.trainer(sae={"target_l0": None}, target_sparsity_max=200.0).run()
+
+
+def test_features_that_went_quiet_come_back(bench: Bench) -> None:
+    """As many features as there are planted ones, and a learning rate at which half of them die."""
+    bench.workspace = Workspace(bench.workspace.root / "crowded")
+    bench.plant(20_000, D=64, F=512)
+    hard = {"sae": {"d_hidden": 512, "target_l0": 4.0}, "epochs": 20, "learning_rate": 0.01}
+    left = elsewhere(bench, "left")
+    alone = bench.trainer(**hard, workspace=left, revive_rows=10**9).run().metrics
+    revived = bench.trainer(**hard, revive_rows=5_000).run().metrics
+    assert alone["dead_fraction"] > 0.3
+    assert revived["dead_fraction"] < 0.15
+    assert revived["fvu"] < 0.9 * alone["fvu"]
+    assert revived["l0"] == pytest.approx(4.0, rel=0.02)
 
 
 def test_a_wrong_width_and_a_missing_layer_are_refused(bench: Bench) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from ghosttrack_cli.training.engine import LiveFigures, Scaling
 from ghosttrack_cli.training.objective import dense_gradients
+from ghosttrack_cli.training.schedule import Controls
 from ghosttrack_cli.training.step import update
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ def table_step(
     figures: Tensor,
     settings: StepSettings,
 ) -> None:
-    """One step whose controls are a row of `table` (TABLE_STEPS, 4), chosen by the state's step.
+    """One step whose controls are a row of `table` (TABLE_STEPS, 5), chosen by the state's step.
 
     `figures` (4,) receives reconstruction loss, sparsity loss, L0 and whether a step was refused.
     Nothing here looks at a value, so it can be compiled and captured.
     """
     place = (state.step % TABLE_STEPS).reshape(1)
-    controls = table.index_select(0, place).reshape(4)
+    controls = table.index_select(0, place).reshape(-1)
     x = raw.float() * scaling.scale - scaling.mean  # (B, D)
     gradients = dense_gradients(
         state.weights, x, controls[1], settings.objective, settings.products
@@ -59,7 +60,7 @@ class Table:
     """The controls of a block of steps on the device."""
 
     def __init__(self, schedule: Schedule, device: torch.device) -> None:
-        self.rows = torch.zeros(TABLE_STEPS, 4, device=device)
+        self.rows = torch.zeros(TABLE_STEPS, len(Controls._fields), device=device)
         self._schedule = schedule
         self._start: int | None = None
 

@@ -1,4 +1,4 @@
-"""One training step: clip, refuse what is not finite, Adam, clamp, renormalise.
+"""One training step: clip, refuse what is not finite, Adam, clamp, revive, renormalise.
 
 B batch, D d_model, F d_hidden.
 
@@ -9,6 +9,7 @@ Adam: Kingma and Ba 2015; weight decay: Loshchilov and Hutter 2019.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,12 +39,14 @@ class StepSettings:
 
     objective: Objective
     gradient_clip: float
+    revive_rows: int
+    """Rows without a firing after which the threshold of a feature falls."""
     weight_decay: float = 0.0
     products: torch.dtype = torch.float32
 
 
 def train_step(state: State, x: Tensor, controls: Tensor, settings: StepSettings) -> None:
-    """Change `state` in place by one batch: `x` (B, D) in training units, `controls` (4,)."""
+    """Change `state` in place by one batch: `x` (B, D) in training units, Controls as a tensor."""
     gradients = dense_gradients(
         state.weights, x, controls[1], settings.objective, settings.products
     )
@@ -78,7 +81,10 @@ def update(
         if name == "W_dec":
             new = new._replace(weight=unit_rows(new.weight))
         if name == "threshold":
-            new = new._replace(weight=next_threshold(new.weight, gradients.cut, state.step))
+            shrink = (-rows * controls[4]).exp()
+            new = new._replace(
+                weight=next_threshold(new.weight, gradients.cut, state, shrink, settings)
+            )
         weight.copy_(torch.where(keep, new.weight, weight))
         first.copy_(torch.where(keep, new.first, first))
         second.copy_(torch.where(keep, new.second, second))
@@ -109,7 +115,7 @@ def adam_step(
     weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, controls: Tensor, decay: float
 ) -> _Moved:
     """One step of Adam with decoupled weight decay: the new weight and moments."""
-    rate, _, correction1, correction2 = controls.unbind()
+    rate, _, correction1, correction2, _ = controls.unbind()
     first = BETA1 * first + (1 - BETA1) * gradient
     second = BETA2 * second + (1 - BETA2) * gradient.square()
     change = (first / correction1) / ((second / correction2).sqrt() + EPSILON)
@@ -122,14 +128,21 @@ def unit_rows(W_dec: Tensor) -> Tensor:
     return W_dec.div(lengths.clamp(min=SMALLEST_NORM))
 
 
-def next_threshold(threshold: Tensor, cut: Tensor | None, step: Tensor) -> Tensor:
-    """The threshold (F,) after a step: not negative, or a moving mean of the batches' own cuts.
+def next_threshold(
+    moved: Tensor, cut: Tensor | None, state: State, shrink: Tensor | float, settings: StepSettings
+) -> Tensor:
+    """The threshold (F,) after a step that Adam has `moved`.
 
-    The mean is plain over the first hundred steps: the start is forgotten at once.
+    With cuts of the batches it is their moving mean, a plain one over the first hundred steps: the
+    start is forgotten at once. Else it is not negative, and where it is trained it shrinks for
+    features that are quiet, until they fire again and learn.
     """
-    if cut is None:
-        return threshold.clamp(min=0.0)
-    return threshold.lerp(cut.expand_as(threshold), (1 / (step + 1)).clamp(min=CUT_RATE))
+    if cut is not None:
+        rate = (1 / (state.step + 1)).clamp(min=CUT_RATE)
+        return state.weights.threshold.lerp(cut.expand_as(moved), rate)
+    if settings.objective.trains_threshold:
+        moved = torch.where(state.quiet_rows >= settings.revive_rows, moved * shrink, moved)
+    return moved.clamp(min=0.0)
 
 
 def fused_update(
@@ -164,7 +177,8 @@ def fused_update(
         maximize=False,
     )
     threshold = state.weights.threshold
-    threshold.copy_(next_threshold(threshold, gradients.cut, state.step))
+    shrink = math.exp(-rows * controls.revival)
+    threshold.copy_(next_threshold(threshold, gradients.cut, state, shrink, settings))
     W_dec = state.weights.W_dec
     W_dec.div_(torch.linalg.vector_norm(W_dec, dim=1, keepdim=True).clamp_(min=SMALLEST_NORM))
     count(state, gradients, norm, clip, rows)

@@ -191,6 +191,7 @@ class Trainer:
         settings = StepSettings(
             objective=objective,
             gradient_clip=self.training.gradient_clip,
+            revive_rows=self.training.revive_rows,
             weight_decay=self.training.weight_decay,
             products=torch.bfloat16 if cuda else torch.float32,
         )
