@@ -116,7 +116,8 @@ def _on_raw_rows(trained: Any, mean: Tensor, scale: float) -> JumpReLUSAE:
             "b_enc": b_enc,
             "W_dec": state["W_dec"],
             "b_dec": b_dec + mean * math.sqrt(D),
-            "threshold": state.get("threshold", torch.zeros(F)),
+            # Their last step may leave one below 0, which their next one would have clamped.
+            "threshold": state.get("threshold", torch.zeros(F)).clamp(min=0.0),
         }
     )
     return in_their_units.folded(scale * math.sqrt(D), mean * math.sqrt(D))

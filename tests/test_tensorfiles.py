@@ -28,3 +28,9 @@ def test_rows_that_lie_in_columns_come_back_as_rows(tmp_path: Path) -> None:
     columns = torch.arange(12.0).reshape(3, 4).T
     digest = write_tensors(tmp_path / "a", {"a": columns})
     assert torch.equal(read_tensors(tmp_path / "a", sha256=digest)["a"], columns)
+
+
+def test_one_element_with_any_stride(tmp_path: Path) -> None:
+    one = torch.tensor(7).expand(1)
+    digest = write_tensors(tmp_path / "a", {"a": one})
+    assert read_tensors(tmp_path / "a", sha256=digest)["a"].tolist() == [7]

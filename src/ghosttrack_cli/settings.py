@@ -137,11 +137,11 @@ class SAETrainingSettings(Section):
 
     epochs: int = Field(20, ge=1, description="passes over the stored rows")
     batch_size: int = Field(4096, ge=1, le=4_194_304, description="rows a step")
-    learning_rate: Positive = Field(2e-3, description="peak learning rate of Adam")
+    learning_rate: Positive = Field(3e-3, description="peak learning rate of Adam")
     weight_decay: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="decoupled weight decay"
     )
-    gradient_clip: Positive = Field(1.0, description="largest global gradient norm")
+    gradient_clip: Positive = Field(0.1, description="largest global gradient norm")
     target_recon_loss: Positive = Field(
         0.01, description="the checklist's target for the reconstruction loss"
     )
@@ -243,6 +243,7 @@ SEED_PRESET = {
     "sae_training": {
         "batch_size": 256,
         "learning_rate": 1e-4,
+        "gradient_clip": 1.0,
         "schedule": "cosine",
         "warmup_fraction": 0.0,
         "sparsity_warmup_fraction": 0.0,

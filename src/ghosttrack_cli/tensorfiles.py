@@ -85,6 +85,8 @@ def _header(tensors: Mapping[str, torch.Tensor]) -> bytes:
 def _bytes(tensor: torch.Tensor) -> memoryview:
     """The elements of one tensor, row by row."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
+    # A single element may come with any stride, which a view of other element size refuses.
+    flat = flat.as_strided((flat.numel(),), (1,))
     data: Any = flat.view(torch.uint8).numpy()
     return memoryview(data)
 

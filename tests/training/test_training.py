@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -55,13 +55,13 @@ def test_planted_features_are_found_again(bench: Bench) -> None:
 def test_batchtopk_finds_them_too_and_is_saved_as_jumprelu(bench: Bench) -> None:
     bench.workspace = Workspace(bench.workspace.root / "planted")
     bench.plant(10_000, D=64, F=64, active=3.0, seed=1)
-    shape = {"d_hidden": 96, "target_l0": 3.0, "sparsity": "batchtopk"}
+    shape = {"d_hidden": 256, "target_l0": 3.0, "sparsity": "batchtopk"}
     result = bench.trainer(sae=shape, epochs=16, learning_rate=0.005, evaluations=20).run()
     sae = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
     assert bool((sae.threshold == sae.threshold[0]).all())
     found = torch.nn.functional.normalize(sae.W_dec, dim=1)
     cosines = (torch.from_numpy(bench.directions) @ found.T).amax(dim=1)
-    assert (cosines > 0.95).double().mean().item() >= 0.9
+    assert (cosines > 0.95).double().mean().item() >= 0.95
     assert result.metrics["l0"] == pytest.approx(3.0, rel=0.02)
     assert result.history["train_sparsity"][-1] == pytest.approx(3.0, rel=0.01)
 
@@ -204,15 +204,19 @@ def test_an_unreachable_target_is_refused(bench: Bench) -> None:
 
 
 def test_features_that_went_quiet_come_back(bench: Bench) -> None:
-    """As many features as there are planted ones, and a learning rate at which half of them die."""
+    """As many features as there are planted ones, and a learning rate at which most die."""
     bench.workspace = Workspace(bench.workspace.root / "crowded")
     bench.plant(20_000, D=64, F=512)
-    hard = {"sae": {"d_hidden": 512, "target_l0": 4.0}, "epochs": 20, "learning_rate": 0.01}
+    hard: dict[str, Any] = {
+        "sae": {"d_hidden": 512, "target_l0": 4.0},
+        "epochs": 20,
+        "learning_rate": 0.01,
+    }
     left = elsewhere(bench, "left")
     alone = bench.trainer(**hard, workspace=left, revive_rows=10**9).run().metrics
     revived = bench.trainer(**hard, revive_rows=5_000).run().metrics
-    assert alone["dead_fraction"] > 0.3
-    assert revived["dead_fraction"] < 0.15
+    assert alone["dead_fraction"] > 0.5
+    assert revived["dead_fraction"] < 0.25
     assert revived["fvu"] < 0.9 * alone["fvu"]
     assert revived["l0"] == pytest.approx(4.0, rel=0.02)
 
