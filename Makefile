@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 VENV   := .venv
+PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -29,8 +30,10 @@ check-tests: $(VENV)/.test browser
 test-faults: $(VENV)/.test
 	$(BIN)/pytest -m faults --numprocesses auto
 
-test-peers: $(VENV)/.test
-	$(BIN)/pytest -m peers
+# The test that reads TensorBoard's files back with TensorBoard itself is run there too.
+test-peers: $(VENV)/.test $(PEERS)/.test
+	$(BIN)/pytest -m peers tests/store
+	$(PEERS)/bin/pytest tests/sae/test_peers.py tests/training/test_loggers.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/store.py
@@ -63,5 +66,13 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
+# Peers pin what they need, so they get an environment of their own, without our constraints.
+$(PEERS)/.test: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing SAELens and dictionary_learning into $(PEERS) (some minutes the first time)"
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --editable '.[test,tensorboard]' sae-lens dictionary-learning nnsight
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo
