@@ -66,10 +66,12 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-# Peers pin what they need, so they get an environment of their own, without our constraints.
+# Peers pin what they need, so they get an environment of their own: ours first, then theirs freely.
 $(PEERS)/.test: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing SAELens and dictionary_learning into $(PEERS) (some minutes the first time)"
 	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --constraint constraints.txt --editable '.[test]'
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet \
 	  --editable '.[test,tensorboard]' sae-lens dictionary-learning nnsight
 	@touch $@
