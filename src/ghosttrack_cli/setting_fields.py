@@ -36,6 +36,7 @@ EXAMPLES = {
     "sae.d_model": 768,
     "sae.lambda_sparse": 0.01,
     "sae.target_l0": 64,
+    "sae_training.learning_rate": 0.002,
     "sae_training.patience": 5,
     "sae_training.checkpoint_steps": 1000,
     "sae_training.log_to": "tensorboard",

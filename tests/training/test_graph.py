@@ -20,7 +20,7 @@ SCALING = Scaling(0.5, torch.full((8,), 0.1))
 
 
 def schedule(total: int = 40) -> Schedule:
-    return Schedule.of(SAETrainingSettings(learning_rate=0.01), total, weight=1.0)
+    return Schedule.of(SAETrainingSettings(), total, peak=0.01, weight=1.0)
 
 
 def batches(count: int) -> list[torch.Tensor]:

@@ -11,8 +11,8 @@ from ghosttrack_cli.training.schedule import Schedule
 
 
 def of(total: int, **changes: object) -> Schedule:
-    settings = SAETrainingSettings.model_validate({"learning_rate": 2.0, **changes})
-    return Schedule.of(settings, total, weight=3.0)
+    settings = SAETrainingSettings.model_validate(changes)
+    return Schedule.of(settings, total, peak=2.0, weight=3.0)
 
 
 def test_linear_decay_by_hand() -> None:

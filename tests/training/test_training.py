@@ -19,7 +19,7 @@ from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
 from ghosttrack_cli.training.history import History
-from ghosttrack_cli.training.plan import plan_training
+from ghosttrack_cli.training.plan import learning_rate, plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
@@ -288,6 +288,14 @@ def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
     bench.trainer().run()
     plan = plan_training(bench.store(), LAYER, bench.sae, bench.training, bench.workspace)
     assert (plan.state, plan.finished_steps, plan.total_steps) == ("finished", 42, 42)
+
+
+@pytest.mark.parametrize(
+    ("d_hidden", "rate"), [(768, 0.009), (4 * 768, 0.0045), (36 * 768, 0.0015)]
+)
+def test_wider_saes_learn_more_slowly_unless_told(d_hidden: int, rate: float) -> None:
+    assert learning_rate(768, d_hidden, SAETrainingSettings()) == pytest.approx(rate)
+    assert learning_rate(768, d_hidden, SAETrainingSettings(learning_rate=0.002)) == 0.002
 
 
 def test_settings_of_training_have_their_bounds() -> None:

@@ -43,14 +43,14 @@ def check_entry(
     if bad:
         raise TrainingError(
             f"layer {layer}: not finite on held-out rows: {', '.join(bad)}",
-            hint=_lower(training.learning_rate),
+            hint=_lower(entry["lr"]),
         )
     before = history.columns["recon_loss"]
     if before and entry["recon_loss"] > DIVERGED * max(1.0, min(before)):
         raise TrainingError(
             f"layer {layer}: training diverged: held-out recon_loss rose from {min(before):.3g} to"
             f" {entry['recon_loss']:.3g}",
-            hint=_lower(training.learning_rate),
+            hint=_lower(entry["lr"]),
         )
     _check_alive(layer, entry, training)
 
@@ -71,9 +71,9 @@ def _check_alive(layer: int, entry: Mapping[str, float], training: SAETrainingSe
         raise TrainingError(
             f"layer {layer}: collapsed: {dead:.0%} of the features did not fire in the last"
             f" {rows:,} training rows",
-            hint=f"{_lower(training.learning_rate)}, or allow it with max_dead_fraction",
+            hint=f"{_lower(entry['lr'])}, or allow it with max_dead_fraction",
         )
 
 
 def _lower(learning_rate: float) -> str:
-    return f"lower learning_rate (it is {learning_rate:g}) and start anew with --overwrite"
+    return f"lower learning_rate (it was {learning_rate:g}) and start anew with --overwrite"

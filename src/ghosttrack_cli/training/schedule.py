@@ -39,11 +39,13 @@ class Schedule:
     revive_rows: int
 
     @classmethod
-    def of(cls, training: SAETrainingSettings, total_steps: int, weight: float) -> Schedule:
-        """The schedule of some settings over `total_steps`."""
+    def of(
+        cls, training: SAETrainingSettings, total_steps: int, peak: float, weight: float
+    ) -> Schedule:
+        """The schedule of some settings over `total_steps`: up to learning rate and weight."""
         return cls(
             total_steps=total_steps,
-            peak=training.learning_rate,
+            peak=peak,
             kind=training.schedule,
             warmup_steps=round(training.warmup_fraction * total_steps),
             decay_steps=round(training.decay_fraction * total_steps),

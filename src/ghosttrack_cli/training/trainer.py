@@ -24,6 +24,7 @@ from ghosttrack_cli.training.identity import (
 )
 from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
 from ghosttrack_cli.training.plan import (
+    learning_rate,
     objective_of,
     sparsity_weight,
     steps_of,
@@ -144,7 +145,10 @@ class Trainer:
         survey = rows.survey
         batch_size, epoch_steps = steps_of(survey.train_rows, self.training)
         schedule = Schedule.of(
-            self.training, epoch_steps * self.training.epochs, sparsity_weight(self.sae)
+            self.training,
+            epoch_steps * self.training.epochs,
+            learning_rate(self.store.d_model, self.sae.d_hidden, self.training),
+            sparsity_weight(self.sae),
         )
         scaling = Scaling(survey.scale, survey.mean)
         engine = self._engine(state, scaling.to(device), schedule, objective)
