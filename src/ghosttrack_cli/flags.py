@@ -131,6 +131,13 @@ FLAGS = (
         (TRAIN, RUN),
     ),
     Flag(
+        ("--sparsity",),
+        ("sae.sparsity",),
+        "MODE",
+        "target (L0 held), batchtopk, or a fixed weight: l0, l1 or tanh",
+        (TRAIN, RUN),
+    ),
+    Flag(
         ("--preset",),
         ("preset",),
         "NAME",
