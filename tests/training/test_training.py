@@ -290,12 +290,12 @@ def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
     assert (plan.state, plan.finished_steps, plan.total_steps) == ("finished", 42, 42)
 
 
-@pytest.mark.parametrize(
-    ("d_hidden", "rate"), [(768, 0.009), (4 * 768, 0.0045), (36 * 768, 0.0015)]
-)
-def test_wider_saes_learn_more_slowly_unless_told(d_hidden: int, rate: float) -> None:
-    assert learning_rate(768, d_hidden, SAETrainingSettings()) == pytest.approx(rate)
-    assert learning_rate(768, d_hidden, SAETrainingSettings(learning_rate=0.002)) == 0.002
+def test_rare_features_learn_more_slowly_unless_told() -> None:
+    sae = SAESettings(d_hidden=4096, target_l0=64)
+    assert learning_rate(sae, SAETrainingSettings()) == pytest.approx(0.0225 / 8)
+    wide = sae.model_copy(update={"d_hidden": 4 * 4096})
+    assert learning_rate(wide, SAETrainingSettings()) == pytest.approx(0.0225 / 16)
+    assert learning_rate(sae, SAETrainingSettings(learning_rate=0.002)) == 0.002
 
 
 def test_settings_of_training_have_their_bounds() -> None:

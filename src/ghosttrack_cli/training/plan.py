@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
 
-LEARNING_RATE = 0.009
+LEARNING_RATE = 0.0225
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
 
 
@@ -37,14 +37,14 @@ def sparsity_weight(sae: SAESettings) -> float:
     return default if sae.lambda_sparse is None else sae.lambda_sparse
 
 
-def learning_rate(d_model: int, d_hidden: int, training: SAETrainingSettings) -> float:
-    """The peak learning rate: as set, or by how many features share a dimension.
+def learning_rate(sae: SAESettings, training: SAETrainingSettings) -> float:
+    """The peak learning rate: as set, or by how often a feature fires on average.
 
-    The best of 2e-3 to 8e-3 went down with F / D from 2.7 to 11 (docs/recipe.md).
+    The best of 2e-3 to 8e-3 rose with target_l0 / d_hidden from 1 to 6 % (docs/recipe.md).
     """
     if training.learning_rate is not None:
         return training.learning_rate
-    return LEARNING_RATE / math.sqrt(d_hidden / d_model)
+    return LEARNING_RATE * math.sqrt(target_l0(sae, training) / sae.d_hidden)
 
 
 def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) -> Objective:

@@ -147,7 +147,7 @@ class Trainer:
         schedule = Schedule.of(
             self.training,
             epoch_steps * self.training.epochs,
-            learning_rate(self.store.d_model, self.sae.d_hidden, self.training),
+            learning_rate(self.sae, self.training),
             sparsity_weight(self.sae),
         )
         scaling = Scaling(survey.scale, survey.mean)
