@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from ghosttrack_cli.settings import SAETrainingSettings
 from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.graph import TABLE_STEPS, GraphEngine, Table, table_step
-from ghosttrack_cli.training.objective import Objective
+from ghosttrack_cli.training.objective import Objective, Sparsity
 from ghosttrack_cli.training.schedule import Schedule
 from ghosttrack_cli.training.state import State, initial_state
 from ghosttrack_cli.training.step import StepSettings
@@ -28,10 +29,10 @@ def batches(count: int) -> list[torch.Tensor]:
     return [torch.randn(32, 8, generator=generator).bfloat16() for _ in range(count)]
 
 
-def run(products: torch.dtype) -> tuple[State, torch.Tensor]:
+def run(products: torch.dtype, objective: Objective = OBJECTIVE) -> tuple[State, torch.Tensor]:
     state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)
     table = Table(schedule(), torch.device("cpu"))
-    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100, products=products)
+    settings = StepSettings(objective, gradient_clip=1.0, revive_rows=100, products=products)
     for step, raw in enumerate(batches(40)):
         table.cover(step)
         table_step(state, raw, SCALING, table.rows, figures, settings)
@@ -71,11 +72,13 @@ def test_the_table_holds_the_schedule_across_its_blocks() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # torch's own, inside
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_the_whole_step_compiles_into_one_graph() -> None:
-    expected, _ = run(torch.float32)
+@pytest.mark.parametrize("sparsity", ["target", "batchtopk"])
+def test_the_whole_step_compiles_into_one_graph(sparsity: Sparsity) -> None:
+    objective = replace(OBJECTIVE, sparsity=sparsity)
+    expected, _ = run(torch.float32, objective)
     state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)
     table = Table(schedule(), torch.device("cpu"))
-    settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100)
+    settings = StepSettings(objective, gradient_clip=1.0, revive_rows=100)
     compiled = torch.compile(table_step, fullgraph=True, dynamic=False)
     for step, raw in enumerate(batches(40)):
         table.cover(step)
