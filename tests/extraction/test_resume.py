@@ -86,20 +86,27 @@ extract(
     CorpusSettings(source=texts, min_characters=1),
     ExtractionSettings(layers="0,2", tokens=20_000),
     Workspace(Path(workspace)),
-    Monitor(progress=lambda p: print(p.done, flush=True)),
+    Monitor(progress=lambda p: (print(p.done, flush=True), sys.stdin.readline())),
 )
 """
 
 
 def test_killed_twice(extraction: Any, uninterrupted: Tree, tree: Callable[[Path], Tree]) -> None:
+    """Each report waits for an answer, so that a slow machine cannot finish before the kill."""
     arguments = [str(extraction.model), str(extraction.texts), str(extraction.workspace.root)]
     rng = random.Random(os.getpid())
     for _ in range(2):
         process = subprocess.Popen(
-            [sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", RUN, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        assert process.stdin is not None
         assert process.stdout is not None
         for _ in range(rng.randint(1, 4)):
+            process.stdin.write("\n")
+            process.stdin.flush()
             process.stdout.readline()
         time.sleep(rng.random() * 0.02)
         process.send_signal(signal.SIGKILL)
