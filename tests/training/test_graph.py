@@ -97,7 +97,7 @@ def test_the_graph_engine_equals_the_written_step(compiled: bool) -> None:
     device = torch.device("cuda")
     settings = StepSettings(OBJECTIVE, gradient_clip=1.0, revive_rows=100)
     engine = GraphEngine(
-        initial_state(8, 24, 0.1, seed=0).to(device),
+        State.moved(initial_state(8, 24, 0.1, seed=0).tensors(), device),
         SCALING.to(device),
         schedule(),
         settings,

@@ -27,20 +27,19 @@ def write_bytes(path: Path, *parts: ReadableBuffer, durable: bool = True) -> Non
     be there.
     """
     size = sum(memoryview(part).nbytes for part in parts)
+    write_parts(path, parts, size, durable=durable)
+
+
+def write_parts(
+    path: Path, parts: Iterable[ReadableBuffer], size: int, *, durable: bool = True
+) -> None:
+    """`write_bytes` of `size` bytes that are made one part after the other, as they are written."""
     with _open_temporary(path, parts, size) as descriptor:
         if durable:
             system.sync(descriptor)
     system.give_name(path)
     if durable:
         system.sync_folder(path.parent)
-
-
-def write_parts(path: Path, parts: Iterable[ReadableBuffer], size: int) -> None:
-    """`write_bytes` of `size` bytes that are made one part after the other, as they are written."""
-    with _open_temporary(path, parts, size) as descriptor:
-        system.sync(descriptor)
-    system.give_name(path)
-    system.sync_folder(path.parent)
 
 
 @contextmanager

@@ -97,6 +97,11 @@ class Objective:
         """Whether the entries that fire are chosen anew in each batch."""
         return self.sparsity == "batchtopk"
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the penalty is a mean over rows of what each row adds."""
+        return self.sparsity in {"tanh", "l1"}
+
     def firing(self, rows: int) -> int:
         """How many entries of a batch fire where they are chosen."""
         return round(rows * self.target_l0)
@@ -154,6 +159,11 @@ def batch_cut(h: Tensor, count: int) -> Tensor:
     return h.flatten().topk(count + 1, sorted=False).values.min().clamp(min=0.0)
 
 
+def own_cut(objective: Objective, h: Tensor, rows: int) -> Tensor | None:
+    """The cut of a batch of `rows`, if it has one of its own; `h` holds all entries above it."""
+    return batch_cut(h, objective.firing(rows)) if objective.cuts_batches else None
+
+
 def threshold_gradient(
     objective: Objective,
     threshold: Tensor,
@@ -188,7 +198,7 @@ def dense_gradients(
     x_low, W_enc, W_dec = x.to(products), weights.W_enc.to(products), weights.W_dec.to(products)
     if h is None:
         h = (x_low @ W_enc).float() + weights.b_enc  # (B, F)
-    cut = batch_cut(h, objective.firing(rows)) if objective.cuts_batches else None
+    cut = own_cut(objective, h, rows)
     weights = at_cut(weights, cut)
     active = h > weights.threshold  # (B, F)
     acts = torch.where(active, h, 0.0)  # (B, F)

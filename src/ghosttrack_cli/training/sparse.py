@@ -22,14 +22,14 @@ from ghosttrack_cli.training.objective import (
     Gradients,
     Weights,
     at_cut,
-    batch_cut,
     dense_gradients,
+    own_cut,
     penalty,
     penalty_jump,
     penalty_slope,
     threshold_gradient,
 )
-from ghosttrack_cli.training.wide import blockwise_gradients, cut_of_blocks, project_in_place
+from ghosttrack_cli.training.wide import blockwise_gradients, project_in_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,17 +79,13 @@ def gradients(
 ) -> Gradients:
     """Loss and gradients of a batch x (B, D): over entries where they are few, else dense."""
     entries = find_entries(weights, x, lower_edge(weights.threshold, objective), scratch)
-    count = objective.firing(len(x)) if objective.cuts_batches else None
-    if entries is not None and (count is None or count < len(entries.h)):
-        cut = None if count is None else batch_cut(entries.h, count)
-        found = sparse_gradients(at_cut(weights, cut), x, entries, weight, objective)
-        return found._replace(cut=cut)
+    needed = objective.firing(len(x)) + 1 if objective.cuts_batches else 0
+    if entries is not None and len(entries.h) >= needed:
+        return sparse_gradients(weights, x, entries, weight, objective)
     rows = min(_block(x, weights), max(1, DENSE_ENTRIES // weights.b_enc.numel()))
     if len(x) <= rows:
         return dense_gradients(weights, x, weight, objective, h=scratch.h[: len(x)])
-    h = scratch.h[:rows]
-    cut = None if count is None else cut_of_blocks(weights, x, count, h)
-    return blockwise_gradients(at_cut(weights, cut), x, weight, objective, h)._replace(cut=cut)
+    return blockwise_gradients(weights, x, weight, objective, scratch.h[:rows])
 
 
 def lower_edge(threshold: Tensor, objective: Objective) -> Tensor:
@@ -141,6 +137,8 @@ def sparse_gradients(
 ) -> Gradients:
     """What `dense_gradients` gives, from the entries of x (B, D)."""
     B, features = len(x), entries.features
+    cut = own_cut(objective, entries.h, B)
+    weights = at_cut(weights, cut)
     threshold = weights.threshold[features]  # (K,)
     active = entries.h > threshold  # (K,)
     acts = torch.where(active, entries.h, 0.0)  # (K,)
@@ -176,7 +174,7 @@ def sparse_gradients(
         b_dec=error.sum(dim=0),
         threshold=threshold_slope,
     )
-    return Gradients(gradient, figures, fired > 0)
+    return Gradients(gradient, figures, fired > 0, cut)
 
 
 def _bags(indices: Tensor, table: Tensor, starts: Tensor, values: Tensor) -> Tensor:

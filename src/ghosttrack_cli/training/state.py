@@ -78,9 +78,12 @@ class State:
         """The state with `change` applied to every tensor."""
         return State.from_tensors({name: change(t) for name, t in self.tensors().items()})
 
-    def to(self, device: torch.device) -> State:
-        """The state on another device, its storage shared with nobody."""
-        return self.map(lambda tensor: tensor.to(device, copy=True).contiguous())
+    @classmethod
+    def moved(cls, tensors: dict[str, Tensor], device: torch.device) -> State:
+        """The state of `tensors` on a device, copied one by one; each original goes at once."""
+        for name in list(tensors):
+            tensors[name] = tensors.pop(name).to(device, copy=True).contiguous()
+        return cls.from_tensors(tensors)
 
 
 def initial_state(d_model: int, d_hidden: int, threshold: float, seed: int) -> State:

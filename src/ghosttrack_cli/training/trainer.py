@@ -40,8 +40,6 @@ from ghosttrack_cli.training.step import StepSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
@@ -181,11 +179,11 @@ class Trainer:
         checkpoint = load_checkpoint(folder, self.monitor.notice, limit=limit)
         if checkpoint is None:
             first = initial_state(D, F, self.sae.threshold, self.training.seed).tensors()
-            return moved(first, device), None
+            return State.moved(first, device), None
         self._check(checkpoint.body)
         tensors, record = checkpoint.state.tensors(), checkpoint.body
         del checkpoint  # the dictionary alone holds the tensors now
-        return moved(tensors, device), record
+        return State.moved(tensors, device), record
 
     def _engine(
         self, state: State, scaling: Scaling, schedule: Schedule, objective: Objective
@@ -260,10 +258,3 @@ def forget(workspace: Workspace, layer: int) -> None:
     files.remove(workspace.history(layer))
     files.remove(metrics_path(workspace.history(layer)))
     forget_loggers(workspace, layer)
-
-
-def moved(tensors: dict[str, Tensor], device: torch.device) -> State:
-    """The state of some tensors, copied to a device one by one; each original goes at once."""
-    for name in list(tensors):
-        tensors[name] = tensors.pop(name).to(device, copy=True).contiguous()
-    return State.from_tensors(tensors)

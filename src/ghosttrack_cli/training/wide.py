@@ -18,6 +18,8 @@ from ghosttrack_cli.training.objective import (
     Figures,
     Gradients,
     Weights,
+    at_cut,
+    batch_cut,
     penalty,
     penalty_jump,
     penalty_slope,
@@ -68,12 +70,13 @@ def blockwise_gradients(
 ) -> Gradients:
     """What `dense_gradients` gives for x (B, D), in blocks of b rows; `h` (b, F) is overwritten."""
     B = len(x)
+    cut = _cut(weights, x, objective.firing(B), h) if objective.cuts_batches else None
+    weights = at_cut(weights, cut)
     sums = Sums.none(weights)
     for part in torch.split(x, len(h)):
         _add_block(sums, weights, part, weight, objective, B, h[: len(part)])
     l0 = sums.active.sum(dtype=torch.float32) / B
-    additive = objective.sparsity in {"tanh", "l1"}
-    value = sums.penalty if additive else penalty(objective, sums.penalty, l0, B)
+    value = sums.penalty if objective.adds_up else penalty(objective, sums.penalty, l0, B)
     jump = penalty_jump(objective, weights.threshold, l0, weight, B)
     gradient = Weights(
         W_enc=sums.W_enc.T,
@@ -83,18 +86,21 @@ def blockwise_gradients(
         threshold=threshold_gradient(objective, weights.threshold, sums.slopes, sums.window, jump),
     )
     figures = Figures(recon_loss=sums.error / B, sparsity_loss=weight * value, l0=l0)
-    return Gradients(gradient, figures, sums.active > 0)
+    return Gradients(gradient, figures, sums.active > 0, cut)
 
 
-def cut_of_blocks(weights: Weights, x: Tensor, count: int, h: Tensor) -> Tensor:
+def _cut(weights: Weights, x: Tensor, count: int, h: Tensor) -> Tensor:
     """`batch_cut` of x (B, D) in blocks of b rows; `h` (b, F) is overwritten."""
     largest = torch.empty(0)
     for part in torch.split(x, len(h)):
         values = torch.addmm(weights.b_enc, part, weights.W_enc, out=h[: len(part)]).flatten()
-        some = values.topk(min(count + 1, len(values)), sorted=False).values
-        both = torch.cat([largest, some])
-        largest = both.topk(min(count + 1, len(both)), sorted=False).values
-    return largest.min().clamp(min=0.0)
+        largest = _largest(torch.cat([largest, _largest(values, count + 1)]), count + 1)
+    return batch_cut(largest, count)
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """The `count` largest of some values (n,), or all of fewer, in any order."""
+    return values.topk(min(count, len(values)), sorted=False).values
 
 
 def _add_block(
@@ -120,7 +126,7 @@ def _add_block(
     sums.W_dec.addmm_(acts.T, error)
     slopes = error @ weights.W_dec.T  # (b, F) dE/df
     sums.slopes += (slopes * window).sum(dim=0)
-    if objective.sparsity in {"tanh", "l1"}:
+    if objective.adds_up:
         sums.penalty += penalty(objective, acts, sums.penalty, rows)
         slopes += penalty_slope(objective, acts, weight, rows)
     slopes.mul_(active)  # (b, F) dloss/dh

@@ -138,8 +138,12 @@ def _contrast(report: LayerReport) -> Contrast:
     return report.contrast
 
 
+def _contrast_entries(report: LayerReport) -> dict[int, ContrastEntry]:
+    return {entry.feature: entry for entry in _contrast(report).entries}
+
+
 def _with_contrast(report: LayerReport, features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    entries = {entry.feature: entry for entry in _contrast(report).entries}
+    entries = _contrast_entries(report)
     return [
         {**one, "contrast": entries[one["feature"]].model_dump(mode="json")} for one in features
     ]
@@ -147,7 +151,7 @@ def _with_contrast(report: LayerReport, features: list[dict[str, Any]]) -> list[
 
 def _contrast_table(report: LayerReport, shown: list[int]) -> Table:
     """The features with their rates on both kinds of answers."""
-    entries = {entry.feature: entry for entry in _contrast(report).entries}
+    entries = _contrast_entries(report)
     rows = tuple(_contrast_row(entries[feature], report.index) for feature in shown)
     return Table(CONTRAST_COLUMNS, rows)
 

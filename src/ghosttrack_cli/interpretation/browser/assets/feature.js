@@ -4,9 +4,8 @@
 (() => {
   const { el, icon } = ghosttrack.dom;
   const { number, count, percent, significant, signed, chip, visible } = ghosttrack.format;
-  const { card, fact, table, meter, flags, featureLink, segmented, empty, crumbs } = ghosttrack.parts;
+  const { card, fact, table, meter, flags, featureLink, segmented, empty, crumbs, EFFECT } = ghosttrack.parts;
   const { columns, query, tokens } = ghosttrack;
-  const { EFFECT } = ghosttrack.parts;
 
   // Kept while walking from feature to feature.
   const reading = { lists: "top" };
