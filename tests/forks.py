@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -68,6 +70,23 @@ class Forks:
         ended = Ended(**json.loads(self._process.stdout.readline()))
         assert ended.status == 0 or (kill is not None and ended.status == -signal.SIGKILL)
         return ended
+
+    def kill(self, request: dict[str, Any], kill: Kill, folder: Path) -> bool:
+        """Whether a run was killed before it ended.
+
+        One that outruns its kill does so again on what `folder` held before, with half the way to
+        the kill, so that the speed of the machine decides nothing.
+        """
+        with tempfile.TemporaryDirectory() as kept:
+            if folder.exists():
+                shutil.copytree(folder, kept, dirs_exist_ok=True)
+            while self.run(request, kill).status == 0:
+                if kill.halved == kill:
+                    return False
+                kill = kill.halved
+                shutil.rmtree(folder)
+                shutil.copytree(kept, folder)
+        return True
 
 
 def spread(rng: random.Random, count: int, whole: Ended, names: Sequence[str]) -> list[Kill]:

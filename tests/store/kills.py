@@ -26,6 +26,8 @@ FSYNC = "before an fsync"
 RENAME = "before a rename"
 RENAMED = "after a rename"
 REMOVE = "before or in the middle of a removal"
+SOONEST = 1e-3
+"""Seconds; a kill that is due within them strikes at its call itself."""
 CALLS = (WRITE, BACKGROUND_WRITE, FSYNC, RENAME, RENAMED)
 
 
@@ -36,6 +38,13 @@ class Kill:
     at: int
     call: str | None = None
     seconds: float | None = None
+
+    @property
+    def halved(self) -> Kill:
+        """The same kill after half as many calls, or half as long."""
+        at = max(1, self.at // 2)
+        seconds = None if self.seconds is None or self.seconds < SOONEST else self.seconds / 2
+        return Kill(at, self.call, seconds)
 
 
 class Failpoints:
