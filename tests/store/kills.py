@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ RENAME = "before a rename"
 RENAMED = "after a rename"
 REMOVE = "before or in the middle of a removal"
 SOONEST = 1e-3
-"""Seconds; a kill that is due within them strikes at its call itself."""
+"""Seconds; what is due within them may as well strike at once."""
 CALLS = (WRITE, BACKGROUND_WRITE, FSYNC, RENAME, RENAMED)
 
 
@@ -41,10 +41,10 @@ class Kill:
 
     @property
     def halved(self) -> Kill:
-        """The same kill after half as many calls, or half as long."""
-        at = max(1, self.at // 2)
-        seconds = None if self.seconds is None or self.seconds < SOONEST else self.seconds / 2
-        return Kill(at, self.call, seconds)
+        """The same after half as many calls or half as long; at the very first call in the end."""
+        if self.seconds is not None and self.seconds >= SOONEST:
+            return replace(self, seconds=self.seconds / 2)
+        return Kill(self.at // 2, self.call) if self.at > 1 else Kill(1)
 
 
 class Failpoints:
