@@ -64,9 +64,14 @@ def test_counts_and_sums_equal_brute_force(
         assert moments.histogram[feature].tolist() == counts.tolist()
 
 
-@pytest.mark.parametrize("windows_a_batch", [1, 3, 1000])
-def test_samples_equal_brute_force(make_planted: Any, collect: Any, windows_a_batch: int) -> None:
-    planted = make_planted(2, windows=20)
+@pytest.mark.parametrize(
+    ("windows", "windows_a_batch"), [(20, 1), (20, 3), (20, 1000), (200, 1000)]
+)
+def test_samples_equal_brute_force(
+    make_planted: Any, collect: Any, windows: int, windows_a_batch: int
+) -> None:
+    """200 windows at once hold far more equal activations than a table keeps."""
+    planted = make_planted(2, windows=windows)
     collector = collect(planted, windows_a_batch=windows_a_batch)
     for feature in range(planted.d_hidden):
         where = fired(planted, feature)

@@ -96,9 +96,11 @@ class Block:
     ) -> SingleArray:
         """Activations of `features` (E,) around `columns` (E,), 0 where none is shown: (E, W)."""
         local, side = features - self.first, surroundings.side
-        h = self._slices(local, columns - side, 2 * side + 1)
+        acts = self._slices(local, columns - side, 2 * side + 1)
         above = self.thresholds.clamp(min=0).cpu().numpy()[local]  # (E, 1)
-        acts: SingleArray = np.where((h > above) & surroundings.shown[columns], h, 0)
+        shown = surroundings.shown.take(columns, axis=0)
+        shown &= acts > above
+        np.copyto(acts, 0, where=np.logical_not(shown, out=shown))
         return acts
 
     def _slices(self, local: IntArray, starts: IntArray, width: int) -> SingleArray:

@@ -77,26 +77,27 @@ class ExampleTable:
         chosen = _strongest(candidates, self.keys.shape[1])
         if len(chosen.features) == 0:
             return
-        features, slot, features_new, new = self._places(chosen, around.rows)
+        places, new = self._places(chosen, around.rows)
         columns = chosen.columns[new]
-        fresh = {**self._copy(block, around, features_new, columns), "keys": chosen.keys[new]}
+        fresh = {
+            **self._copy(block, around, chosen.features[new], columns),
+            "keys": chosen.keys[new],
+        }
         for name, values in fresh.items():
-            self._arrays[name][features, slot] = values
+            flat = self._arrays[name].reshape(-1, *values.shape[1:])  # (F K) or (F K, W)
+            flat[places] = values
 
-    def _places(
-        self, chosen: Candidates, rows: Rows
-    ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Where accepted events go: (feature, slot) and (feature, index of the candidate)."""
+    def _places(self, chosen: Candidates, rows: Rows) -> tuple[IntArray, IntArray]:
+        """Where accepted events go, as feature times K plus slot, and which candidates they are."""
         affected, starts, counts = np.unique(chosen.features, return_index=True, return_counts=True)
-        width = self.keys.shape[1]
-        inside = np.arange(width) < counts[:, None]  # (A, K)
-        index = np.where(inside, starts[:, None] + np.arange(width), 0)
+        new = np.arange(counts.max())
+        inside = new < counts[:, None]  # (A, K')
+        index = np.where(inside, starts[:, None] + new, 0)
         keys = np.where(inside, chosen.keys[index], -np.inf)
         numbers = np.where(inside, rows.numbers[chosen.columns[index]], LAST)
         stay, enter = _contest(self.keys[affected], self._rows(affected), keys, numbers)
         a, slot = np.nonzero(~stay)
-        b, place = np.nonzero(enter)
-        return affected[a], slot, affected[b], index[b, place]
+        return affected[a] * self.keys.shape[1] + slot, index[enter]
 
     def _rows(self, features: IntArray) -> IntArray:
         rows: IntArray = self._arrays["rows"][features]
@@ -114,7 +115,7 @@ class ExampleTable:
             "documents": rows.documents[columns],
             "positions": rows.positions[columns],
             "answers": rows.answers[columns],
-            "tokens": around.tokens[columns],
+            "tokens": around.tokens.take(columns, axis=0),
             "window_acts": acts,
         }
 
@@ -152,21 +153,24 @@ def _contest(
     Empty old slots come before empty new ones, so as many enter as leave.
     """
     kept = keys.shape[1]
-    order = np.lexsort((np.hstack([rows, new_rows]), -np.hstack([keys, new_keys])))
-    wins = np.zeros(order.shape, bool)
-    np.put_along_axis(wins, order[:, :kept], values=True, axis=1)
+    both = np.hstack([keys, new_keys])
+    wins = both >= np.partition(both, -kept, axis=1)[:, -kept, None]
+    tied = np.flatnonzero(np.count_nonzero(wins, axis=1) > kept)
+    order = np.lexsort((np.hstack([rows[tied], new_rows[tied]]), -both[tied]))
+    wins[tied] = False
+    wins[tied[:, None], order[:, :kept]] = True
     return wins[:, :kept], wins[:, kept:]
 
 
 def _strongest(candidates: Candidates, kept: int) -> Candidates:
-    """The `kept` largest candidates of each feature, by feature, largest first.
-
-    Candidates come by feature, then row, and sorting keeps the order of equal keys: of two of them
-    the smaller row is first.
-    """
+    """Candidates among which are the `kept` largest of each feature, and few others."""
     pruned = _pruned(candidates, kept)
+    crowd = rank_in_group(pruned.features)
+    if len(crowd) == 0 or crowd.max() < 2 * kept:
+        return pruned
+    # Many equal keys. Sorting keeps their order, so the smaller row is first.
     order = np.lexsort((-pruned.keys, pruned.features))
-    order = order[rank_in_group(pruned.features) < kept]
+    order = np.sort(order[crowd < kept])
     return Candidates(pruned.features[order], pruned.keys[order], pruned.columns[order])
 
 
