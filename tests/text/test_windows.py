@@ -15,6 +15,7 @@ from ghosttrack_cli.errors import ConflictError, CorpusError, CorruptionError, S
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.text.cursor import Cursor
 from ghosttrack_cli.text.local import LocalCorpus
+from ghosttrack_cli.text.tokens import Encoder
 from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
 
 if TYPE_CHECKING:
@@ -184,6 +185,30 @@ def test_errors_of_the_corpus_cross_over_and_the_thread_ends(
     with pytest.raises(CorpusError, match="broken"):
         windows_of(list_corpus(["one", "two", "three"], fail), byte_tokenizer, T=4, B=1)
     assert not _threads()
+
+
+@pytest.mark.parametrize("spare_cores", [False, True])
+def test_text_is_tokenised_beside_the_caller_only_on_spare_cores(
+    list_corpus: Any,
+    byte_tokenizer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    spare_cores: bool,
+) -> None:
+    texts = [f"document {number} " * 300 for number in range(30)]
+    places: set[str] = set()
+    encode = Encoder.encode
+
+    def noted(encoder: Encoder, texts: list[str]) -> Any:
+        places.add(threading.current_thread().name)
+        return encode(encoder, texts)
+
+    monkeypatch.setattr(Encoder, "encode", noted)
+    windows = TokenWindows(
+        list_corpus(texts), byte_tokenizer, context_length=64, batch_size=8, spare_cores=spare_cores
+    )
+    assert flat(list(windows)) == brute_force(texts, byte_tokenizer, 64)
+    assert places == {"text-ahead" if spare_cores else threading.current_thread().name}
 
 
 def test_closing_early_ends_the_thread(list_corpus: Any, byte_tokenizer: Any) -> None:

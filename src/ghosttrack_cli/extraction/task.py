@@ -98,7 +98,7 @@ class Task:
             cursor=cursor,
             monitor=self.monitor,
             retry_minutes=self.settings.retry_minutes,
-            remember_words=self.on_cpu,
+            spare_cores=not self.on_cpu,
         )
 
     def identity(self, batch_size: int) -> StoreIdentity:

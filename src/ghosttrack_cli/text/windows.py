@@ -20,12 +20,14 @@ from ghosttrack_cli.text.retry import RetryingStream
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Self
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self, TypeAlias
 
     from numpy.typing import NDArray
 
     from ghosttrack_cli.text.documents import JSON, Corpus, Document
+
+    _Group: TypeAlias = list[tuple[JSON, Document]]
 
 FIRST_GROUP_CHARACTERS = 2**14
 GROUP_CHARACTERS = 2**19
@@ -72,11 +74,14 @@ class _Encoded:
 
 
 class TokenWindows:
-    """All windows of a corpus in batches of `batch_size`, tokenised ahead in a thread.
+    """All windows of a corpus in batches of `batch_size`, read and tokenised ahead in a thread.
 
     At the end of the corpus come the full windows left, then a shorter one as a batch of its own.
-    From a `cursor` (JSON, of a batch) the same batches follow, bit for bit. `remember_words` is off
-    where the caller must not wait for the interpreter; see `Encoder`.
+    From a `cursor` (JSON, of a batch) the same batches follow, bit for bit.
+
+    With `spare_cores` off the caller's own work takes every core. The thread then only reads:
+    tokenising beside threads that wait for each other at every step delays them by several times
+    what it takes, so it is done when the caller asks for a batch.
 
     Raises:
         ConflictError: the corpus is not the cursor's.
@@ -94,14 +99,15 @@ class TokenWindows:
         cursor: JSON | None = None,
         monitor: Monitor = SILENT,
         retry_minutes: float = 10.0,
-        remember_words: bool = True,
+        spare_cores: bool = False,
     ) -> None:
         assert context_length > 1
         assert batch_size > 0
         self.context_length = context_length
         self.batch_size = batch_size
         self._corpus = corpus
-        self._encoder = Encoder(tokenizer, remember_words=remember_words)
+        self._encoder = Encoder(tokenizer, remember_words=not spare_cores)
+        self._spare_cores = spare_cores
         self._monitor = monitor
         self._retry_minutes = retry_minutes
         identity = corpus.identity()
@@ -110,7 +116,7 @@ class TokenWindows:
         else:
             self._start = Cursor.from_json(cursor)
             self._start.check_corpus(identity)
-        self._ahead: Ahead[list[_Encoded]] | None = None
+        self._ahead: Ahead[Any] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -125,15 +131,21 @@ class TokenWindows:
 
     def __iter__(self) -> Iterator[WindowBatch]:
         self.close()
-        self._ahead = Ahead(self._encode_groups, depth=GROUPS_AHEAD, monitor=self._monitor)
+        packer = _Packer(self._start, self._encoder.bos, self.context_length)
         try:
-            yield from _Packer(self._start, self._encoder.bos, self.context_length).batches(
-                self._ahead, self.batch_size
-            )
+            yield from packer.batches(self._encoded_ahead(), self.batch_size)
         finally:
             self.close()
 
-    def _encode_groups(self, wanted: Callable[[], bool]) -> Iterator[list[_Encoded]]:
+    def _encoded_ahead(self) -> Iterable[list[_Encoded]]:
+        def both(wanted: Callable[[], bool]) -> Iterator[list[_Encoded]]:
+            return self._encode_groups(self._read_groups(wanted))
+
+        produce = both if self._spare_cores else self._read_groups
+        self._ahead = Ahead[Any](produce, depth=GROUPS_AHEAD, monitor=self._monitor)
+        return self._ahead if self._spare_cores else self._encode_groups(self._ahead)
+
+    def _read_groups(self, wanted: Callable[[], bool]) -> Iterator[_Group]:
         stream = RetryingStream(
             self._corpus,
             self._start.state,
@@ -141,8 +153,11 @@ class TokenWindows:
             retry_minutes=self._retry_minutes,
             wanted=wanted,
         )
+        return _groups(stream)
+
+    def _encode_groups(self, groups: Iterable[_Group]) -> Iterator[list[_Encoded]]:
         first = True
-        for group in _groups(stream):
+        for group in groups:
             encoded = self._encode(group)
             if first:
                 self._start.check_document(group[0][1])
@@ -152,7 +167,7 @@ class TokenWindows:
         if first:
             self._start.check_document(None)
 
-    def _encode(self, group: list[tuple[JSON, Document]]) -> list[_Encoded]:
+    def _encode(self, group: _Group) -> list[_Encoded]:
         ids = self._encoder.encode([document.text for _, document in group])
         return [
             _Encoded(
@@ -162,8 +177,8 @@ class TokenWindows:
         ]
 
 
-def _groups(stream: RetryingStream) -> Iterator[list[tuple[JSON, Document]]]:
-    group: list[tuple[JSON, Document]] = []
+def _groups(stream: RetryingStream) -> Iterator[_Group]:
+    group: _Group = []
     characters, enough = 0, FIRST_GROUP_CHARACTERS
     state = stream.state()
     try:
@@ -194,7 +209,7 @@ class _Packer:
         self._left = 0
         self._batch = start.batch
 
-    def batches(self, groups: Ahead[list[_Encoded]], batch_size: int) -> Iterator[WindowBatch]:
+    def batches(self, groups: Iterable[list[_Encoded]], batch_size: int) -> Iterator[WindowBatch]:
         for group in groups:
             self._pending.extend(group)
             self._left += sum(document.left for document in group)
