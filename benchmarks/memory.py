@@ -24,7 +24,7 @@ from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.training import sparse
+from ghosttrack_cli.training.entries import MAX_ENTRIES, SPARSE_SHARE
 from ghosttrack_cli.training.plan import plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
@@ -49,7 +49,7 @@ def first_threshold(d_model: int, d_hidden: int, batch_size: int, start: str) ->
     """
     if start == "dense":
         return 0.001
-    share = 0.9 * min(sparse.SPARSE_SHARE, sparse.MAX_ENTRIES / (batch_size * d_hidden))
+    share = 0.9 * min(SPARSE_SHARE, MAX_ENTRIES / (batch_size * d_hidden))
     return statistics.NormalDist(sigma=d_model**-0.5).inv_cdf(1 - share) + 0.005
 
 

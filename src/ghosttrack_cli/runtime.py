@@ -163,6 +163,17 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def has_bfloat16_units() -> bool:
+    """Whether the processor multiplies bfloat16 matrices several times as fast as float32 ones.
+
+    That is Intel's AMX, which torch uses and, since 2.10, tells of.
+    """
+    import torch
+
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    return ask is not None and bool(ask().get("amx_bf16", False))
+
+
 def available_bytes(device: torch.device) -> int:
     """Memory that is free on a device, or on the host for every other kind than CUDA."""
     import torch

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
-from ghosttrack_cli.training.sparse import Scratch, gradients
+from ghosttrack_cli.training.entries import Scratch
+from ghosttrack_cli.training.sparse import gradients
 from ghosttrack_cli.training.state import by_columns
 from ghosttrack_cli.training.step import StepSettings, fused_update
 
@@ -64,13 +65,13 @@ class Engine(Protocol):
 
 
 class CpuEngine:
-    """Steps on the CPU in float32, over the active entries where they are few."""
+    """Steps on the CPU, over the active entries where they are few."""
 
     def __init__(
         self, state: State, scaling: Scaling, schedule: Schedule, settings: StepSettings
     ) -> None:
         self.state = by_columns(state)
-        self._scratch = Scratch()
+        self._scratch = Scratch(settings.products)
         self._scaling = scaling
         self._schedule = schedule
         self._settings = settings

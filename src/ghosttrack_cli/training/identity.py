@@ -76,7 +76,11 @@ def _flat(store: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, An
     return {f"store.{name}": value for name, value in store.items()} | dict(settings)
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """What bits depend on besides the settings."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    return {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
+def environment(device: torch.device, products: torch.dtype) -> dict[str, Any]:
+    """What bits depend on besides the settings; `products` is what matrix products are made in."""
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "products": str(products).removeprefix("torch."),
+    }

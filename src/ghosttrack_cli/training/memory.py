@@ -20,6 +20,12 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.store.blocks import BLOCKS_AHEAD
 from ghosttrack_cli.training import evaluate, sparse
+from ghosttrack_cli.training.entries import (
+    BLOCK_ENTRIES,
+    ENTRY_BYTES,
+    MAX_ENTRIES,
+    SPARSE_SHARE,
+)
 from ghosttrack_cli.training.rows import block_rows
 from ghosttrack_cli.training.state import state_bytes
 
@@ -42,10 +48,10 @@ def host_bytes(
     """Bytes on the CPU beside what the process has before; `stored_bytes` are those of the rows."""
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden
-    scratch = SCRATCH_BYTES * min(entries, max(d_hidden, sparse.BLOCK_ENTRIES))
+    scratch = SCRATCH_BYTES * min(entries, max(d_hidden, BLOCK_ENTRIES))
     step = max(
         DENSE_BYTES * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
-        sparse.ENTRY_BYTES * int(min(sparse.SPARSE_SHARE * entries, sparse.MAX_ENTRIES)),
+        ENTRY_BYTES * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
     )
     evaluated = min(evaluated_rows * d_hidden, max(d_hidden, evaluate.BLOCK_ENTRIES))
     weights = state // 3

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.monitor import SILENT
@@ -26,6 +24,7 @@ from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_name
 from ghosttrack_cli.training.plan import (
     learning_rate,
     objective_of,
+    products_on,
     sparsity_weight,
     steps_of,
     training_device,
@@ -39,6 +38,8 @@ from ghosttrack_cli.training.step import StepSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
 
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
@@ -165,7 +166,7 @@ class Trainer:
             identity={
                 "store": store_identity(self.store),
                 "settings": self._settings(),
-                "environment": environment(device),
+                "environment": environment(device, products_on(device, objective)),
             },
         )
         self._restore(session, record)
@@ -195,7 +196,7 @@ class Trainer:
             gradient_clip=self.training.gradient_clip,
             revive_rows=self.training.revive_rows,
             weight_decay=self.training.weight_decay,
-            products=torch.bfloat16 if cuda else torch.float32,
+            products=products_on(state.step.device, objective),
         )
         if not cuda:
             return CpuEngine(state, scaling, schedule, settings)
