@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.meter import format_seconds
 from ghosttrack_cli.cli.output import Line, Table, line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -29,8 +29,7 @@ def interpret(
         return
     if overwrite and any(session.workspace.report(layer).exists() for layer in chosen):
         session.confirm_overwrite(f"the reports of layers {format_layers(chosen)}", yes=yes)
-        for layer in chosen:
-            delete_report(session.workspace, layer)
+        delete_reports(session.workspace, chosen)
     give(session, interpret_layers(session, chosen))
 
 
@@ -123,7 +122,10 @@ def _plan_blocks(plan: InterpretationPlan, texts: str, folders: list[str]) -> li
     ]
 
 
-def delete_report(workspace: Workspace, layer: int) -> None:
-    """Delete the report of `layer`; links are removed, not followed."""
-    files.remove(workspace.report(layer))
-    files.remove(workspace.interpretation(layer))
+def delete_reports(workspace: Workspace, layers: tuple[int, ...]) -> None:
+    """Delete the reports of `layers`, unless another process is writing some."""
+    from ghosttrack_cli.interpretation.layout import forget
+
+    with exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
+        for layer in layers:
+            forget(workspace, layer)
