@@ -99,6 +99,9 @@ def test_from_an_empty_folder_to_features(
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack interpret --layers 0"
     assert ghosttrack("interpret").code == 0
 
+    history = json.loads(Path("ghosttrack-data/checkpoints/sae_layer_0_history.json").read_bytes())
+    behind = f"loss, L0 and FVU by step on {history['val_rows'][-1]} held-out rows"
+    assert behind in ghosttrack("status").out
     status = ghosttrack("status", "--json").document
     assert [layer["layer"] for layer in status["layers"]] == [0, 2]
     assert status["browser"] == "ghosttrack-data/interpretations/index.html"

@@ -18,7 +18,7 @@ from ghosttrack_cli.training.api import train_sae_for_layer
 from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
-from ghosttrack_cli.training.history import History
+from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.plan import learning_rate, plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
@@ -67,7 +67,8 @@ def test_batchtopk_finds_them_too_and_is_saved_as_jumprelu(bench: Bench) -> None
 
 
 def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
-    history = bench.trainer().run().history
+    result = bench.trainer().run()
+    history = result.history
     assert history.keys() >= SEED_KEYS | {"step", "fvu", "mse", "dead_fraction"}
     assert {len(values) for values in history.values()} == {4}
     assert history["step"] == [10, 21, 32, 42]
@@ -75,6 +76,8 @@ def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
     assert on_disk == history
     lines = (bench.workspace.checkpoints / "sae_layer_3_metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == history["step"]
+    assert history["train_rows"] == [256 * steps for steps in (10, 11, 11, 10)]
+    assert history["val_rows"] == [result.metrics["rows"]] * 4
     assert history["val_loss"][-1] == pytest.approx(
         history["recon_loss"][-1] + history["sparsity_loss"][-1]
     )
@@ -226,6 +229,16 @@ def test_a_wrong_width_and_a_missing_layer_are_refused(bench: Bench) -> None:
         bench.trainer(sae={"d_model": 768}).run()
     with pytest.raises(StateError, match="layer 5 is not in the store"):
         Trainer(bench.store(), 5, bench.sae, bench.training, bench.workspace).run()
+
+
+def test_a_history_of_before_gets_its_row_counts() -> None:
+    """Those that every evaluation would have written."""
+    before = {name: [0.5, 0.5] for name in COLUMNS.keys() - {"val_rows", "train_rows"}}
+    history = History.restored({**before, "step": [10, 21]}, rows=900, batch_size=256)
+    assert history.columns["val_rows"] == [900, 900]
+    assert history.columns["train_rows"] == [2560, 2816]
+    again = History.restored(history.columns, rows=1, batch_size=1)
+    assert again == history
 
 
 def test_collapse_stops_training(bench: Bench) -> None:

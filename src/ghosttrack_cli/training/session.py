@@ -11,7 +11,7 @@ from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.training import books, guard
 from ghosttrack_cli.training.checkpoint import prune, save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
-from ghosttrack_cli.training.history import COLUMNS, History
+from ghosttrack_cli.training.history import History
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
@@ -191,9 +191,11 @@ class Session:
     def restore(self, body: dict[str, Any]) -> None:
         """Continue where `body` was written."""
         self.step = body["step"]
-        self.history = History({name: body["history"][name] for name in COLUMNS})
         self.best = body["best"]
         self.metrics = body["metrics"]
+        self.history = History.restored(
+            body["history"], self.metrics.get("rows", 0), self.batch_size
+        )
         self.seconds = body["seconds"]
         self.monitor.notice(
             f"layer {self.layer}: continued at step {self.step:,} of {self.schedule.total_steps:,}"
