@@ -74,7 +74,17 @@ CASES = {
         "ghosttrack extract --layer 6 --tokens 1M",
     ),
     "interpret --workspace here": (
-        2,
+        3,
+        "no trained SAE in here/checkpoints",
+        "ghosttrack train --workspace here",
+    ),
+    "interpret prompt ghost": (
+        3,
+        "no trained SAE in ghosttrack-data/checkpoints",
+        "ghosttrack train",
+    ),
+    "export --workspace here": (
+        3,
         "no trained SAE in here/checkpoints",
         "ghosttrack train --workspace here",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.extract import plan_extraction, run_extraction
-from ghosttrack_cli.cli.actions.interpret import interpret_layers, trained_layers
+from ghosttrack_cli.cli.actions.interpret import interpret_layers, layers_to_interpret
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.actions.train import stored_layers, train_layers
 from ghosttrack_cli.cli.output import Line, Span, Table, line
@@ -29,7 +29,7 @@ def run_all(session: Session) -> Outcome:
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
     trained = train_layers(session, stored_layers(session, None))
     session.console.detail(line(Span("3 of 3  interpret", "bold")))
-    interpreted = interpret_layers(session, trained_layers(session, None))
+    interpreted = interpret_layers(session, layers_to_interpret(session, None))
     document = {
         "extract": extracted.document,
         "train": trained.document,
