@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.training.outcomes import LAYER, StopAfter, elsewhere, ending
+from tests.training.outcomes import LAYER, StopAfter, elsewhere, ending, tree
 
 from ghosttrack_cli.errors import Stopped, UsageError
 from ghosttrack_cli.settings import SAETrainingSettings
@@ -137,16 +137,19 @@ def test_a_run_that_cannot_start_says_how(bench: Bench, wandb: Wandb) -> None:
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
-def test_what_is_not_installed_is_said_before_anything_is_trained(
+def test_what_is_not_installed_is_said_before_anything_is_trained_or_deleted(
     bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in [one for one in sys.modules if name in one]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(sys, "meta_path", [Missing(name), *sys.meta_path])
+    bench.trainer().run()
+    reports, before = len(bench.reports), tree(bench.workspace)
     with pytest.raises(UsageError, match=f"{name} is not installed") as caught:
-        bench.trainer(log_to=name).run()
+        bench.trainer(log_to=name, overwrite=True).run()
     assert caught.value.hint == f"pip install 'ghosttrack[{name}]'"
-    assert not bench.reports
+    assert len(bench.reports) == reports
+    assert tree(bench.workspace) == before
 
 
 class Missing:

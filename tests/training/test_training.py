@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tests.training.outcomes import elsewhere
+from tests.training.outcomes import elsewhere, tree
 
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
@@ -227,6 +227,11 @@ def test_features_that_went_quiet_come_back(bench: Bench) -> None:
 def test_a_wrong_width_and_a_missing_layer_are_refused(bench: Bench) -> None:
     with pytest.raises(UsageError, match="32 wide"):
         bench.trainer(sae={"d_model": 768}).run()
+    bench.trainer().run()
+    before = tree(bench.workspace)
+    with pytest.raises(UsageError, match="32 wide"):
+        bench.trainer(sae={"d_model": 768}, overwrite=True).run()
+    assert tree(bench.workspace) == before
     with pytest.raises(StateError, match="layer 5 is not in the store"):
         Trainer(bench.store(), 5, bench.sae, bench.training, bench.workspace).run()
 
