@@ -14,6 +14,7 @@ from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.rows import split_documents
+from ghosttrack_cli.training import guard
 from ghosttrack_cli.training.api import train_sae_for_layer
 from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
@@ -168,7 +169,7 @@ def test_without_an_evaluation_in_the_band_best_is_final(bench: Bench) -> None:
 def test_a_huge_learning_rate_stops_with_the_last_finite_state(bench: Bench) -> None:
     with pytest.raises(TrainingError, match="not finite or jumped") as caught:
         bench.trainer(learning_rate=1e30).run()
-    assert "lower learning_rate" in str(caught.value.hint)
+    assert "lower learning_rate (it was 1e+30)" in str(caught.value.hint)
     checkpoint = load_checkpoint(
         bench.workspace.sae(LAYER, "last"), bench.notices.append, limit=10**7
     )
@@ -251,11 +252,21 @@ def test_collapse_stops_training(bench: Bench) -> None:
     history = History(json.loads(bench.workspace.history(LAYER).read_bytes()))
     entry = history.last() | {"dead_fraction": 0.95, "dead_rows": 200_000}
     with pytest.raises(TrainingError, match="collapsed: 95% of the features") as caught:
-        check_entry(LAYER, history, entry, bench.training)
+        check_entry(LAYER, history, entry, bench.training, 0.1)
     assert "max_dead_fraction" in str(caught.value.hint)
-    check_entry(LAYER, history, entry | {"dead_rows": 1000}, bench.training)
+    check_entry(LAYER, history, entry | {"dead_rows": 1000}, bench.training, 0.1)
     assert "70% of the features" in str(dying(LAYER, entry | {"dead_fraction": 0.7}))
     assert dying(LAYER, entry | {"dead_fraction": 0.3}) is None
+
+
+def test_the_hint_of_a_collapse_names_the_learning_rate_that_was_set(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the last step, where the rate has decayed to next to nothing."""
+    monkeypatch.setattr(guard, "JUDGED_DEAD_ROWS", 0)
+    with pytest.raises(TrainingError, match="collapsed") as caught:
+        bench.trainer(evaluations=1, learning_rate=0.0123, max_dead_fraction=-1.0).run()
+    assert "lower learning_rate (it was 0.0123)" in str(caught.value.hint)
 
 
 def test_divergence_stops_training(bench: Bench) -> None:
@@ -263,9 +274,9 @@ def test_divergence_stops_training(bench: Bench) -> None:
     good = dict.fromkeys(history.columns, 0.1)
     history.add(good)
     with pytest.raises(TrainingError, match="diverged"):
-        check_entry(LAYER, history, good | {"recon_loss": 11.0}, bench.training)
+        check_entry(LAYER, history, good | {"recon_loss": 11.0}, bench.training, 0.1)
     with pytest.raises(TrainingError, match="not finite on held-out rows: fvu"):
-        check_entry(LAYER, history, good | {"fvu": float("nan")}, bench.training)
+        check_entry(LAYER, history, good | {"fvu": float("nan")}, bench.training, 0.1)
 
 
 def test_patience_ends_training_early(bench: Bench) -> None:

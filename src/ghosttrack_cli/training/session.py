@@ -101,7 +101,7 @@ class Session:
         self.step = step
         self.engine.state.halted.fill_(False)
         self.save("failed")
-        raise guard.refuse_halted(self.layer, step, self.schedule.learning_rate(step))
+        raise guard.refuse_halted(self.layer, step, self.schedule.peak)
 
     def folded(self) -> JumpReLUSAE:
         """The SAE as it is now, reading and writing raw activations."""
@@ -128,7 +128,7 @@ class Session:
         sae = self.folded()
         evaluation = self.look(sae, self.rows.validation(self.training.evaluation_rows))
         entry = books.history_entry(self, evaluation)
-        guard.check_entry(self.layer, self.history, entry, self.training)
+        guard.check_entry(self.layer, self.history, entry, self.training, self.schedule.peak)
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
