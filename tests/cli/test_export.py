@@ -66,5 +66,5 @@ def test_what_is_not_there_is_refused(
     none = ghosttrack("export", "--checkpoint", "final")
     assert (none.code, none.error) == (
         3,
-        ("no trained SAE: ghosttrack-data/checkpoints", "ghosttrack train"),
+        ("no trained SAE in ghosttrack-data/checkpoints", "ghosttrack train"),
     )

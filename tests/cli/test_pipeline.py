@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ghosttrack_cli.runtime import exclusive_lock
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
@@ -97,6 +99,9 @@ def test_from_an_empty_folder_to_features(
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack interpret --layers 0"
     assert ghosttrack("interpret").code == 0
 
+    history = json.loads(Path("ghosttrack-data/checkpoints/sae_layer_0_history.json").read_bytes())
+    behind = f"loss, L0 and FVU by step on {history['val_rows'][-1]} held-out rows"
+    assert behind in ghosttrack("status").out
     status = ghosttrack("status", "--json").document
     assert [layer["layer"] for layer in status["layers"]] == [0, 2]
     assert status["browser"] == "ghosttrack-data/interpretations/index.html"
@@ -248,6 +253,19 @@ def test_overwrite_follows_no_link(
     assert ghosttrack("interpret", "--layers", "0", "--overwrite", "--yes").code == 0
     assert [path.name for path in outside.iterdir()] == ["kept"]
     assert not report.is_symlink()
+
+
+def test_overwrite_deletes_no_report_under_another_process(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack("train", "--layers", "0", "--epochs", "1").code == 0
+    assert ghosttrack("interpret").code == 0
+    before = tree(Path("ghosttrack-data/interpretations"))
+    with exclusive_lock(Path("ghosttrack-data/.interpret.lock"), purpose="another interpret"):
+        refused = ghosttrack("interpret", "--overwrite", "--yes")
+    assert refused.code == 3
+    assert "another interpret" in refused.error[0]
+    assert tree(Path("ghosttrack-data/interpretations")) == before
 
 
 def test_verify_names_the_chunk_and_repair_mends_it(

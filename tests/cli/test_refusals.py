@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from ghosttrack_cli.training.loggers import MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +77,17 @@ CASES = {
         "ghosttrack extract --layer 6 --tokens 1M",
     ),
     "interpret --workspace here": (
-        2,
+        3,
+        "no trained SAE in here/checkpoints",
+        "ghosttrack train --workspace here",
+    ),
+    "interpret prompt ghost": (
+        3,
+        "no trained SAE in ghosttrack-data/checkpoints",
+        "ghosttrack train",
+    ),
+    "export --workspace here": (
+        3,
         "no trained SAE in here/checkpoints",
         "ghosttrack train --workspace here",
     ),
@@ -114,6 +127,23 @@ def test_the_same_as_json(line: str, ghosttrack: Callable[..., Ended]) -> None:
     code, what, hint = CASES[line]
     ended = ghosttrack("--json", *line.split())
     assert ended.document["error"] == {"what": what, "hint": hint, "exit_code": code}
+
+
+@pytest.mark.parametrize("command", ["train", "train --dry-run", "run"])
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_a_logger_that_is_missing_is_said_before_any_work(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, command: str, name: str
+) -> None:
+    """Before anything is asked for, too: there is neither a store nor a model here."""
+    monkeypatch.setitem(sys.modules, MODULES[name], None)
+    Path("ghosttrack.toml").write_text(f'[sae_training]\nlog_to = "{name}"\n')
+    ended = ghosttrack(*command.split())
+    assert (ended.code, *ended.error) == (
+        2,
+        f"log_to: {name} is not installed",
+        f"pip install 'ghosttrack[{name}]'",
+    )
+    assert ended.err.count("\n") == 2
 
 
 def test_check_gives_one_document(ghosttrack: Callable[..., Ended]) -> None:

@@ -275,6 +275,19 @@ def test_a_damaged_state_starts_anew(
     assert run()[0].source.texts == 16
 
 
+def test_a_state_with_one_damaged_layer_starts_all_of_them_anew(
+    run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_source, "BATCH_ROWS", 150)
+    expected = run()
+    shutil.rmtree(planted_workspace.interpretations)
+    with pytest.raises(Stopped):
+        run(monitor=stopping_after(1))
+    (last,) = (planted_workspace.interpretations / ".unfinished").glob("layer_1.*")
+    last.write_bytes(last.read_bytes()[:-1])
+    assert run() == expected
+
+
 def test_truthfulqa_file_is_compared(
     run: Any, tmp_path: Path, planted_workspace: Workspace
 ) -> None:

@@ -214,11 +214,13 @@ def test_the_course_of_a_training_comes_from_its_history(
     workspace: Workspace, build: Builder, damage: Callable[[Any], None]
 ) -> None:
     build.everything(6)
-    columns = '{"val_loss": [3, 2.5, 1e999, null], "sparsity": [900, 80.0], "fvu": "no list"}'
+    columns = '{"val_loss": [3, 2.5, 1e999, null], "sparsity": [900, 80.0], "fvu": "no list",'
+    columns += ' "val_rows": [512, 512]}'
     build.write(workspace.history(6), columns)
     training = gather(workspace, TARGETS).layers[0].training
     assert training is not None
     assert training.curves == {"loss": (3, 2.5), "L0": (900, 80.0), "FVU": (), "dead": ()}
+    assert list(training.curve_rows) == [512, 512]
     damage(workspace.history(6))
     overview = gather(workspace, TARGETS)
     assert str(workspace.history(6)) in overview.problems[0]

@@ -103,7 +103,7 @@ class Failpoints:
 
     def rmtree(self, path: Path) -> None:
         if self._reached(REMOVE):
-            for file in sorted(path.iterdir())[::2]:
+            for file in sorted(one for one in path.rglob("*") if one.is_file())[::2]:
                 file.unlink()
             self.act()
         shutil.rmtree(path)

@@ -36,29 +36,6 @@ def elsewhere(bench: Bench, name: str) -> Workspace:
     return Workspace(bench.workspace.root, bench.workspace.root / name)
 
 
-def outcome(workspace: Workspace) -> dict[str, bytes]:
-    """Every byte that a training leaves, except how long it took."""
-    found = {}
-    for path in sorted(workspace.checkpoints.rglob("*")):
-        if path.is_file() and path.suffix != ".json":
-            found[str(path.relative_to(workspace.checkpoints))] = path.read_bytes()
-    for name in ("history", "cfg", "checksums"):
-        for path in workspace.checkpoints.rglob(f"*{name}.json"):
-            found[str(path.relative_to(workspace.checkpoints))] = path.read_bytes()
-    progress = json.loads(workspace.training_progress(LAYER).read_bytes())
-    del progress["seconds"]
-    found["progress"] = json.dumps(progress, sort_keys=True).encode()
-    return found
-
-
-def same(left: dict[str, bytes], right: dict[str, bytes]) -> None:
-    newest = f"sae_layer_{LAYER}_last/step-{STEPS:09d}.safetensors"
-    assert newest in left
-    for name in left.keys() | right.keys():
-        if "_last/" not in name or name == newest:
-            assert left.get(name) == right.get(name), name
-
-
 def tree(workspace: Workspace) -> dict[str, bytes]:
     """Every file that a training leaves, but for how long it took."""
     return {
@@ -66,6 +43,14 @@ def tree(workspace: Workspace) -> dict[str, bytes]:
         for path in sorted(workspace.checkpoints.rglob("*"))
         if path.is_file()
     }
+
+
+def ending(workspace: Workspace) -> dict[str, bytes]:
+    """The same without the last checkpoint but one, which depends on where a training stopped."""
+    newest = f"sae_layer_{LAYER}_last/step-{STEPS:09d}"
+    found = tree(workspace)
+    assert f"{newest}.safetensors" in found
+    return {name: data for name, data in found.items() if "_last/" not in name or newest in name}
 
 
 def timeless(path: Path) -> bytes:

@@ -24,8 +24,7 @@ from tests.training.outcomes import (
     StopAfter,
     assert_sound,
     elsewhere,
-    outcome,
-    same,
+    ending,
     tree,
 )
 
@@ -259,7 +258,7 @@ def test_a_pickle_in_place_of_a_checkpoint_is_never_opened(bench: Bench, tmp_pat
     bench.trainer().run()
     assert any("a pickle, not a safetensors file" in notice for notice in bench.notices)
     assert not canary.exists()
-    same(outcome(straight), outcome(bench.workspace))
+    assert ending(straight) == ending(bench.workspace)
 
 
 class Canary:
@@ -291,4 +290,4 @@ def test_only_a_clock_that_never_jumps_decides(
     assert steps == ["step-000000036", f"step-{STEPS:09d}"]  # every twelfth: more than ten minutes
     progress = [json.loads(one.training_progress(LAYER).read_bytes()) for one in (still, moving)]
     assert [one["seconds"] for one in progress] == [0, 60 * (STEPS - 1)]
-    same(outcome(still), outcome(moving))
+    assert ending(still) == ending(moving)

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.training.outcomes import LAYER, StopAfter, elsewhere, outcome, same
+from tests.training.outcomes import LAYER, StopAfter, elsewhere, ending, tree
 
 from ghosttrack_cli.errors import Stopped, UsageError
 from ghosttrack_cli.settings import SAETrainingSettings
@@ -137,16 +137,19 @@ def test_a_run_that_cannot_start_says_how(bench: Bench, wandb: Wandb) -> None:
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
-def test_what_is_not_installed_is_said_before_anything_is_trained(
+def test_what_is_not_installed_is_said_before_anything_is_trained_or_deleted(
     bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in [one for one in sys.modules if name in one]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(sys, "meta_path", [Missing(name), *sys.meta_path])
+    bench.trainer().run()
+    reports, before = len(bench.reports), tree(bench.workspace)
     with pytest.raises(UsageError, match=f"{name} is not installed") as caught:
-        bench.trainer(log_to=name).run()
+        bench.trainer(log_to=name, overwrite=True).run()
     assert caught.value.hint == f"pip install 'ghosttrack[{name}]'"
-    assert not bench.reports
+    assert len(bench.reports) == reports
+    assert tree(bench.workspace) == before
 
 
 class Missing:
@@ -169,7 +172,9 @@ def test_logging_changes_nothing_else(
     with pytest.raises(Stopped):
         bench.trainer(workspace=logged, stop=StopAfter(25)).run()
     history = bench.trainer(workspace=logged, log_to="tensorboard,wandb").run().history
-    same(outcome(plain), outcome(logged))
+    left = ending(logged)
+    assert left.pop(logged.wandb_run(LAYER).name)
+    assert left == ending(plain)
     (run,) = wandb.runs.values()
     assert [line["step"] for line in run.lines] == history["step"]
     assert len(next(iter(tensorboard.shown.values()))) == len(history) * len(history["step"])

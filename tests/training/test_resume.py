@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.training.outcomes import LAYER, STEPS, StopAfter, elsewhere, outcome, same
+from tests.training.outcomes import LAYER, STEPS, StopAfter, elsewhere, ending, tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorruptionError, Stopped
@@ -26,7 +26,7 @@ def test_ten_and_ten_steps_are_twenty(bench: Bench) -> None:
             bench.trainer(workspace=stopped, stop=StopAfter(steps)).run()
         assert caught.value.exit_code == 130
     bench.trainer(workspace=stopped).run()
-    same(outcome(straight), outcome(stopped))
+    assert ending(straight) == ending(stopped)
     assert any("continued at step 24" in notice for notice in bench.notices)
 
 
@@ -34,17 +34,17 @@ def test_checkpoints_do_not_change_what_comes_out(bench: Bench) -> None:
     few, many = elsewhere(bench, "few"), elsewhere(bench, "many")
     bench.trainer(workspace=few).run()
     bench.trainer(workspace=many, checkpoint_steps=1).run()
-    same(outcome(few), outcome(many))
+    assert ending(few) == ending(many)
     assert len(list(many.sae(LAYER, "last").glob("*.safetensors"))) == 2
 
 
 def test_a_finished_training_does_nothing(bench: Bench) -> None:
     bench.trainer().run()
-    before = outcome(bench.workspace)
+    before = tree(bench.workspace)
     result = bench.trainer().run()
     assert result.outcome == "already finished"
     assert result.steps == STEPS
-    assert outcome(bench.workspace) == before
+    assert tree(bench.workspace) == before
     assert "layer 3: already trained, nothing to do" in bench.notices
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(bench: Bench, damage: 
     bench.trainer().run()
     assert any("passed over" in notice for notice in bench.notices)
     assert any("continued at step 15" in notice for notice in bench.notices)
-    same(outcome(straight), outcome(bench.workspace))
+    assert ending(straight) == ending(bench.workspace)
 
 
 def test_without_any_valid_checkpoint_training_refuses(bench: Bench) -> None:

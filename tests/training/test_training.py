@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tests.training.outcomes import elsewhere
+from tests.training.outcomes import elsewhere, tree
 
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.rows import split_documents
+from ghosttrack_cli.training import guard
 from ghosttrack_cli.training.api import train_sae_for_layer
 from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
-from ghosttrack_cli.training.history import History
+from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.plan import learning_rate, plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
@@ -67,7 +68,8 @@ def test_batchtopk_finds_them_too_and_is_saved_as_jumprelu(bench: Bench) -> None
 
 
 def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
-    history = bench.trainer().run().history
+    result = bench.trainer().run()
+    history = result.history
     assert history.keys() >= SEED_KEYS | {"step", "fvu", "mse", "dead_fraction"}
     assert {len(values) for values in history.values()} == {4}
     assert history["step"] == [10, 21, 32, 42]
@@ -75,6 +77,8 @@ def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
     assert on_disk == history
     lines = (bench.workspace.checkpoints / "sae_layer_3_metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == history["step"]
+    assert history["train_rows"] == [256 * steps for steps in (10, 11, 11, 10)]
+    assert history["val_rows"] == [result.metrics["rows"]] * 4
     assert history["val_loss"][-1] == pytest.approx(
         history["recon_loss"][-1] + history["sparsity_loss"][-1]
     )
@@ -165,7 +169,7 @@ def test_without_an_evaluation_in_the_band_best_is_final(bench: Bench) -> None:
 def test_a_huge_learning_rate_stops_with_the_last_finite_state(bench: Bench) -> None:
     with pytest.raises(TrainingError, match="not finite or jumped") as caught:
         bench.trainer(learning_rate=1e30).run()
-    assert "lower learning_rate" in str(caught.value.hint)
+    assert "lower learning_rate (it was 1e+30)" in str(caught.value.hint)
     checkpoint = load_checkpoint(
         bench.workspace.sae(LAYER, "last"), bench.notices.append, limit=10**7
     )
@@ -224,8 +228,23 @@ def test_features_that_went_quiet_come_back(bench: Bench) -> None:
 def test_a_wrong_width_and_a_missing_layer_are_refused(bench: Bench) -> None:
     with pytest.raises(UsageError, match="32 wide"):
         bench.trainer(sae={"d_model": 768}).run()
+    bench.trainer().run()
+    before = tree(bench.workspace)
+    with pytest.raises(UsageError, match="32 wide"):
+        bench.trainer(sae={"d_model": 768}, overwrite=True).run()
+    assert tree(bench.workspace) == before
     with pytest.raises(StateError, match="layer 5 is not in the store"):
         Trainer(bench.store(), 5, bench.sae, bench.training, bench.workspace).run()
+
+
+def test_a_history_of_before_gets_its_row_counts() -> None:
+    """Those that every evaluation would have written."""
+    before = {name: [0.5, 0.5] for name in COLUMNS.keys() - {"val_rows", "train_rows"}}
+    history = History.restored({**before, "step": [10, 21]}, rows=900, batch_size=256)
+    assert history.columns["val_rows"] == [900, 900]
+    assert history.columns["train_rows"] == [2560, 2816]
+    again = History.restored(history.columns, rows=1, batch_size=1)
+    assert again == history
 
 
 def test_collapse_stops_training(bench: Bench) -> None:
@@ -233,11 +252,21 @@ def test_collapse_stops_training(bench: Bench) -> None:
     history = History(json.loads(bench.workspace.history(LAYER).read_bytes()))
     entry = history.last() | {"dead_fraction": 0.95, "dead_rows": 200_000}
     with pytest.raises(TrainingError, match="collapsed: 95% of the features") as caught:
-        check_entry(LAYER, history, entry, bench.training)
+        check_entry(LAYER, history, entry, bench.training, 0.1)
     assert "max_dead_fraction" in str(caught.value.hint)
-    check_entry(LAYER, history, entry | {"dead_rows": 1000}, bench.training)
+    check_entry(LAYER, history, entry | {"dead_rows": 1000}, bench.training, 0.1)
     assert "70% of the features" in str(dying(LAYER, entry | {"dead_fraction": 0.7}))
     assert dying(LAYER, entry | {"dead_fraction": 0.3}) is None
+
+
+def test_the_hint_of_a_collapse_names_the_learning_rate_that_was_set(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the last step, where the rate has decayed to next to nothing."""
+    monkeypatch.setattr(guard, "JUDGED_DEAD_ROWS", 0)
+    with pytest.raises(TrainingError, match="collapsed") as caught:
+        bench.trainer(evaluations=1, learning_rate=0.0123, max_dead_fraction=-1.0).run()
+    assert "lower learning_rate (it was 0.0123)" in str(caught.value.hint)
 
 
 def test_divergence_stops_training(bench: Bench) -> None:
@@ -245,9 +274,9 @@ def test_divergence_stops_training(bench: Bench) -> None:
     good = dict.fromkeys(history.columns, 0.1)
     history.add(good)
     with pytest.raises(TrainingError, match="diverged"):
-        check_entry(LAYER, history, good | {"recon_loss": 11.0}, bench.training)
+        check_entry(LAYER, history, good | {"recon_loss": 11.0}, bench.training, 0.1)
     with pytest.raises(TrainingError, match="not finite on held-out rows: fvu"):
-        check_entry(LAYER, history, good | {"fvu": float("nan")}, bench.training)
+        check_entry(LAYER, history, good | {"fvu": float("nan")}, bench.training, 0.1)
 
 
 def test_patience_ends_training_early(bench: Bench) -> None:

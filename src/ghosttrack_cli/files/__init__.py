@@ -7,9 +7,11 @@ temporary one beside it, which the next writer of that name replaces.
 
 from ghosttrack_cli.files.places import (
     PREVIOUS_SUFFIX,
+    discard_folder,
     free_bytes,
     present_folder,
     remove,
+    remove_leftovers,
     rename,
     replace_folder,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "StagedFile",
     "WriteBatch",
     "append_line",
+    "discard_folder",
     "disk_errors",
     "free_bytes",
     "make_folder",
@@ -48,6 +51,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "remove",
+    "remove_leftovers",
     "rename",
     "replace_folder",
     "sha256_file",

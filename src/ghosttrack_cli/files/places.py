@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.files.system import disk_errors, sync_folder
+from ghosttrack_cli.files.system import disk_errors, sync_folder, temporary_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,21 @@ def present_folder(folder: Path) -> Path:
     """`folder`, or the one it was about to replace when the process was killed in between."""
     previous = folder.with_name(folder.name + PREVIOUS_SUFFIX)
     return previous if previous.is_dir() and not folder.exists() else folder
+
+
+def discard_folder(folder: Path) -> None:
+    """Delete `folder`, which under its name is whole or gone, whatever stops this."""
+    discarded = temporary_path(folder)
+    remove(discarded)
+    if folder.is_symlink() or folder.exists():
+        rename(folder, discarded)
+    remove(discarded)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process may have left beside `folder`, which is whole."""
+    remove(folder.with_name(folder.name + PREVIOUS_SUFFIX))
+    remove(temporary_path(folder))
 
 
 def free_bytes(path: Path) -> int:

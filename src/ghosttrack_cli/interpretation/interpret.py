@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import runtime
+from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import CorpusError, Stopped
 from ghosttrack_cli.interpretation import inputs, layout, weights
 from ghosttrack_cli.interpretation.batch import with_batch
@@ -102,9 +102,16 @@ class Stage:
         unfinished = PassState(self.workspace, {})
         if todo or unfinished.exists() or not self.workspace.browser.is_file():
             write_browser(self.workspace.interpretations)
-        unfinished.remove()
+        if unfinished.exists():
+            self._clear(unfinished, layers)
         summaries = [layout.read_summary(self.workspace, layer) for layer in sorted(set(layers))]
         return [summary for summary in summaries if summary is not None]
+
+    def _clear(self, unfinished: PassState, layers: Sequence[int]) -> None:
+        """Remove the state, and what a run that was killed left beside the reports."""
+        for layer in layers:
+            files.remove_leftovers(self.workspace.report(layer))
+        unfinished.remove()
 
     def todo(self, layers: Sequence[int]) -> list[Job]:
         """The layers whose report is not current, with their SAEs."""

@@ -86,6 +86,12 @@ def read_summary(workspace: Workspace, layer: int) -> LayerSummary | None:
         return None
 
 
+def forget(workspace: Workspace, layer: int) -> None:
+    """Delete the report of a layer, never half of it; links are removed, not followed."""
+    files.discard_folder(workspace.report(layer))
+    files.remove(workspace.interpretation(layer))
+
+
 def seed_record(feature: FeatureReport) -> SeedRecord:
     """A feature as the seed's file has it."""
     return SeedRecord(

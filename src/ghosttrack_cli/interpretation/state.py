@@ -18,6 +18,8 @@ from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import Tensor
+
     from ghosttrack_cli.interpretation.batch import JSON
     from ghosttrack_cli.interpretation.layer_pass import LayerPass
     from ghosttrack_cli.workspace import Workspace
@@ -78,10 +80,12 @@ class PassState:
             document = files.read_json(self._folder / STATE)
             if not self._fits(document):
                 return None
-            for one in passes:
-                self._load_layer(one, document["layers"][str(one.layer)])
+            saved = [document["layers"][str(one.layer)] for one in passes]
+            tensors = [self._read_tensors(layer) for layer in saved]
         except (FileNotFoundError, CorruptionError):
             return None
+        for one, layer, arrays in zip(passes, saved, tensors, strict=True):
+            one.restore(layer["state"], arrays)
         self._saves = int(document["saves"])
         facts = SourceFacts.model_validate(document["facts"])
         return Place(document["cursor"], facts, bool(document["done"]))
@@ -92,9 +96,8 @@ class PassState:
         saved = document["fingerprints"]
         return all(saved.get(layer) == text for layer, text in self._fingerprints.items())
 
-    def _load_layer(self, one: LayerPass, saved: Mapping[str, Any]) -> None:
-        tensors = read_tensors(self._folder / saved["file"], sha256=saved["sha256"])
-        one.restore(saved["state"], tensors)
+    def _read_tensors(self, saved: Mapping[str, Any]) -> dict[str, Tensor]:
+        return read_tensors(self._folder / saved["file"], sha256=saved["sha256"])
 
     def exists(self) -> bool:
         """Whether a pass is unfinished, or its reports are not on the page yet."""

@@ -32,6 +32,8 @@ class TrainingStatus:
     converged: bool | None
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Each of CURVES, one value an evaluation."""
+    curve_rows: tuple[float, ...] = ()
+    """Held-out rows behind each value of the curves, but for `dead`."""
 
     @property
     def finished(self) -> bool:
@@ -72,6 +74,7 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
     manifest = read_manifest(workspace.training_progress(layer), problems)
     if manifest is None:
         return None
+    history = read_object(workspace.history(layer), problems) or Manifest()
     return TrainingStatus(
         state=manifest.text("state") or "unknown",
         step=manifest.integer("step") or 0,
@@ -83,13 +86,9 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
         rows=manifest.integer("metrics", "rows"),
         dead_rows=manifest.integer("metrics", "dead_rows"),
         converged=manifest.flag("metrics", "converged"),
-        curves=_curves(workspace, layer, problems),
+        curves={name: history.numbers(column) for name, column in CURVES.items()},
+        curve_rows=history.numbers("val_rows"),
     )
-
-
-def _curves(workspace: Workspace, layer: int, problems: list[str]) -> dict[str, tuple[float, ...]]:
-    history = read_object(workspace.history(layer), problems) or Manifest()
-    return {name: history.numbers(column) for name, column in CURVES.items()}
 
 
 def read_interpretation(

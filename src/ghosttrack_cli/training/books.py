@@ -59,6 +59,8 @@ def history_entry(session: Session, evaluation: Evaluation) -> dict[str, float]:
         "gradient_norm": mean["gradient_norm"],
         "clipped": mean["clipped"],
         "threshold": session.engine.state.weights.threshold.double().mean().item(),
+        "val_rows": metrics.rows,
+        "train_rows": round(sums["steps"]) * session.batch_size,
     }
 
 

@@ -22,19 +22,23 @@ JUDGED_DEAD_ROWS = 100_000
 MANY_DEAD = 0.5
 
 
-def refuse_halted(layer: int, step: int, learning_rate: float) -> TrainingError:
-    """The error for a step that was refused."""
+def refuse_halted(layer: int, step: int, peak: float) -> TrainingError:
+    """The error for a step that was refused; `peak` is the learning rate that was set."""
     return TrainingError(
         f"layer {layer}: the loss is not finite or jumped a hundredfold at step {step + 1}; the"
         f" state after step {step} is kept",
-        hint=_lower(learning_rate),
+        hint=_lower(peak),
     )
 
 
 def check_entry(
-    layer: int, history: History, entry: Mapping[str, float], training: SAETrainingSettings
+    layer: int,
+    history: History,
+    entry: Mapping[str, float],
+    training: SAETrainingSettings,
+    peak: float,
 ) -> None:
-    """Judge a new evaluation against those before it.
+    """Judge a new evaluation against those before it; `peak` is the learning rate that was set.
 
     Raises:
         TrainingError: not finite, diverged, nothing fires any more, or most features died.
@@ -43,16 +47,16 @@ def check_entry(
     if bad:
         raise TrainingError(
             f"layer {layer}: not finite on held-out rows: {', '.join(bad)}",
-            hint=_lower(entry["lr"]),
+            hint=_lower(peak),
         )
     before = history.columns["recon_loss"]
     if before and entry["recon_loss"] > DIVERGED * max(1.0, min(before)):
         raise TrainingError(
             f"layer {layer}: training diverged: held-out recon_loss rose from {min(before):.3g} to"
             f" {entry['recon_loss']:.3g}",
-            hint=_lower(entry["lr"]),
+            hint=_lower(peak),
         )
-    _check_alive(layer, entry, training)
+    _check_alive(layer, entry, training, peak)
 
 
 def dying(layer: int, entry: Mapping[str, float]) -> str | None:
@@ -65,15 +69,17 @@ def dying(layer: int, entry: Mapping[str, float]) -> str | None:
     )
 
 
-def _check_alive(layer: int, entry: Mapping[str, float], training: SAETrainingSettings) -> None:
+def _check_alive(
+    layer: int, entry: Mapping[str, float], training: SAETrainingSettings, peak: float
+) -> None:
     rows, dead = int(entry["dead_rows"]), entry["dead_fraction"]
     if rows >= JUDGED_DEAD_ROWS and dead > training.max_dead_fraction:
         raise TrainingError(
             f"layer {layer}: collapsed: {dead:.0%} of the features did not fire in the last"
             f" {rows:,} training rows",
-            hint=f"{_lower(entry['lr'])}, or allow it with max_dead_fraction",
+            hint=f"{_lower(peak)}, or allow it with max_dead_fraction",
         )
 
 
-def _lower(learning_rate: float) -> str:
-    return f"lower learning_rate (it was {learning_rate:g}) and start anew with --overwrite"
+def _lower(peak: float) -> str:
+    return f"lower learning_rate (it was {peak:g}) and start anew with --overwrite"

@@ -11,7 +11,7 @@ from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.training import books, guard
 from ghosttrack_cli.training.checkpoint import prune, save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
-from ghosttrack_cli.training.history import COLUMNS, History
+from ghosttrack_cli.training.history import History
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Session:
         self.step = step
         self.engine.state.halted.fill_(False)
         self.save("failed")
-        raise guard.refuse_halted(self.layer, step, self.schedule.learning_rate(step))
+        raise guard.refuse_halted(self.layer, step, self.schedule.peak)
 
     def folded(self) -> JumpReLUSAE:
         """The SAE as it is now, reading and writing raw activations."""
@@ -128,7 +128,7 @@ class Session:
         sae = self.folded()
         evaluation = self.look(sae, self.rows.validation(self.training.evaluation_rows))
         entry = books.history_entry(self, evaluation)
-        guard.check_entry(self.layer, self.history, entry, self.training)
+        guard.check_entry(self.layer, self.history, entry, self.training, self.schedule.peak)
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
@@ -191,9 +191,11 @@ class Session:
     def restore(self, body: dict[str, Any]) -> None:
         """Continue where `body` was written."""
         self.step = body["step"]
-        self.history = History({name: body["history"][name] for name in COLUMNS})
         self.best = body["best"]
         self.metrics = body["metrics"]
+        self.history = History.restored(
+            body["history"], self.metrics.get("rows", 0), self.batch_size
+        )
         self.seconds = body["seconds"]
         self.monitor.notice(
             f"layer {self.layer}: continued at step {self.step:,} of {self.schedule.total_steps:,}"

@@ -102,23 +102,23 @@ class Trainer:
                 f"layer {self.layer} is not in the store, it has {list(self.store.layers)}",
                 hint=f"ghosttrack extract --layers {self.layer}",
             )
+        loggers = logger_names(self.training.log_to)
         lock = self.workspace.lock(f"train_layer_{self.layer}")
         files.make_folder(self.workspace.checkpoints)
         with runtime.exclusive_lock(lock, purpose=f"training layer {self.layer}"):
-            return self._run()
+            return self._run(loggers)
 
-    def _run(self) -> TrainingResult:
+    def _run(self, loggers: Sequence[str]) -> TrainingResult:
+        objective = objective_of(self.sae, self.training, self.store.d_model)
         if self.overwrite:
             forget(self.workspace, self.layer)
         done = finished(self.workspace, self.layer)
-        objective = objective_of(self.sae, self.training, self.store.d_model)
         self._check(done)
         if done is not None:
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
-        names = logger_names(self.training.log_to)
         session = self._session(objective)
-        self._train(session, names)
+        self._train(session, loggers)
         return self._result("trained", finish(session))
 
     def _train(self, session: Session, loggers: Sequence[str]) -> None:

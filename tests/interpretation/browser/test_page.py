@@ -102,8 +102,22 @@ def test_a_layers_page_holds_its_figures_with_their_rows(site: Reports, visit: V
     assert (
         "last N\u00a0=\u00a04,096 rows" in page.locator("[data-curve='dead_fraction']").inner_text()
     )
-    page.get_by_role("button", name="One more curve").click()
+    assert "N\u00a0=\u00a02,048 held-out rows" in page.locator("[data-curve='fvu']").inner_text()
+    page.get_by_role("button", name="2 more curves").click()
     assert values(page.locator("[data-curve='dead_rows']")) == [4096]
+    loss = page.locator("[data-curve='train_loss']").inner_text()
+    assert "N\u00a0=\u00a0256 to 25,600 training rows a point" in loss
+
+
+def test_curves_of_a_history_without_row_counts_say_so(reports: Reports, visit: Visit) -> None:
+    report = reports.add(6, 8).layers[6]
+    old = report.model_copy(
+        update={"training": [one for one in report.training if one.name == "fvu"]}
+    )
+    (reports.folder / "layer_6" / "report.json").write_text(old.model_dump_json())
+    reports.write()
+    page = visit(reports, "#layer=6")
+    assert "held-out rows, N not recorded" in page.locator("[data-curve='fvu']").inner_text()
 
 
 @pytest.mark.parametrize("feature", [0, 8, 255, 299])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
+from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.output import line
-from ghosttrack_cli.errors import StateError, UsageError
+from ghosttrack_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -28,18 +28,9 @@ def export(session: Session, layers: str | None, *, checkpoint: str, to: str | N
     workspace = session.workspace
     folder = workspace.exports if to is None else Path(to)
     written = {}
-    for layer in _trained_layers(session, layers, kind):
+    for layer in trained_layers(session, layers, kind):
         written[layer] = folder / f"layer_{layer}"
         export_sae(workspace.sae(layer, kind), written[layer], layer=layer)
     blocks = [line(f"layer {layer}: {path}") for layer, path in written.items()]
     document = {"layers": {str(layer): str(path) for layer, path in written.items()}}
     give(session, Outcome(document, blocks))
-
-
-def _trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> tuple[int, ...]:
-    trained = session.workspace.trained(kind)
-    if not trained:
-        raise StateError(
-            f"no trained SAE: {session.workspace.checkpoints}", hint=session.again("train")
-        )
-    return choose_layers(text, trained, have="trained SAE")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import files
-from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
+from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.meter import format_seconds
 from ghosttrack_cli.cli.output import Line, Table, line
-from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -23,28 +22,19 @@ def interpret(
     session: Session, layers: str | None, *, dry_run: bool, overwrite: bool, yes: bool
 ) -> None:
     """Plan the interpretation, or do it."""
-    chosen = trained_layers(session, layers)
+    chosen = layers_to_interpret(session, layers)
     if dry_run:
         give(session, plan_layers(session, chosen))
         return
     if overwrite and any(session.workspace.report(layer).exists() for layer in chosen):
         session.confirm_overwrite(f"the reports of layers {format_layers(chosen)}", yes=yes)
-        for layer in chosen:
-            delete_report(session.workspace, layer)
+        delete_reports(session.workspace, chosen)
     give(session, interpret_layers(session, chosen))
 
 
-def trained_layers(session: Session, text: str | None) -> tuple[int, ...]:
-    """The layers asked for, all of which have an SAE to interpret.
-
-    Raises:
-        UsageError: no layer has one, or not one that was asked for.
-    """
-    workspace = session.workspace
-    present = workspace.trained(session.settings.interpretation.checkpoint)
-    if not present:
-        raise UsageError(f"no trained SAE in {workspace.checkpoints}", hint=session.again("train"))
-    return choose_layers(text, present, have="trained SAE")
+def layers_to_interpret(session: Session, text: str | None) -> tuple[int, ...]:
+    """The layers asked for, all of which have an SAE to interpret."""
+    return trained_layers(session, text, session.settings.interpretation.checkpoint)
 
 
 def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
@@ -123,7 +113,10 @@ def _plan_blocks(plan: InterpretationPlan, texts: str, folders: list[str]) -> li
     ]
 
 
-def delete_report(workspace: Workspace, layer: int) -> None:
-    """Delete the report of `layer`; links are removed, not followed."""
-    files.remove(workspace.report(layer))
-    files.remove(workspace.interpretation(layer))
+def delete_reports(workspace: Workspace, layers: tuple[int, ...]) -> None:
+    """Delete the reports of `layers`, unless another process is writing some."""
+    from ghosttrack_cli.interpretation.layout import forget
+
+    with exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
+        for layer in layers:
+            forget(workspace, layer)

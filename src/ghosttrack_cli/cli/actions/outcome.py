@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.errors import StateError, UsageError
 from ghosttrack_cli.quantities import format_layers, parse_layers
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
     from ghosttrack_cli.cli.output import Line, Table
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.workspace import CheckpointKind
 
 MAX_LAYERS = 10**6
 
@@ -36,6 +37,20 @@ def give(session: Session, outcome: Outcome) -> None:
             console.detail(f"next: {session.again(outcome.next_command)}")
 
     session.emit(outcome.document, show)
+
+
+def trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> tuple[int, ...]:
+    """The layers that `text` asks for, all of which have an SAE of this kind.
+
+    Raises:
+        StateError: no layer has one.
+        UsageError: a layer that was asked for has none.
+    """
+    workspace = session.workspace
+    present = workspace.trained(kind)
+    if not present:
+        raise StateError(f"no trained SAE in {workspace.checkpoints}", hint=session.again("train"))
+    return choose_layers(text, present, have="trained SAE")
 
 
 def choose_layers(text: str | None, available: Iterable[int], *, have: str) -> tuple[int, ...]:

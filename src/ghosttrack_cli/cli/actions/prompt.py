@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import shade, token_text
-from ghosttrack_cli.cli.actions.interpret import trained_layers
+from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 
@@ -20,7 +20,7 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
     from ghosttrack_cli.model.residual import ResidualModel
 
-    chosen = trained_layers(session, layers)
+    chosen = layers_to_interpret(session, layers)
     settings, workspace = stage_settings(session), session.workspace
     with session.monitor():
         model = ResidualModel.load(settings.model, cache_dir=settings.paths.cache_dir)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.extract import plan_extraction, run_extraction
-from ghosttrack_cli.cli.actions.interpret import interpret_layers, trained_layers
+from ghosttrack_cli.cli.actions.interpret import interpret_layers, layers_to_interpret
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.train import stored_layers, train_layers
+from ghosttrack_cli.cli.actions.train import check_loggers, stored_layers, train_layers
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 
 if TYPE_CHECKING:
@@ -24,12 +24,13 @@ def run(session: Session, *, dry_run: bool) -> None:
 
 def run_all(session: Session) -> Outcome:
     """Run the three stages and put their outcomes together."""
+    check_loggers(session)
     session.console.detail(line(Span("1 of 3  extract", "bold")))
     extracted = run_extraction(session, overwrite=False)
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
     trained = train_layers(session, stored_layers(session, None))
     session.console.detail(line(Span("3 of 3  interpret", "bold")))
-    interpreted = interpret_layers(session, trained_layers(session, None))
+    interpreted = interpret_layers(session, layers_to_interpret(session, None))
     document = {
         "extract": extracted.document,
         "train": trained.document,

@@ -92,7 +92,15 @@ def _courses(overview: Overview) -> list[Line | Table]:
         if one.training and any(map(len, one.training.curves.values()))
     )
     columns = (Column("layer", "right"), *(Column(f"{name} by step") for name in CURVES))
-    return [line(), Table(columns, rows)] if rows else []
+    return [line(), Table(columns, rows), *_behind_courses(overview)] if rows else []
+
+
+def _behind_courses(overview: Overview) -> list[Line | Table]:
+    """The rows behind the small curves, which are fewer than those behind the last figures."""
+    trained = [one.training for one in overview.layers if one.training]
+    rows = sorted({int(count) for one in trained for count in one.curve_rows})
+    words = f"loss, L0 and FVU by step on {_span(rows)} held-out rows" if rows else ""
+    return [line(Span(words, "dim"))] if rows else []
 
 
 def _course(values: tuple[float, ...]) -> Span:

@@ -35,6 +35,7 @@ def train(
     yes: bool,
 ) -> None:
     """Plan the training, or do it."""
+    check_loggers(session)
     chosen = stored_layers(session, layers)
     if dry_run:
         give(session, plan_layers(session, chosen))
@@ -42,6 +43,13 @@ def train(
     if overwrite and any(session.workspace.training_progress(one).exists() for one in chosen):
         session.confirm_overwrite(f"the SAEs of layers {format_layers(chosen)}", yes=yes)
     give(session, train_layers(session, chosen, overwrite=overwrite))
+
+
+def check_loggers(session: Session) -> None:
+    """Refuse a logger that is not installed, before hours of work end without it."""
+    from ghosttrack_cli.training.loggers import logger_names
+
+    logger_names(session.settings.sae_training.log_to)
 
 
 def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:

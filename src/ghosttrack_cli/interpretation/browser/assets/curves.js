@@ -7,11 +7,11 @@
   const { card } = ghosttrack.parts;
 
   const FIRST = {
-    fvu: ["FVU", "held out"],
-    sparsity: ["L0", "held out, active features a token"],
+    fvu: ["FVU", ""],
+    sparsity: ["L0", "active features a token"],
     dead_fraction: ["Dead", "share of features without a firing"],
-    recon_loss: ["Reconstruction loss", "held out"],
-    val_loss: ["Validation loss", "held out"],
+    recon_loss: ["Reconstruction loss", ""],
+    val_loss: ["Validation loss", ""],
     lr: ["Learning rate", ""],
   };
   const OTHERS = {
@@ -20,12 +20,16 @@
     train_sparsity: ["Training L0", ""],
     sparsity_loss: ["Sparsity loss", ""],
     sparsity_weight: ["Sparsity weight", ""],
-    l1: ["L1", "held out"],
-    mse: ["MSE", "held out, raw units"],
+    l1: ["L1", ""],
+    mse: ["MSE", "raw units"],
     threshold: ["Mean threshold", ""],
     gradient_norm: ["Gradient norm", ""],
     clipped: ["Clipped", "share of steps with a clipped gradient"],
     dead_rows: ["Rows behind dead", ""],
+  };
+  const BEHIND = {
+    val_rows: ["fvu", "sparsity", "recon_loss", "val_loss", "sparsity_loss", "l1", "mse"],
+    train_rows: ["train_loss", "train_recon_loss", "train_sparsity", "gradient_norm", "clipped"],
   };
   const NAMES = { ...FIRST, ...OTHERS };
   const LOGARITHMIC = ["fvu", "recon_loss", "val_loss", "train_loss", "train_recon_loss", "mse"];
@@ -37,19 +41,28 @@
       label: `${name} over training steps`,
       logarithmic: LOGARITHMIC.includes(curve.name),
     });
-    const said = [about, behind(curve.name, all)].filter(Boolean).join("; ");
+    const words = [about, behind(curve.name, all)].filter(Boolean).join("; ");
     return el(
       "div",
       { class: "multiple", "data-curve": curve.name },
-      el("h3", {}, el("span", {}, name, said ? el("span", { class: "soft" }, ` ${said}`) : null), el("span", { class: "last" }, number(last))),
+      el("h3", {}, el("span", {}, name, words ? el("span", { class: "soft" }, ` ${words}`) : null), el("span", { class: "last" }, number(last))),
       chart,
     );
   }
 
   function behind(name, all) {
-    if (name !== "dead_fraction") return "";
-    const rows = all.find((curve) => curve.name === "dead_rows")?.values.findLast((value) => value !== null);
-    return rows ? `last N\u00a0=\u00a0${count(rows)} rows` : "";
+    const rows = (column) => all.find((curve) => curve.name === column)?.values.filter((value) => value !== null) ?? [];
+    if (name === "dead_fraction") return said("last N", rows("dead_rows").slice(-1), "rows");
+    if (BEHIND.val_rows.includes(name)) return said("N", rows("val_rows"), "held-out rows") || "held-out rows, N not recorded";
+    if (BEHIND.train_rows.includes(name)) return said("N", rows("train_rows"), "training rows a point") || "training rows, N not recorded";
+    return "";
+  }
+
+  // Counts may differ from point to point: then the smallest and the largest.
+  function said(what, counts, rows) {
+    if (!counts.length) return "";
+    const [low, high] = [Math.min(...counts), Math.max(...counts)];
+    return `${what}\u00a0=\u00a0${count(low)}${low < high ? ` to ${count(high)}` : ""} ${rows}`;
   }
 
   function inOrder(curves) {
@@ -62,8 +75,8 @@
     const all = inOrder(report.training);
     if (!all.length) return null;
     const first = all.filter((curve) => curve.name in FIRST);
-    const rest = all.filter((curve) => !(curve.name in FIRST));
-    const shown = el("div", { class: "multiples curves" }, (first.length ? first : all).map((curve) => multiple(curve, all)));
+    const rest = all.filter((curve) => !(curve.name in FIRST) && !(curve.name in BEHIND));
+    const shown = el("div", { class: "multiples curves" }, (first.length ? first : rest).map((curve) => multiple(curve, all)));
     const note = "Values as they were recorded, by step; the figure beside each name is the last one.";
     return card("Training", { note, actions: first.length && rest.length ? moreButton(rest, all, shown) : null }, shown);
   }

@@ -1,0 +1,76 @@
+"""Whole interpretations that are killed: the program `python -m tests.interpretation.forks`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from tests.forks import serve
+
+from ghosttrack_cli.interpretation import interpret as stage
+from ghosttrack_cli.interpretation import jobs, layer_report, layout, report, text_source
+from ghosttrack_cli.interpretation.browser import pack
+from ghosttrack_cli.monitor import Monitor
+from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.workspace import Workspace
+
+LATER_IMPORTS = [
+    "ghosttrack_cli.extraction.extract",
+    "ghosttrack_cli.interpretation.store_source",
+    "ghosttrack_cli.text.local",
+    "jinja2",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.gpt2.modeling_gpt2",
+]
+
+
+def notices(workspace: Workspace) -> Path:
+    """What the runs in a workspace said, a line each."""
+    return workspace.root / "notices.txt"
+
+
+def use_small_parts() -> None:
+    """Small batches, each with a save after it, small shards and files of the page."""
+    from ghosttrack_cli.interpretation import store_source
+
+    for source in (text_source, store_source):
+        source.BATCH_ROWS = 80  # type: ignore[attr-defined]
+    for module in (report, layout, layer_report):
+        module.SHARD_FEATURES = 16  # type: ignore[attr-defined]
+    stage.SAVE_SECONDS = -1
+    stage.PROBE_ROWS = 100  # type: ignore[attr-defined]
+    pack.FILE_TOKENS = 2000
+
+
+def interpret(request: dict[str, Any]) -> None:
+    """Run the stage; `together` says whether all layers go through the rows in one pass."""
+    workspace = Workspace(Path(request["workspace"]), Path(request["checkpoints"]))
+    if request["overwrite"]:
+        for layer in request["layers"]:
+            layout.forget(workspace, layer)
+    if not request["together"]:
+        jobs.STATE_BYTES = 1
+    with notices(workspace).open("a", buffering=1) as said:
+        stage.interpret(
+            request["layers"],
+            InterpretationSettings(**request["interpretation"]),
+            ModelSettings(name=request["model"], device="cpu"),
+            CorpusSettings(min_characters=1),
+            workspace,
+            Monitor(notice=lambda text: print(text, file=said)),
+        )
+
+
+def main() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    for name in LATER_IMPORTS:
+        importlib.import_module(name)
+    use_small_parts()
+    serve(interpret)
+
+
+if __name__ == "__main__":
+    main()
