@@ -163,6 +163,11 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """A dtype as people and files say it: float32."""
+    return str(dtype).removeprefix("torch.")
+
+
 def has_bfloat16_units() -> bool:
     """Whether the processor multiplies bfloat16 matrices several times as fast as float32 ones.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from ghosttrack_cli.training import memory, rows
 from ghosttrack_cli.training.memory import host_bytes
@@ -39,10 +40,10 @@ def test_the_plan_is_right_for_a_wide_sae() -> None:
 
 def test_what_does_not_grow_with_the_width() -> None:
     """State, gradients and folded SAE do, and two states while a checkpoint is read."""
-    narrow, wide = (host_bytes(768, F, 4096, 8192, 0) for F in (24_576, 49_152))
+    narrow, wide = (host_bytes(768, F, 4096, 8192, 0, torch.float32) for F in (24_576, 49_152))
     grown = state_bytes(768, 49_152) - state_bytes(768, 24_576)
     assert wide - narrow == pytest.approx(grown * 4 / 3, rel=0.01)
-    assert host_bytes(768, 2**20, 4096, 8192, 0) == 2 * state_bytes(768, 2**20)
+    assert host_bytes(768, 2**20, 4096, 8192, 0, torch.float32) == 2 * state_bytes(768, 2**20)
 
 
 def test_a_layer_that_does_not_fit_is_planned_as_blocks(

@@ -9,7 +9,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import DiskError, UsageError
 from ghosttrack_cli.model.description import ModelDescription, describe_model
 from ghosttrack_cli.quantities import format_bytes, parse_layers
-from ghosttrack_cli.runtime import resolve_device, resolve_dtype
+from ghosttrack_cli.runtime import dtype_name, resolve_device, resolve_dtype
 from ghosttrack_cli.store.commit import Commit, has_store, read_commit
 from ghosttrack_cli.store.identity import ITEM_SIZE, StoreIdentity
 from ghosttrack_cli.store.layout import ROW_ARRAYS, ROW_ITEM_SIZE
@@ -103,7 +103,7 @@ def pinned(model: ModelSettings, commit: Commit | None) -> ModelSettings:
 def dtypes(model: ModelSettings, extraction: ExtractionSettings) -> tuple[str, str]:
     """What the model computes in, and what the store keeps."""
     computed = resolve_dtype(model.dtype, resolve_device(model.device))
-    name = str(computed).removeprefix("torch.")
+    name = dtype_name(computed)
     return name, name if extraction.store_dtype == "auto" else extraction.store_dtype
 
 

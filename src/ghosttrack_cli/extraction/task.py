@@ -9,6 +9,7 @@ import torch
 
 from ghosttrack_cli.extraction.plan import context_length
 from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.runtime import dtype_name
 from ghosttrack_cli.store.identity import StoreDtype, StoreIdentity
 from ghosttrack_cli.text.windows import TokenWindows
 
@@ -109,8 +110,8 @@ class Task:
             context_length=self.context,
             batch_size=batch_size,
             d_model=self.model.d_model,
-            dtype=str(self.dtype).removeprefix("torch."),
-            model_dtype=str(self.model.dtype).removeprefix("torch."),
+            dtype=dtype_name(self.dtype),
+            model_dtype=dtype_name(self.model.dtype),
             settings=self.settings,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.runtime import dtype_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,5 +83,5 @@ def environment(device: torch.device, products: torch.dtype) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "products": str(products).removeprefix("torch."),
+        "products": dtype_name(products),
     }

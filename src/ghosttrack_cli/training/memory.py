@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from ghosttrack_cli.store.blocks import BLOCKS_AHEAD
 from ghosttrack_cli.training import evaluate, sparse
 from ghosttrack_cli.training.entries import (
@@ -36,6 +38,8 @@ SCRATCH_BYTES = 4 + 1
 """h and whether it lies above the window's edge, for each entry of an encoder's block."""
 DENSE_BYTES = 18
 """For each entry of `dense_gradients` beside h: acts, slopes twice, two masks, one temporary."""
+ROUNDED_BYTES = 6
+"""More where products are in bfloat16: h anew; activations, slopes and matrices in that dtype."""
 EVALUATED_BYTES = 13
 """For each entry of an evaluation: h, its positive part, a mask and the product."""
 BATCH_COPIES = 4
@@ -43,14 +47,20 @@ BATCH_COPIES = 4
 
 
 def host_bytes(
-    d_model: int, d_hidden: int, batch_size: int, evaluated_rows: int, stored_bytes: int
+    d_model: int,
+    d_hidden: int,
+    batch_size: int,
+    evaluated_rows: int,
+    stored_bytes: int,
+    products: torch.dtype,
 ) -> int:
     """Bytes on the CPU beside what the process has before; `stored_bytes` are those of the rows."""
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden
     scratch = SCRATCH_BYTES * min(entries, max(d_hidden, BLOCK_ENTRIES))
     step = max(
-        DENSE_BYTES * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
+        (DENSE_BYTES + (0 if products == torch.float32 else ROUNDED_BYTES))
+        * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
         ENTRY_BYTES * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
     )
     evaluated = min(evaluated_rows * d_hidden, max(d_hidden, evaluate.BLOCK_ENTRIES))

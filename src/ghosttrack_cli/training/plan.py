@@ -85,6 +85,8 @@ class TrainingPlan:
     state: str
     memory_bytes: int
     disk_bytes: int
+    products: str
+    """Dtype of the large matrix products."""
 
 
 def steps_of(train_rows: int, training: SAETrainingSettings) -> tuple[int, int]:
@@ -111,7 +113,11 @@ def products_on(device: torch.device, objective: Objective) -> torch.dtype:
 
 
 def memory_bytes(
-    store: ActivationStore, d_hidden: int, batch_size: int, training: SAETrainingSettings
+    store: ActivationStore,
+    d_hidden: int,
+    batch_size: int,
+    training: SAETrainingSettings,
+    objective: Objective,
 ) -> int:
     """Bytes at the peak: those of the whole process, or on a CUDA device those there."""
     device = training_device(training.device)
@@ -120,7 +126,12 @@ def memory_bytes(
         return memory.device_bytes(store.d_model, d_hidden, batch_size, stored)
     evaluated_rows = min(store.rows, store.chunk_rows)
     return runtime.process_bytes() + memory.host_bytes(
-        store.d_model, d_hidden, batch_size, evaluated_rows, stored
+        store.d_model,
+        d_hidden,
+        batch_size,
+        evaluated_rows,
+        stored,
+        products_on(device, objective),
     )
 
 
@@ -145,7 +156,7 @@ def plan_training(
     Raises:
         UsageError: the settings contradict each other or the store.
     """
-    objective_of(sae, training, store.d_model)
+    objective = objective_of(sae, training, store.d_model)
     progress = read_progress(workspace.training_progress(layer)) or {}
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
     batch_size, epoch_steps = steps_of(max(1, train_rows), training)
@@ -159,6 +170,7 @@ def plan_training(
         total_steps=epoch_steps * training.epochs,
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
-        memory_bytes=memory_bytes(store, F, batch_size, training),
+        memory_bytes=memory_bytes(store, F, batch_size, training, objective),
         disk_bytes=disk_bytes(D, F),
+        products=runtime.dtype_name(products_on(training_device(training.device), objective)),
     )

@@ -75,6 +75,7 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     blocks: list[Line | Table] = [
         Table(PLAN_COLUMNS, tuple(_plan_row(plan) for plan in plans)),
         line(f"disk: {format_bytes(disk)} at most, {format_bytes(free)} free"),
+        line(f"large matrix products: {plans[0].products}"),
     ]
     document = {"plan": [vars(plan) for plan in plans], "disk_bytes": disk, "free_bytes": free}
     return Outcome(document, blocks)
