@@ -6,6 +6,7 @@ same way. Its imports take seconds, a run a tenth of one.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ from tests.store.kills import Failpoints, Kill
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
 BEGUN = b"!"
@@ -108,6 +110,33 @@ def spread(rng: random.Random, count: int, whole: Ended, names: Sequence[str]) -
 def say(pipe: IO[str], document: dict[str, Any]) -> None:
     pipe.write(json.dumps(document) + "\n")
     pipe.flush()
+
+
+def spread_over(
+    steps: Iterable[dict[str, Any]],
+    take: Callable[[dict[str, Any], Callable[[Ended], list[Kill]]], int],
+    rng: random.Random,
+    count: int,
+    names: Sequence[str],
+) -> int:
+    """How many kills struck in all: `take` does each step with `count` kills all over it."""
+    choose = partial(spread, rng, count, names=names)
+    return sum(take(step, choose) for step in steps)
+
+
+def run_program(
+    work: Callable[[dict[str, Any]], None],
+    imports: Iterable[str],
+    prepare: Callable[[], None] = lambda: None,
+) -> None:
+    """Import everything once for all children, in one thread, and serve."""
+    import torch
+
+    torch.set_num_threads(1)
+    for name in imports:
+        importlib.import_module(name)
+    prepare()
+    serve(work)
 
 
 def serve(work: Callable[[dict[str, Any]], None]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.forks import serve
+from tests.forks import run_program
 from tests.store import synthetic
 
 from ghosttrack_cli.files import staging
@@ -57,15 +56,5 @@ def extract(request: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    for name in LATER_IMPORTS:
-        importlib.import_module(name)
-    use_small_parts()
-    serve(extract)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(extract, LATER_IMPORTS, use_small_parts)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.extraction.forks import request
-from tests.forks import Forks, spread
+from tests.forks import Forks, spread_over
 from tests.store.kills import CALLS, WRITE, Kill, run_killed
 from tests.store.synthetic import tree
 
@@ -79,9 +78,7 @@ def twins(
 def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
     """How many kills struck, of `count` in each step."""
     rng = random.Random(f"{name} {seed}")
-    return sum(
-        twins.step(step, partial(spread, rng, count, names=CALLS)) for step in SCENARIOS[name]
-    )
+    return spread_over(SCENARIOS[name], twins.step, rng, count, CALLS)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

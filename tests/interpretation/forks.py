@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
-from tests.forks import serve
+from tests.forks import run_program
 
 from ghosttrack_cli.interpretation import interpret as stage
 from ghosttrack_cli.interpretation import jobs, layer_report, layout, report, text_source
@@ -62,15 +61,5 @@ def interpret(request: dict[str, Any]) -> None:
         )
 
 
-def main() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    for name in LATER_IMPORTS:
-        importlib.import_module(name)
-    use_small_parts()
-    serve(interpret)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(interpret, LATER_IMPORTS, use_small_parts)

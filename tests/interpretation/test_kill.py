@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.forks import Forks, spread
+from tests.forks import Forks, spread, spread_over
 from tests.interpretation.forks import notices
 from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Kill
 from tests.store.synthetic import tree
@@ -154,9 +154,7 @@ def twins(
 def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
     """How many kills struck, of `count` in each step."""
     rng = random.Random(f"{name} {seed}")
-    return sum(
-        twins.step(step, partial(spread, rng, count, names=CALLS)) for step in SCENARIOS[name]
-    )
+    return spread_over(SCENARIOS[name], twins.step, rng, count, CALLS)
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.forks import serve
+from tests.forks import run_program
 
 from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.reader import ActivationStore
@@ -41,14 +41,5 @@ def train(request: dict[str, Any]) -> None:
     ).run()
 
 
-def main() -> None:
-    import torch
-
-    import ghosttrack_cli.training.trainer  # noqa: F401 - once for all children
-
-    torch.set_num_threads(1)
-    serve(train)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(train, ["ghosttrack_cli.training.trainer"])

@@ -68,7 +68,7 @@ def find_entries(weights: Weights, x: Tensor, lower: Tensor, scratch: Scratch) -
     """
     B, F = len(x), weights.b_enc.numel()
     W_enc, b_enc = weights.W_enc.to(scratch.products), weights.b_enc.to(scratch.products)
-    x, block = x.to(scratch.products), block_rows(x, F)
+    x, block = x.to(scratch.products), rows_at_once(x, F)
     places: list[NDArray[np.int64]] = []
     values: list[Tensor] = []
     room = min(int(SPARSE_SHARE * B * F), MAX_ENTRIES)
@@ -109,7 +109,7 @@ def mark_above(h: Tensor, lower: Tensor, above: Tensor) -> None:
         torch.gt(h, lower.to(h.dtype), out=above)
 
 
-def block_rows(x: Tensor, d_hidden: int) -> int:
+def rows_at_once(x: Tensor, d_hidden: int) -> int:
     """Rows whose entries are computed at a time."""
     return max(1, min(len(x), BLOCK_ENTRIES // d_hidden))
 
@@ -130,7 +130,7 @@ def error_products(error: Tensor, W_dec: Tensor, entries: Entries, scratch: Scra
 def _products_from_dense(
     error: Tensor, W_dec: Tensor, entries: Entries, scratch: Scratch
 ) -> Tensor:
-    F, block = len(W_dec), block_rows(error, len(W_dec))
+    F, block = len(W_dec), rows_at_once(error, len(W_dec))
     error, W_dec = error.to(scratch.products), W_dec.to(scratch.products)
     bounds = [*entries.starts[::block].tolist(), entries.h.numel()]
     products = torch.empty_like(entries.h)

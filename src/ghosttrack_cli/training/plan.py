@@ -117,7 +117,7 @@ def memory_bytes(
     d_hidden: int,
     batch_size: int,
     training: SAETrainingSettings,
-    objective: Objective,
+    products: torch.dtype,
 ) -> int:
     """Bytes at the peak: those of the whole process, or on a CUDA device those there."""
     device = training_device(training.device)
@@ -131,7 +131,7 @@ def memory_bytes(
         batch_size,
         evaluated_rows,
         stored,
-        products_on(device, objective),
+        products,
     )
 
 
@@ -157,6 +157,7 @@ def plan_training(
         UsageError: the settings contradict each other or the store.
     """
     objective = objective_of(sae, training, store.d_model)
+    products = products_on(training_device(training.device), objective)
     progress = read_progress(workspace.training_progress(layer)) or {}
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
     batch_size, epoch_steps = steps_of(max(1, train_rows), training)
@@ -170,7 +171,7 @@ def plan_training(
         total_steps=epoch_steps * training.epochs,
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
-        memory_bytes=memory_bytes(store, F, batch_size, training, objective),
+        memory_bytes=memory_bytes(store, F, batch_size, training, products),
         disk_bytes=disk_bytes(D, F),
-        products=runtime.dtype_name(products_on(training_device(training.device), objective)),
+        products=runtime.dtype_name(products),
     )

@@ -14,11 +14,11 @@ import torch
 
 from ghosttrack_cli.training.entries import (
     bags,
-    block_rows,
     by_feature,
     error_products,
     feature_sums,
     find_entries,
+    rows_at_once,
 )
 from ghosttrack_cli.training.objective import (
     Figures,
@@ -58,7 +58,7 @@ def gradients(
     if entries is not None and len(entries.h) >= needed:
         return sparse_gradients(weights, x, entries, weight, objective, scratch)
     F = weights.b_enc.numel()
-    rows = min(block_rows(x, F), max(1, DENSE_ENTRIES // F))
+    rows = min(rows_at_once(x, F), max(1, DENSE_ENTRIES // F))
     if len(x) <= rows:
         h = scratch.h[: len(x)] if scratch.products == torch.float32 else None
         return dense_gradients(weights, x, weight, objective, scratch.products, h)

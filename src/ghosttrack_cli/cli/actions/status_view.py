@@ -99,8 +99,9 @@ def _behind_courses(overview: Overview) -> list[Line | Table]:
     """The rows behind the small curves, which are fewer than those behind the last figures."""
     trained = [one.training for one in overview.layers if one.training]
     rows = sorted({int(count) for one in trained for count in one.curve_rows})
-    words = f"loss, L0 and FVU by step on {_span(rows)} held-out rows" if rows else ""
-    return [line(Span(words, "dim"))] if rows else []
+    if not rows:
+        return []
+    return [line(Span(f"loss, L0 and FVU by step on {_span(rows)} held-out rows", "dim"))]
 
 
 def _course(values: tuple[float, ...]) -> Span:
