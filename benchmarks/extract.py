@@ -103,7 +103,7 @@ def stock_prefix(model: Any, blocks: int) -> Any:
     config = model.config.__class__.from_dict(model.config.to_dict())
     config.num_hidden_layers = blocks
     body = type(model.base_model)(config).to(model.device, model.dtype).eval()
-    body.load_state_dict(model.base_model.state_dict(), strict=False)
+    body.load_state_dict(model.base_model.state_dict(), strict=False, assign=True)
     body.ln_f = torch.nn.Identity()
     return body
 
