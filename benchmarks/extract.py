@@ -359,6 +359,7 @@ def cpu_row(case: Case, repeats: int) -> dict[str, str]:
     ways = {
         "bare": bare(case, fused, batches),
         "bare, stock GELU": bare(case, prefix, batches),
+        "null store": within(stored(case), null_store, lambda: ready_windows(batches)),
         "into the store": stored(case),
         "naive": naive(case, full, batches),
     }

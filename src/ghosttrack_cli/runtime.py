@@ -141,6 +141,19 @@ def keep_freed_memory() -> None:
         allocator(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads in each thread that calls it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def resolve_device(name: str) -> torch.device:
     """The torch device for a setting: "auto" takes CUDA, then Apple's MPS, then the CPU."""
     import torch

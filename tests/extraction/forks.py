@@ -11,6 +11,7 @@ from tests.forks import run_program
 from tests.store import synthetic
 
 from ghosttrack_cli.files import staging
+from ghosttrack_cli.runtime import torch_threads
 from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
 from ghosttrack_cli.store import committer
 from ghosttrack_cli.store.identity import StoreIdentity
@@ -48,12 +49,13 @@ def extract(request: dict[str, Any]) -> None:
     from ghosttrack_cli.extraction.extract import extract
 
     model, corpus, extraction = request["sections"]
-    extract(
-        ModelSettings(**model),
-        CorpusSettings(**corpus),
-        ExtractionSettings(**extraction),
-        Workspace(Path(request["workspace"])),
-    )
+    with torch_threads(2):  # two forward passes at once, one thread each
+        extract(
+            ModelSettings(**model),
+            CorpusSettings(**corpus),
+            ExtractionSettings(**extraction),
+            Workspace(Path(request["workspace"])),
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Forward pass, copy to the host and writing at the same time, in memory that does not grow.
 
-The caller runs the model. `HostCopies` brings residual streams to the host, on a CUDA device
+The caller has the model run. `HostCopies` brings residual streams to the host, on a CUDA device
 through a ring of pinned buffers on a stream of its own. `WriteBehind` hands them to the writer in
-a thread; `WriteNow` does without one where the model needs every core. All of them block the
-caller when the disk is behind.
+a thread; `WriteNow` does without one where the model's own passes run in threads already, on a CPU.
+All of them block the caller when the disk is behind.
 
 Shapes: N rows of a batch, D d_model.
 """
@@ -171,10 +171,9 @@ class WriteBehind(Generic[Item]):
 
 
 class WriteNow(Generic[Item]):
-    """The same interface without a thread, for a model on the CPU.
+    """The same interface without a thread: the caller writes while the model's threads compute.
 
-    A thread that works beside the model's stops all of them at their next barrier. The writer
-    leaves to threads of its own only what waits for the disk.
+    The writer leaves to threads of its own only what waits for the disk.
     """
 
     def __init__(self, write: Callable[[Item], None]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from ghosttrack_cli.extraction.overlap import PlainCopies
 from ghosttrack_cli.extraction.plan import pinned
 from ghosttrack_cli.extraction.task import Task
+from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.runtime import raise_if_stopped
@@ -19,14 +21,18 @@ from ghosttrack_cli.store.verify import verify_store
 from ghosttrack_cli.text.corpus import open_corpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from ghosttrack_cli.model.passes import Streams
     from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
     from ghosttrack_cli.store.commit import Commit
     from ghosttrack_cli.store.verify import BadChunk
     from ghosttrack_cli.text.windows import WindowBatch
     from ghosttrack_cli.workspace import Workspace
+
+Place: TypeAlias = "tuple[int, WindowBatch]"
+Passes: TypeAlias = "Generator[tuple[Place, Streams]]"
 
 
 @dataclass(frozen=True)
@@ -70,33 +76,44 @@ def repair(
 
 
 def _refill(task: Task, commit: Commit, bad: Sequence[BadChunk]) -> None:
-    identity = task.identity(commit.identity.batch_size)
-    with StoreRepair.open(task.store, identity, bad) as store:
+    batch_size = commit.identity.batch_size
+    with StoreRepair.open(task.store, task.identity(batch_size), bad) as store:
         total = store.remaining
         for stretch in store.passes:
-            for start, batch in _batches(task, identity.batch_size, stretch):
-                if store.needs(start, start + batch.input_ids.size):
-                    _put(task, store, start, batch)
-                done = total - store.remaining
-                task.monitor.progress(Progress("repair", done, total, "chunks"))
-                raise_if_stopped(task.monitor.stop_signal)
+            with closing(_passes(task, store, _batches(task, batch_size, stretch))) as passes:
+                for (start, batch), streams in passes:
+                    _put(task, store, start, batch, streams)
+                    done = total - store.remaining
+                    task.monitor.progress(Progress("repair", done, total, "chunks"))
 
 
-def _batches(task: Task, batch_size: int, stretch: RepairPass) -> Iterator[tuple[int, WindowBatch]]:
+def _passes(task: Task, store: StoreRepair, batches: Iterable[Place]) -> Passes:
+    """Those of `batches` that have rows of bad chunks, with what bad layers need of the model."""
+    needed = (
+        ((start, batch), torch.from_numpy(batch.input_ids))  # (B, T)
+        for start, batch in batches
+        if store.needs(start, start + batch.input_ids.size)
+    )
+    if not store.layers:
+        return ((place, {}) for place, _ in needed)
+    # As the rows were made: another number of threads a pass may change their last bits.
+    return residual_passes(task.model, needed, store.layers)
+
+
+def _batches(task: Task, batch_size: int, stretch: RepairPass) -> Iterator[Place]:
     """The batches of a stretch of text, each with the row at which it starts."""
     text = task.windows(batch_size, stretch.start.cursor)
     row = stretch.start.rows_before
     with text:
         for batch in text:
+            raise_if_stopped(task.monitor.stop_signal)
             if row >= stretch.stop:
                 return
             yield row, batch
             row += batch.input_ids.size
 
 
-def _put(task: Task, store: StoreRepair, start: int, batch: WindowBatch) -> None:
-    ids = torch.from_numpy(batch.input_ids)  # (B, T)
-    streams = task.model.residuals(ids, store.layers) if store.layers else {}
+def _put(task: Task, store: StoreRepair, start: int, batch: WindowBatch, streams: Streams) -> None:
     store.put(
         start,
         PlainCopies(task.dtype).copy(streams).rows,

@@ -5,6 +5,7 @@ Shapes: B batch, T context, N = B * T rows, D d_model.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,12 +16,17 @@ from ghosttrack_cli.errors import CorpusError, HubError, ModelError, Stopped
 from ghosttrack_cli.extraction import batch_size
 from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, host_copies
 from ghosttrack_cli.extraction.task import ExtractionResult, Task
+from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.runtime import keep_freed_memory, raise_if_stopped
 from ghosttrack_cli.store.commit import Commit, read_commit
 from ghosttrack_cli.store.writer import StoreWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
     from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
 
 
@@ -130,15 +136,23 @@ def _forward(
 ) -> None:
     layers, position = writer.layers, writer.position
     copies = host_copies(task.model.device, task.dtype, layers, rows, task.model.d_model)
+    batches = _needed(text, writer.asked_rows - position)
+    with closing(residual_passes(task.model, batches, layers)) as passes:
+        for batch, streams in passes:  # layer -> (B, T, D)
+            writing.put(Pending(batch, copies.copy(streams)))
+            position += batch.input_ids.size
+            _report(task, writer, position)
+            if position < writer.asked_rows:
+                raise_if_stopped(task.monitor.stop_signal)
+
+
+def _needed(text: TokenWindows, rows: int) -> Iterator[tuple[WindowBatch, Tensor]]:
+    """The batches that hold the next `rows` rows, with their token ids (B, T)."""
     for batch in text:
-        ids = torch.from_numpy(batch.input_ids)  # (B, T)
-        streams = task.model.residuals(ids, layers)  # layer -> (B, T, D)
-        writing.put(Pending(batch, copies.copy(streams)))
-        position += batch.input_ids.size
-        _report(task, writer, position)
-        if position >= writer.asked_rows:
+        yield batch, torch.from_numpy(batch.input_ids)
+        rows -= batch.input_ids.size
+        if rows <= 0:
             return
-        raise_if_stopped(task.monitor.stop_signal)
 
 
 def _report(task: Task, writer: StoreWriter, position: int) -> None:

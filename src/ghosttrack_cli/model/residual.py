@@ -5,6 +5,7 @@ Shapes: B batch, T context, D d_model, V vocabulary.
 
 from __future__ import annotations
 
+import copy
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,13 @@ class ResidualModel:
             ModelError: files that are missing, damaged or of an unknown kind.
         """
         return ResidualModel(load_parts(settings, cache_dir))
+
+    def twin(self) -> ResidualModel:
+        """The same weights in modules of its own, so that two threads can each run one."""
+        shared = [*self.model.parameters(), *self.model.buffers()]
+        model = copy.deepcopy(self.model, {id(tensor): tensor for tensor in shared})
+        parts = LoadedModel(model, self.tokenizer, self.identity, self.max_context)
+        return ResidualModel(parts)
 
     @property
     def n_layers(self) -> int:

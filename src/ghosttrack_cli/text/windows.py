@@ -79,9 +79,8 @@ class TokenWindows:
     At the end of the corpus come the full windows left, then a shorter one as a batch of its own.
     From a `cursor` (JSON, of a batch) the same batches follow, bit for bit.
 
-    With `spare_cores` off the caller's own work takes every core. The thread then only reads:
-    tokenising beside threads that wait for each other at every step delays them by several times
-    what it takes, so it is done when the caller asks for a batch.
+    With `spare_cores` off a model takes every core. The thread then only reads; the caller
+    tokenises when it asks for a batch, with a memory of words, in the least processor time.
 
     Raises:
         ConflictError: the corpus is not the cursor's.
