@@ -55,6 +55,29 @@ def test_histogram_loses_its_empty_ends() -> None:
     assert trimmed.counts == [3, 0, 1]
 
 
+def firing_token(share: float, lift: float, text: str = "a") -> FiringToken:
+    return FiringToken(
+        id=0,
+        text=text,
+        count=1,
+        occurrences=1,
+        p_token_given_fires=share,
+        p_fires_given_token=1,
+        lift=lift,
+    )
+
+
+def test_a_frequent_token_needs_more_than_its_share() -> None:
+    tokens = [
+        firing_token(0.5, 1.2, " the"),  # 0.5 log 1.2 = 0.09
+        firing_token(0.3, 0.8, " of"),  # less than its share: below all others
+        firing_token(0.2, 50, " meet"),  # 0.2 log 50 = 0.78
+        firing_token(0.05, 400, " met"),  # 0.05 log 400 = 0.30
+    ]
+    ranked = statistics.most_telling_first(tokens)
+    assert [token.text for token in ranked] == [" meet", " met", " the", " of"]
+
+
 def flags(**changes: Any) -> list[str]:
     given: dict[str, Any] = {
         "firings": 100,
@@ -63,20 +86,11 @@ def flags(**changes: Any) -> list[str]:
         "by_position": [0, 25, 25, 25, 25],
         "cosine": 0.2,
     } | changes
-    token = FiringToken(
-        id=0,
-        text="a",
-        count=1,
-        occurrences=1,
-        p_token_given_fires=given["share"],
-        p_fires_given_token=1,
-        lift=1,
-    )
     return list(
         statistics.flags_of(
             statistics.rate_of(given["firings"], given["rows"]),
             given["firings"],
-            [token],
+            [firing_token(given["share"], 1)],
             np.array(given["by_position"]),
             np.array([0, 10, 20, 40, 80]),
             [Neighbour(feature=1, cosine=given["cosine"])],

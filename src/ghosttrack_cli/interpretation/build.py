@@ -154,13 +154,13 @@ class FeatureBuilder:
         ]
 
     def _tokens(self, feature: int, firings: int) -> list[FiringToken]:
-        """The tokens that are held, by count."""
+        """The tokens that are held, most telling first."""
         held = self._collector.tokens
         slots = np.flatnonzero(held.counts[feature])
-        return [
+        return statistics.most_telling_first(
             self._token(int(held.tokens[feature, slot]), int(held.counts[feature, slot]), firings)
             for slot in slots
-        ]
+        )
 
     def _token(self, token: int, count: int, firings: int) -> FiringToken:
         occurrences = int(self._collector.tokens.unigrams[token])
@@ -194,15 +194,6 @@ class FeatureBuilder:
                 strict=True,
             )
         ]
-
-
-def telling_tokens(feature: FeatureReport, count: int = 5) -> list[str]:
-    """The texts of the tokens that say most about a feature."""
-    ranked = sorted(
-        feature.tokens,
-        key=lambda token: -statistics.information(token.p_token_given_fires, token.lift),
-    )
-    return [token.text for token in ranked[:count]]
 
 
 def _rounded(value: float, digits: int = 6) -> float:

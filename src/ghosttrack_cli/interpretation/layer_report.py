@@ -14,7 +14,7 @@ import numpy as np
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation import layout, statistics
-from ghosttrack_cli.interpretation.build import FeatureBuilder, telling_tokens
+from ghosttrack_cli.interpretation.build import FeatureBuilder
 from ghosttrack_cli.interpretation.report import (
     FLAGS,
     SHARD_FEATURES,
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
 
 X_AXES = ("step", "epoch")
+INDEX_TOKENS = 5
+"""Firing tokens of a feature in the list of all."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class IndexRows:
             "mean_act": feature.mean_act,
             "windows": feature.windows,
             "flags": flag_bits(feature.flags),
-            "tokens": telling_tokens(feature),
+            "tokens": [token.text for token in feature.tokens[:INDEX_TOKENS]],
         }
         for name, column in self._columns.items():
             column.append(row[name])

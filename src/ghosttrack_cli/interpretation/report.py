@@ -124,7 +124,7 @@ class FeatureReport(Record):
     bands: list[Band] = Field(description="strongest first")
     histogram: Histogram = Field(description="firings by activation, four bins an octave")
     positions: Histogram = Field(description="firings by position in the window, an octave a bin")
-    tokens: list[FiringToken] = Field(description="by count, most first")
+    tokens: list[FiringToken] = Field(description="by p log(lift), most telling first")
     tokens_error: Count = Field(description="each count is too small by at most this")
     promoted: list[LogitEntry] = Field(description="logit lens, most promoted first")
     suppressed: list[LogitEntry] = Field(description="logit lens, most suppressed first")
@@ -150,7 +150,7 @@ class FeatureIndex(Record):
     mean_act: list[float]
     windows: list[Count]
     flags: list[Count] = Field(description="bit i stands for FLAGS[i]")
-    tokens: list[list[str]] = Field(description="up to five firing tokens, by p log(lift)")
+    tokens: list[list[str]] = Field(description="of each the first five firing tokens")
 
 
 class ContrastEntry(Record):

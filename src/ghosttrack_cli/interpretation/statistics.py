@@ -11,7 +11,7 @@ import numpy as np
 from ghosttrack_cli.interpretation.report import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ghosttrack_cli.interpretation.arrays import AnyArray, DoubleArray, IntArray
     from ghosttrack_cli.interpretation.report import FiringToken, Flag, Neighbour
@@ -134,6 +134,6 @@ def is_position_bound(by_position: IntArray, rows_by_position: IntArray) -> bool
     return bool(inside >= CONCENTRATED and expected < 1 / 2)
 
 
-def information(p_token_given_fires: float, lift: float) -> float:
-    """P log(lift): what makes a token telling; a frequent token needs more than its share."""
-    return p_token_given_fires * math.log(lift) if lift > 0 else 0.0
+def most_telling_first(tokens: Iterable[FiringToken]) -> list[FiringToken]:
+    """By P(token | fires) log(lift): a frequent token needs more than its share."""
+    return sorted(tokens, key=lambda one: -one.p_token_given_fires * math.log(one.lift))
