@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.model.test_residual import T, wrap
+from tests.model.test_residual import FAMILIES, T, wrap
 
 from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.model.passes import lanes, residual_passes
@@ -41,9 +41,11 @@ def test_cores_are_shared_evenly(threads: int, expected: int) -> None:
     assert lanes(threads) == expected
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 def test_passes_come_in_order_and_are_those_of_single_calls(
-    model: ResidualModel, threads: int
+    family: str, threads: int, make_random_model: Callable[..., PreTrainedModel]
 ) -> None:
+    model = wrap(make_random_model(family))
     seen = []
     for index, streams in residual_passes(model, batches(11), (0, 2)):
         assert list(streams) == [0, 2]
