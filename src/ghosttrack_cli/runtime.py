@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 DTYPES = ("float32", "float16", "bfloat16")
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and values of <malloc.h>
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names and values of <malloc.h>
 TYPICAL_PROCESS_BYTES = 2**28
 LARGEST_TENSOR, LARGEST_IN_OLD_GLIBC, KEPT_BYTES = 2**30, 2**25, 2**31 - 1
 
@@ -129,7 +129,8 @@ def keep_freed_memory() -> None:
 
     A pass through a model frees and allocates the same large tensors at every step. glibc returns
     them to the kernel, which has to find, clear and map each page again: a sixth of the time of a
-    GPT-2 on the CPU. Elsewhere than with glibc nothing happens.
+    GPT-2 on the CPU. Threads share one heap then: kept for each thread by itself, what one of them
+    frees would be of no use to the others. Elsewhere than with glibc nothing happens.
     """
     import ctypes
 
@@ -139,6 +140,7 @@ def keep_freed_memory() -> None:
         if not allocator(M_MMAP_THRESHOLD, LARGEST_TENSOR):
             allocator(M_MMAP_THRESHOLD, LARGEST_IN_OLD_GLIBC)
         allocator(M_TRIM_THRESHOLD, KEPT_BYTES)
+        allocator(M_ARENA_MAX, 1)
 
 
 @contextmanager

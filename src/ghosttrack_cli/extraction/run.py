@@ -18,7 +18,7 @@ from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, h
 from ghosttrack_cli.extraction.task import ExtractionResult, Task
 from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.monitor import Progress
-from ghosttrack_cli.runtime import keep_freed_memory, raise_if_stopped
+from ghosttrack_cli.runtime import raise_if_stopped
 from ghosttrack_cli.store.commit import Commit, read_commit
 from ghosttrack_cli.store.writer import StoreWriter
 
@@ -48,8 +48,6 @@ def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> Extract
         CorpusError: no text at all, or text that cannot be read.
         HubError: the hub was away for longer than `retry_minutes`; everything is committed.
     """
-    if task.on_cpu:
-        keep_freed_memory()
     windows = _batch_size(task, found)
     while True:
         try:

@@ -70,8 +70,6 @@ def open_stage(
 ) -> Stage:
     """Load the model and open the source of rows."""
     model = ResidualModel.load(model_settings, cache_dir=cache_dir)
-    if model.device.type == "cpu":
-        runtime.keep_freed_memory()
     source = open_source(settings, corpus_settings, model, workspace, cache_dir)
     return Stage(model, source, settings, workspace, monitor)
 

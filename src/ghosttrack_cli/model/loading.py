@@ -11,7 +11,7 @@ from ghosttrack_cli.model.identity import identify
 from ghosttrack_cli.model.source import fetch_weights, find_source
 from ghosttrack_cli.model.tokenizer import open_tokenizer, special_token_ids
 from ghosttrack_cli.model.weights import load_model
-from ghosttrack_cli.runtime import resolve_device, resolve_dtype
+from ghosttrack_cli.runtime import keep_freed_memory, resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,8 @@ def load_parts(settings: ModelSettings, cache_dir: Path | None = None) -> Loaded
         UsageError, HubError, ModelError: as `ResidualModel.load`.
     """
     device = resolve_device(settings.device)
+    if device.type == "cpu":
+        keep_freed_memory()  # before any thread begins that runs the model
     dtype = resolve_dtype(settings.dtype, device)
     source = find_source(settings, cache_dir)
     description = describe(source)
