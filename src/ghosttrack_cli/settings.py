@@ -138,7 +138,7 @@ class SAETrainingSettings(Section):
     epochs: int = Field(20, ge=1, description="passes over the stored rows")
     batch_size: int = Field(4096, ge=1, le=4_194_304, description="rows a step")
     learning_rate: Positive | None = Field(
-        None, description="peak of Adam's; default: 0.0225 sqrt(target_l0 / d_hidden)"
+        None, description="peak of Adam's; default: by target_l0, d_hidden, d_model and batch_size"
     )
     weight_decay: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="decoupled weight decay"

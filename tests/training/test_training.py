@@ -319,12 +319,25 @@ def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
     assert (plan.state, plan.finished_steps, plan.total_steps) == ("finished", 42, 42)
 
 
-def test_rare_features_learn_more_slowly_unless_told() -> None:
-    sae = SAESettings(d_hidden=4096, target_l0=64)
-    assert learning_rate(sae, SAETrainingSettings()) == pytest.approx(0.0225 / 8)
-    wide = sae.model_copy(update={"d_hidden": 4 * 4096})
-    assert learning_rate(wide, SAETrainingSettings()) == pytest.approx(0.0225 / 16)
-    assert learning_rate(sae, SAETrainingSettings(learning_rate=0.002)) == 0.002
+@pytest.mark.parametrize(
+    ("d_hidden", "d_model", "batch_size", "expected"),
+    [
+        (4096, 768, 4096, 0.0225 / 8),
+        (4 * 4096, 768, 4096, 0.0225 / 16),  # features are half as often active
+        (4096, 3072, 4096, 0.0225 / 16),
+        (4096, 768, 512, 0.0225 / 16),
+        (4096, 192, 512, 0.0225 / 8),
+        (4096, 768, 65_536, 0.0225 / 8),  # no higher than where it was tried
+    ],
+)
+def test_the_default_learning_rate(
+    d_hidden: int, d_model: int, batch_size: int, expected: float
+) -> None:
+    sae = SAESettings(d_hidden=d_hidden, target_l0=64)
+    found = learning_rate(sae, SAETrainingSettings(), d_model, batch_size)
+    assert found == pytest.approx(expected)
+    asked = SAETrainingSettings(learning_rate=0.002)
+    assert learning_rate(sae, asked, d_model, batch_size) == 0.002
 
 
 def test_settings_of_training_have_their_bounds() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
 
 LEARNING_RATE = 0.0225
+"""Of `RATE_WIDTH` wide rows in batches of `RATE_BATCH`, if every feature fired on every row."""
+RATE_WIDTH, RATE_BATCH = 768, 4096
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
 
 
@@ -37,14 +39,22 @@ def sparsity_weight(sae: SAESettings) -> float:
     return default if sae.lambda_sparse is None else sae.lambda_sparse
 
 
-def learning_rate(sae: SAESettings, training: SAETrainingSettings) -> float:
-    """The peak learning rate: as set, or by how often a feature fires on average.
+def learning_rate(
+    sae: SAESettings, training: SAETrainingSettings, d_model: int, batch_size: int
+) -> float:
+    """The peak learning rate: as set, or lower for rare features, wide rows and small batches.
 
-    The best of 2e-3 to 8e-3 rose with target_l0 / d_hidden from 1 to 6 % (docs/recipe.md).
+        0.0225 √(target_l0 / F) √(768 / D) (min(B, 4096) / 4096)^⅓
+
+    The best rates of two models, D 192 and 576, B 512 to 4096, follow it (docs/recipe.md); larger
+    batches were not tried with it.
     """
     if training.learning_rate is not None:
         return training.learning_rate
-    return LEARNING_RATE * math.sqrt(target_l0(sae, training) / sae.d_hidden)
+    firing = math.sqrt(target_l0(sae, training) / sae.d_hidden)
+    width = math.sqrt(RATE_WIDTH / d_model)
+    batch = math.cbrt(min(batch_size, RATE_BATCH) / RATE_BATCH)
+    return LEARNING_RATE * firing * width * batch
 
 
 def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) -> Objective:

@@ -146,7 +146,7 @@ class Trainer:
         schedule = Schedule.of(
             self.training,
             epoch_steps * self.training.epochs,
-            learning_rate(self.sae, self.training),
+            learning_rate(self.sae, self.training, self.store.d_model, batch_size),
             sparsity_weight(self.sae),
         )
         scaling = Scaling(survey.scale, survey.mean)
