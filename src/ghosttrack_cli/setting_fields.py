@@ -38,6 +38,7 @@ EXAMPLES = {
     "sae.target_l0": 64,
     "sae_training.learning_rate": 0.002,
     "sae_training.patience": 5,
+    "sae_training.revive_rows": 2000,
     "sae_training.checkpoint_steps": 1000,
     "sae_training.log_to": "tensorboard",
     "interpretation.max_texts": 1000,

@@ -175,8 +175,10 @@ class SAETrainingSettings(Section):
     patience: int | None = Field(
         None, ge=1, description="stop after this many evaluations without a better one"
     )
-    revive_rows: Amount = Field(
-        50_000, description="rows without a firing after which a feature's threshold falls"
+    revive_rows: Amount | None = Field(
+        None,
+        description="rows without a firing after which a feature's threshold falls;"
+        " default: 40 d_hidden / target_l0",
     )
     max_dead_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="training stops when a larger share of the features is dead"

@@ -12,7 +12,7 @@ from ghosttrack_cli.training.schedule import Schedule
 
 def of(total: int, **changes: object) -> Schedule:
     settings = SAETrainingSettings.model_validate(changes)
-    return Schedule.of(settings, total, peak=2.0, weight=3.0)
+    return Schedule.of(settings, total, peak=2.0, weight=3.0, revive_rows=1000)
 
 
 def test_linear_decay_by_hand() -> None:
@@ -52,6 +52,6 @@ def test_rates_are_positive_and_never_above_the_peak(
 
 
 def test_revival_follows_the_learning_rate() -> None:
-    schedule = of(100, warmup_fraction=0.0, decay_fraction=0.2, revive_rows=1000)
+    schedule = of(100, warmup_fraction=0.0, decay_fraction=0.2)
     assert schedule.controls(0).revival == pytest.approx(1 / 2000)
     assert schedule.controls(90).revival == pytest.approx(1 / 4000)

@@ -36,7 +36,7 @@ def state_and_batches(steps: int = 3) -> tuple[State, list[torch.Tensor]]:
 
 
 def schedule() -> Schedule:
-    return Schedule.of(SAETrainingSettings(), total_steps=100, peak=0.01, weight=1.0)
+    return Schedule.of(SAETrainingSettings(), 100, peak=0.01, weight=1.0, revive_rows=1000)
 
 
 def test_the_step_equals_a_numpy_adam() -> None:

@@ -20,7 +20,7 @@ from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
 from ghosttrack_cli.training.history import COLUMNS, History
-from ghosttrack_cli.training.plan import learning_rate, plan_training
+from ghosttrack_cli.training.plan import learning_rate, plan_training, revive_rows
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
@@ -322,12 +322,12 @@ def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("d_hidden", "d_model", "batch_size", "expected"),
     [
-        (4096, 768, 4096, 0.0225 / 8),
-        (4 * 4096, 768, 4096, 0.0225 / 16),  # features are half as often active
-        (4096, 3072, 4096, 0.0225 / 16),
-        (4096, 768, 512, 0.0225 / 16),
-        (4096, 192, 512, 0.0225 / 8),
-        (4096, 768, 65_536, 0.0225 / 8),  # no higher than where it was tried
+        (4096, 768, 4096, 0.032 / 8),
+        (4 * 4096, 768, 4096, 0.032 / 16),  # features are half as often active
+        (4096, 3072, 4096, 0.032 / 16),
+        (4096, 768, 512, 0.032 / 16),
+        (4096, 192, 512, 0.032 / 8),
+        (4096, 768, 65_536, 0.032 / 8),  # no higher than where it was tried
     ],
 )
 def test_the_default_learning_rate(
@@ -336,8 +336,20 @@ def test_the_default_learning_rate(
     sae = SAESettings(d_hidden=d_hidden, target_l0=64)
     found = learning_rate(sae, SAETrainingSettings(), d_model, batch_size)
     assert found == pytest.approx(expected)
+    fixed = SAESettings(d_hidden=d_hidden, target_l0=64, sparsity="batchtopk")  # nothing revived
+    found = learning_rate(fixed, SAETrainingSettings(), d_model, batch_size)
+    assert found == pytest.approx(expected * 0.0225 / 0.032)
     asked = SAETrainingSettings(learning_rate=0.002)
     assert learning_rate(sae, asked, d_model, batch_size) == 0.002
+
+
+def test_a_feature_is_quiet_when_an_average_one_has_fired_40_times() -> None:
+    sae, wide = (SAESettings(d_hidden=F, target_l0=64) for F in (4096, 65_536))
+    assert revive_rows(sae, SAETrainingSettings()) == 40 * 64
+    assert revive_rows(wide, SAETrainingSettings()) == 40 * 1024  # rarer features, more patience
+    assert revive_rows(sae, SAETrainingSettings(revive_rows=7)) == 7
+    middle = SAETrainingSettings(target_sparsity_min=20, target_sparsity_max=30)
+    assert revive_rows(SAESettings(d_hidden=1000), middle) == 1600
 
 
 def test_settings_of_training_have_their_bounds() -> None:

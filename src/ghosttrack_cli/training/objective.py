@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Sparsity = Literal["target", "l0", "l1", "tanh", "batchtopk"]
+UNTRAINED = frozenset({"l1", "batchtopk"})
+"""Modes in which the threshold gets no gradient."""
 
 
 class Weights(NamedTuple):
@@ -85,7 +87,7 @@ class Objective:
     @property
     def trains_threshold(self) -> bool:
         """Whether the threshold gets a gradient."""
-        return self.sparsity not in {"l1", "batchtopk"}
+        return self.sparsity not in UNTRAINED
 
     @property
     def holds_l0(self) -> bool:

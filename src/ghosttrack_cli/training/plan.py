@@ -11,7 +11,7 @@ import torch
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.training import memory
-from ghosttrack_cli.training.objective import Objective, tanh_slope
+from ghosttrack_cli.training.objective import UNTRAINED, Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
 
-LEARNING_RATE = 0.0225
-"""Of `RATE_WIDTH` wide rows in batches of `RATE_BATCH`, if every feature fired on every row."""
+LEARNING_RATE, UNREVIVED_RATE = 0.032, 0.0225
+"""Where quiet features are revived and where not; of `RATE_WIDTH` wide rows in batches of
+`RATE_BATCH`, if every feature fired on every row."""
 RATE_WIDTH, RATE_BATCH = 768, 4096
+REVIVE_FIRINGS = 40
+"""Of an average feature, in the time in which one has to fire once."""
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
 
 
@@ -44,8 +47,9 @@ def learning_rate(
 ) -> float:
     """The peak learning rate: as set, or lower for rare features, wide rows and small batches.
 
-        0.0225 √(target_l0 / F) √(768 / D) (min(B, 4096) / 4096)^⅓
+        0.032 √(target_l0 / F) √(768 / D) (min(B, 4096) / 4096)^⅓
 
+    with 0.0225 for 0.032 where thresholds are not trained, so that features that die stay dead.
     The best rates of two models, D 192 and 576, B 512 to 4096, follow it (docs/recipe.md); larger
     batches were not tried with it.
     """
@@ -54,7 +58,18 @@ def learning_rate(
     firing = math.sqrt(target_l0(sae, training) / sae.d_hidden)
     width = math.sqrt(RATE_WIDTH / d_model)
     batch = math.cbrt(min(batch_size, RATE_BATCH) / RATE_BATCH)
-    return LEARNING_RATE * firing * width * batch
+    rate = UNREVIVED_RATE if sae.sparsity in UNTRAINED else LEARNING_RATE
+    return rate * firing * width * batch
+
+
+def revive_rows(sae: SAESettings, training: SAETrainingSettings) -> int:
+    """Rows after which a feature is quiet: as set, or until an average one has fired 40 times.
+
+    The latter fires once in F / target_l0 rows; fewer than 40 gain no more (docs/recipe.md).
+    """
+    if training.revive_rows is not None:
+        return training.revive_rows
+    return math.ceil(REVIVE_FIRINGS * sae.d_hidden / target_l0(sae, training))
 
 
 def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) -> Objective:

@@ -40,9 +40,15 @@ class Schedule:
 
     @classmethod
     def of(
-        cls, training: SAETrainingSettings, total_steps: int, peak: float, weight: float
+        cls,
+        training: SAETrainingSettings,
+        total_steps: int,
+        *,
+        peak: float,
+        weight: float,
+        revive_rows: int,
     ) -> Schedule:
-        """The schedule of some settings over `total_steps`: up to learning rate and weight."""
+        """The schedule of some settings over `total_steps`, with what they leave to a rule."""
         return cls(
             total_steps=total_steps,
             peak=peak,
@@ -51,7 +57,7 @@ class Schedule:
             decay_steps=round(training.decay_fraction * total_steps),
             weight=weight,
             weight_warmup_steps=round(training.sparsity_warmup_fraction * total_steps),
-            revive_rows=training.revive_rows,
+            revive_rows=revive_rows,
         )
 
     def learning_rate(self, step: int) -> float:

@@ -25,6 +25,7 @@ from ghosttrack_cli.training.plan import (
     learning_rate,
     objective_of,
     products_on,
+    revive_rows,
     sparsity_weight,
     steps_of,
     training_device,
@@ -146,8 +147,9 @@ class Trainer:
         schedule = Schedule.of(
             self.training,
             epoch_steps * self.training.epochs,
-            learning_rate(self.sae, self.training, self.store.d_model, batch_size),
-            sparsity_weight(self.sae),
+            peak=learning_rate(self.sae, self.training, self.store.d_model, batch_size),
+            weight=sparsity_weight(self.sae),
+            revive_rows=revive_rows(self.sae, self.training),
         )
         scaling = Scaling(survey.scale, survey.mean)
         engine = self._engine(state, scaling.to(device), schedule, objective)
@@ -194,7 +196,7 @@ class Trainer:
         settings = StepSettings(
             objective=objective,
             gradient_clip=self.training.gradient_clip,
-            revive_rows=self.training.revive_rows,
+            revive_rows=schedule.revive_rows,
             weight_decay=self.training.weight_decay,
             products=products_on(state.step.device, objective),
         )
