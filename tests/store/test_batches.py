@@ -99,6 +99,16 @@ def test_one_block_mixes_all_rows(store: ActivationStore) -> None:
     assert np.abs(np.corrcoef(order, np.arange(len(order)))[0, 1]) < 0.15
 
 
+@pytest.mark.parametrize("block_rows", [1, 50, 64, 100, 150, 10**9])
+def test_no_block_is_a_small_rest(store: ActivationStore, block_rows: int) -> None:
+    """A last block of few documents would be what training ends on."""
+    blocks, _ = make(store, resident=True, block_rows=block_rows)._blocks_from(0, 0)
+    sizes = [len(block.chunks) for block in blocks]
+    assert sum(sizes) == store.chunks
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) * store.chunk_rows < block_rows + 2 * store.chunk_rows
+
+
 def test_leaving_early_stops_the_threads(store: ActivationStore) -> None:
     stream = make(store, resident=False).batches(0)
     next(stream)

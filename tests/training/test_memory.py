@@ -55,3 +55,16 @@ def test_a_layer_that_does_not_fit_is_planned_as_blocks(
     monkeypatch.setattr(rows, "BLOCK_ROWS", 1000)
     monkeypatch.setattr(rows, "BLOCK_BYTES", 0)
     assert memory.stored_bytes(store, 100, resident=False) == 3_100 * row_bytes
+    assert rows.block_rows(store) == 1000
+
+
+def test_a_layer_no_larger_than_three_blocks_is_mixed_whole(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = bench.store()
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(rows, "BLOCK_ROWS", 2000)
+    assert rows.block_rows(store) == store.rows == 6000
+    assert memory.stored_bytes(store, 100, resident=False) == 6_100 * store.identity.row_bytes
+    monkeypatch.setattr(rows, "BLOCK_ROWS", 1999)
+    assert rows.block_rows(store) == 1999

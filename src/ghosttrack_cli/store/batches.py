@@ -1,13 +1,14 @@
 """Shuffled training batches from one layer: resident in memory, or streamed from the disk.
 
 B batch, D d_model. The order is a function of (seed, epoch) and of the block size alone: chunks in
-shuffled order make blocks, the kept rows of a block are shuffled, and batches are cut from the
-blocks one after the other. Where the rows lie changes nothing, so that a run can go on from any
-step on another machine.
+shuffled order make blocks that differ by a chunk at most, the kept rows of a block are shuffled, and
+batches are cut from the blocks one after the other. Where the rows lie changes nothing, so that a
+run can go on from any step on another machine.
 """
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class RowBatches:
         self.batch_size = min(batch_size, self.rows)
         self.device = device
         self._keep = keep
-        self._chunks_per_block = max(1, block_rows // store.chunk_rows)
+        self._blocks = min(store.chunks, math.ceil(store.rows / block_rows))
         starts = np.arange(0, store.rows, store.chunk_rows)
         self._kept_in_chunk = np.add.reduceat(keep, starts, dtype=np.int64)
         rows = store.read(layer) if resident else None
@@ -82,11 +83,8 @@ class RowBatches:
 
     def _blocks_from(self, epoch: int, position: int) -> tuple[list[Block], int]:
         order = permutation(len(self._kept_in_chunk), self.seed, epoch)
-        size = self._chunks_per_block
-        blocks = [
-            Block(number, order[first : first + size])
-            for number, first in enumerate(range(0, len(order), size))
-        ]
+        parts = np.array_split(order, self._blocks)
+        blocks = [Block(number, chunks) for number, chunks in enumerate(parts)]
         for number, block in enumerate(blocks):
             kept = int(self._kept_in_chunk[block.chunks].sum())
             if position < kept:

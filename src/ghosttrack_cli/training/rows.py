@@ -14,6 +14,7 @@ import torch
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
+from ghosttrack_cli.store.blocks import BLOCKS_AHEAD
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.norms import row_norms
 from ghosttrack_cli.store.order import fold_keys, splitmix64
@@ -50,8 +51,13 @@ class Survey:
 
 
 def block_rows(store: ActivationStore) -> int:
-    """Rows that are shuffled together: a function of the store alone, so that orders stay equal."""
-    return max(BLOCK_ROWS, BLOCK_BYTES // store.identity.row_bytes)
+    """Rows that are shuffled together: a function of the store alone, so that orders stay equal.
+
+    All, if they take no more memory than the blocks in use and ahead: what is not mixed with the
+    rest shows in the SAE, above all if it comes last.
+    """
+    size = max(BLOCK_ROWS, BLOCK_BYTES // store.identity.row_bytes)
+    return store.rows if store.rows <= (1 + BLOCKS_AHEAD) * size else size
 
 
 def fits(store: ActivationStore, device: torch.device) -> bool:
