@@ -1,7 +1,7 @@
 """Shuffled training batches from one layer: resident in memory, or streamed from the disk.
 
 B batch, D d_model. The order is a function of (seed, epoch) and of the block size alone: chunks in
-shuffled order make blocks that differ by a chunk at most, the kept rows of a block are shuffled, and
+shuffled order make blocks, equal up to a chunk, the kept rows of a block are shuffled, and
 batches are cut from the blocks one after the other. Where the rows lie changes nothing, so that a
 run can go on from any step on another machine.
 """
