@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.reader import ActivationStore
 
 BLOCKS_AHEAD = 2
+BLOCKS_HELD = 1 + BLOCKS_AHEAD
+"""In memory at once: the one in use and those read ahead."""
 LOAD_THREADS = 2
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ghosttrack_cli.store.blocks import BLOCKS_AHEAD
+from ghosttrack_cli.store.blocks import BLOCKS_HELD
 from ghosttrack_cli.training import evaluate, sparse
 from ghosttrack_cli.training.entries import (
     BLOCK_ENTRIES,
@@ -79,5 +79,5 @@ def device_bytes(d_model: int, d_hidden: int, batch_size: int, stored_bytes: int
 
 def stored_bytes(store: ActivationStore, evaluation_rows: int, *, resident: bool) -> int:
     """Bytes of rows that are kept: a layer's, or the blocks in use and ahead; and held-out ones."""
-    rows = store.rows if resident else min(store.rows, (1 + BLOCKS_AHEAD) * block_rows(store))
+    rows = store.rows if resident else min(store.rows, BLOCKS_HELD * block_rows(store))
     return (rows + min(store.rows, evaluation_rows)) * store.identity.row_bytes

@@ -14,7 +14,7 @@ import torch
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
-from ghosttrack_cli.store.blocks import BLOCKS_AHEAD
+from ghosttrack_cli.store.blocks import BLOCKS_HELD
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.norms import row_norms
 from ghosttrack_cli.store.order import fold_keys, splitmix64
@@ -53,11 +53,11 @@ class Survey:
 def block_rows(store: ActivationStore) -> int:
     """Rows that are shuffled together: a function of the store alone, so that orders stay equal.
 
-    All, if they take no more memory than the blocks in use and ahead: what is not mixed with the
-    rest shows in the SAE, above all if it comes last.
+    All, if they take no more memory than the blocks that are held at once: better mixed rows make
+    a better SAE (docs/recipe.md).
     """
     size = max(BLOCK_ROWS, BLOCK_BYTES // store.identity.row_bytes)
-    return store.rows if store.rows <= (1 + BLOCKS_AHEAD) * size else size
+    return store.rows if store.rows <= BLOCKS_HELD * size else size
 
 
 def fits(store: ActivationStore, device: torch.device) -> bool:
