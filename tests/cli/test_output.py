@@ -18,7 +18,9 @@ from ghosttrack_cli import runtime
 from ghosttrack_cli.cli.actions.drawing import shade, sparkline, token_text
 from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.meter import Meter, format_seconds
+from ghosttrack_cli.cli.options import Options
 from ghosttrack_cli.cli.output import Column, Span, Table, line, plain_table, visible, width
+from ghosttrack_cli.cli.session import Session, shell_word
 from ghosttrack_cli.monitor import Progress
 
 if TYPE_CHECKING:
@@ -239,3 +241,11 @@ def test_a_question_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Console().confirm("delete?") is True
         assert Console().confirm("delete?") is False
     os.close(ours)
+
+
+@pytest.mark.parametrize("before", ["old", "the old one", 'it\'s "old"'])
+def test_a_command_out_of_the_log_names_the_workspace_once(before: str) -> None:
+    logged = f"extract --workspace {shell_word(before)} --config a.toml --tokens 1M"
+    session = Session("status", Options(workspace="here now"))
+    expected = "ghosttrack extract --config a.toml --tokens 1M --workspace 'here now'"
+    assert session.again(logged) == expected

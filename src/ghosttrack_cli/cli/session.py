@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,13 +66,15 @@ class Session:
         return Workspace(self.settings.paths.workspace.expanduser())
 
     def again(self, command: str) -> str:
-        """The command line for a next step in the same workspace with the same settings file."""
-        parts = ["ghosttrack", command]
-        if self.options.config is not None:
-            parts += ["--config", shell_word(self.options.config)]
-        if self.options.workspace is not None:
-            parts += ["--workspace", shell_word(self.options.workspace)]
-        return " ".join(parts)
+        """The command line for a next step in the same workspace with the same settings file.
+
+        What `command` itself says of the two, as one out of the log may, gives way.
+        """
+        given = {"--config": self.options.config, "--workspace": self.options.workspace}
+        for flag, value in given.items():
+            if value is not None:
+                command = f"{without(command, flag)} {flag} {shell_word(value)}"
+        return f"ghosttrack {command}"
 
     def emit(self, document: dict[str, Any], show: Callable[[Console], None]) -> None:
         """Give the result: one JSON document with --json, else what `show` writes."""
@@ -124,6 +127,11 @@ class Session:
         with suppress(DiskError):
             files.make_folder(workspace.root)
             files.append_line(workspace.log, visible(mask_secrets(words)))
+
+
+def without(command: str, flag: str) -> str:
+    """A command line less a flag and its value, which is quoted as a shell wants it."""
+    return re.sub(rf""" {flag} (?:'[^']*'|"[^"]*"|\S)+""", "", command)
 
 
 def shell_word(word: str) -> str:
