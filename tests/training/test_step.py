@@ -16,6 +16,7 @@ from ghosttrack_cli.training.state import State, by_columns, initial_state
 from ghosttrack_cli.training.step import (
     StepSettings,
     fused_update,
+    next_bias,
     next_threshold,
     train_step,
     update,
@@ -127,12 +128,39 @@ def test_a_threshold_falls_while_its_feature_is_quiet() -> None:
     assert moved[:3].tolist() == pytest.approx([0.45, 0.5, 0.5])
 
 
-def test_thresholds_that_are_not_trained_stay() -> None:
+def test_a_bias_that_holds_a_feature_back_shrinks_when_the_threshold_was_not_enough() -> None:
+    """Features 0 and 1 have been quiet for long, but only the bias of 0 is below 0."""
+    state, _ = state_and_batches()
+    state.quiet_rows[:3] = torch.tensor([4000, 4000, 3999])
+    bias = torch.tensor([-0.5, 0.5, *[-0.5] * 22])
+    moved = next_bias(bias, state, 0.9, SETTINGS)
+    assert moved[:4].tolist() == pytest.approx([-0.45, 0.5, -0.5, -0.5])
+
+
+@pytest.mark.parametrize("kind", ["written", "fused"])
+def test_a_feature_whose_bias_is_far_below_every_row_fires_again(kind: str) -> None:
+    state, batches = state_and_batches()
+    state = by_columns(state)
+    state.weights.b_enc[5] = -100.0
+    opening = Controls(0.0, 0.0, 1.0, 1.0, 0.01)  # only what revives: 16 rows take 15 % off
+    for _ in range(300):
+        gradients = dense_gradients(state.weights, batches[0], 0.0, SETTINGS.objective)
+        if kind == "fused":
+            fused_update(state, gradients, opening, 16, SETTINGS)
+        else:
+            update(state, gradients, torch.tensor(opening), 16, SETTINGS)
+        if state.step.item() == 250:
+            assert state.weights.b_enc[5].item() == pytest.approx(-100.0)
+    assert bool(gradients.fired[5])
+
+
+def test_gates_that_are_not_trained_stay() -> None:
     state, _ = state_and_batches()
     state.quiet_rows.fill_(10**9)
     fixed = replace(SETTINGS, objective=replace(SETTINGS.objective, sparsity="l1"))
     moved = next_threshold(torch.full((24,), 0.5), None, state, 0.9, fixed)
     assert moved.tolist() == [0.5] * 24
+    assert next_bias(torch.full((24,), -0.5), state, 0.9, fixed).tolist() == [-0.5] * 24
 
 
 def test_quiet_rows_count_since_a_feature_fired() -> None:

@@ -30,6 +30,8 @@ SMALLEST_REFERENCE = 0.01
 REFERENCE_DECAY = 0.99
 SMALLEST_NORM = 1e-12
 CUT_RATE = 0.01
+BIAS_PATIENCE = 4
+"""Times `revive_rows`, after which a threshold has come down to a fifth (docs/recipe.md)."""
 DECAYED = ("W_enc", "W_dec")
 
 
@@ -73,6 +75,7 @@ def update(
     state.halted.logical_or_(~is_sound(state, gradients.figures, norm))
     keep = ~state.halted
     clip = (settings.gradient_clip / norm.clamp(min=SMALLEST_NORM)).clamp(max=1.0)
+    shrink = (-rows * controls[4]).exp()
     for name, weight, first, second, gradient in zip(
         Weights._fields, state.weights, state.first, state.second, gradients.weights, strict=True
     ):
@@ -80,8 +83,9 @@ def update(
         new = adam_step(weight, first, second, gradient * clip, controls, decay)
         if name == "W_dec":
             new = new._replace(weight=unit_rows(new.weight))
+        if name == "b_enc":
+            new = new._replace(weight=next_bias(new.weight, state, shrink, settings))
         if name == "threshold":
-            shrink = (-rows * controls[4]).exp()
             new = new._replace(
                 weight=next_threshold(new.weight, gradients.cut, state, shrink, settings)
             )
@@ -145,6 +149,20 @@ def next_threshold(
     return moved.clamp(min=0.0)
 
 
+def next_bias(
+    moved: Tensor, state: State, shrink: Tensor | float, settings: StepSettings
+) -> Tensor:
+    """The encoder's bias (F,) after a step that Adam has `moved`.
+
+    A feature fires where x W_enc > theta - b_enc. If it stays quiet though its threshold has come
+    down, a bias below 0 shrinks as well; against that no threshold would be low enough.
+    """
+    if not settings.objective.trains_threshold:
+        return moved
+    closed = (state.quiet_rows >= BIAS_PATIENCE * settings.revive_rows) & (moved < 0)
+    return torch.where(closed, moved * shrink, moved)
+
+
 def fused_update(
     state: State, gradients: Gradients, controls: Controls, rows: int, settings: StepSettings
 ) -> None:
@@ -176,10 +194,10 @@ def fused_update(
         eps=EPSILON,
         maximize=False,
     )
-    threshold = state.weights.threshold
+    _, b_enc, W_dec, _, threshold = state.weights
     shrink = math.exp(-rows * controls.revival)
+    b_enc.copy_(next_bias(b_enc, state, shrink, settings))
     threshold.copy_(next_threshold(threshold, gradients.cut, state, shrink, settings))
-    W_dec = state.weights.W_dec
     W_dec.div_(torch.linalg.vector_norm(W_dec, dim=1, keepdim=True).clamp_(min=SMALLEST_NORM))
     count(state, gradients, norm, clip, rows)
 
