@@ -28,7 +28,7 @@ from ghosttrack_cli.training.entries import MAX_ENTRIES, SPARSE_SHARE
 from ghosttrack_cli.training.plan import plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
-from train import LAYER, write_store
+from made_up import LAYER, random_rows, write_store
 
 MEBIBYTE = 2**20
 ROWS = 12_000
@@ -99,7 +99,7 @@ def main() -> None:
     print(f"{'F':>8} {'batch':>6} {'predicted':>10} {'dense start':>12} {'many':>8} {'ratio':>6}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_store(folder / "rows", ROWS, options.d_model)
+        write_store(folder / "rows", ROWS, random_rows(ROWS, options.d_model))
         for d_hidden in options.d_hidden:
             found = [
                 measure(folder, d_hidden, options.batch_size, start) for start in ("dense", "many")

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -28,11 +27,10 @@ from torch import Tensor, nn
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.monitor import Monitor, Progress
 from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.identity import StoreIdentity
 from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.writer import StoreWriter
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
+from made_up import LAYER, random_rows, write_store
 from peers import installed
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
 D = 768
 TARGET_L0 = 75.0
-LAYER = 6
 WARMUP = 3
 EPOCHS = 10_000
 CPU_CASES = ((256, 4096), (4096, 4096))
@@ -91,28 +88,6 @@ class Clock:
     def rate(self) -> float:
         """Tokens a second."""
         return (self.steps - WARMUP) * self.case.batch_size / self.elapsed
-
-
-def write_store(path: Path, rows: int, d_model: int = D) -> None:
-    """Random bfloat16 rows with a mean, as one layer of a store."""
-    random = np.random.default_rng(0)
-    offset = random.standard_normal(d_model).astype(np.float32)
-    corpus = {"source": "random"}
-    identity = StoreIdentity(
-        "gpt2", None, "", "", (50256,), corpus, 1024, 8, d_model=d_model, dtype="bfloat16"
-    )
-    with StoreWriter.open(path, identity, [LAYER], asked_rows=rows) as writer:
-        for start in range(0, rows, 8192):
-            numbers = np.arange(start, min(rows, start + 8192))
-            x = random.standard_normal((len(numbers), d_model), dtype=np.float32) + offset
-            writer.append(
-                {LAYER: x.astype(ml_dtypes.bfloat16)},
-                token_ids=np.zeros(len(numbers), np.int32),
-                doc_ids=(numbers // 512).astype(np.int64),
-                positions=(numbers % 1024).astype(np.int32),
-                cursor={"row": start},
-            )
-        writer.seal(complete=True, cursor={"row": rows})
 
 
 def first_threshold(rows: Tensor, d_hidden: int) -> float:
@@ -333,7 +308,7 @@ def main() -> None:
     if arguments.device != "auto":
         devices = [arguments.device]
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        write_store(Path(folder) / "store", arguments.rows)
+        write_store(Path(folder) / "store", arguments.rows, random_rows(arguments.rows, D))
         store = ActivationStore.open(Path(folder) / "store")
         for name in devices:
             device = torch.device(name)
