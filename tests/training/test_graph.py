@@ -21,7 +21,7 @@ SCALING = Scaling(0.5, torch.full((8,), 0.1))
 
 
 def schedule(total: int = 40) -> Schedule:
-    return Schedule.of(SAETrainingSettings(), total, peak=0.01, weight=1.0, revive_rows=1000)
+    return Schedule.of(SAETrainingSettings(), total, peak=0.01, weight=1.0)
 
 
 def batches(count: int) -> list[torch.Tensor]:

@@ -12,7 +12,7 @@ from ghosttrack_cli.training.schedule import Schedule
 
 def of(total: int, **changes: object) -> Schedule:
     settings = SAETrainingSettings.model_validate(changes)
-    return Schedule.of(settings, total, peak=2.0, weight=3.0, revive_rows=1000)
+    return Schedule.of(settings, total, peak=2.0, weight=3.0)
 
 
 def test_linear_decay_by_hand() -> None:
@@ -51,7 +51,7 @@ def test_rates_are_positive_and_never_above_the_peak(
     assert 0 < schedule.sparsity_weight(step) <= 3.0
 
 
-def test_revival_follows_the_learning_rate() -> None:
+def test_the_controls_say_the_share_of_the_peak_rate() -> None:
     schedule = of(100, warmup_fraction=0.0, decay_fraction=0.2)
-    assert schedule.controls(0).revival == pytest.approx(1 / 2000)
-    assert schedule.controls(90).revival == pytest.approx(1 / 4000)
+    assert schedule.controls(0).share == pytest.approx(1)
+    assert schedule.controls(90).share == pytest.approx(1 / 2)

@@ -18,6 +18,7 @@ from ghosttrack_cli.training.step import (
     fused_update,
     next_bias,
     next_threshold,
+    quiet_decay,
     train_step,
     update,
 )
@@ -37,7 +38,7 @@ def state_and_batches(steps: int = 3) -> tuple[State, list[torch.Tensor]]:
 
 
 def schedule() -> Schedule:
-    return Schedule.of(SAETrainingSettings(), 100, peak=0.01, weight=1.0, revive_rows=1000)
+    return Schedule.of(SAETrainingSettings(), 100, peak=0.01, weight=1.0)
 
 
 def test_the_step_equals_a_numpy_adam() -> None:
@@ -120,6 +121,11 @@ def test_the_threshold_follows_the_cuts_of_the_batches() -> None:
     assert late.tolist() == pytest.approx([3.01] * 24)
 
 
+def test_a_threshold_falls_e_fold_in_twice_the_patience() -> None:
+    assert quiet_decay(1.0, 2000, SETTINGS) == pytest.approx(1)
+    assert quiet_decay(0.5, 16, SETTINGS) == pytest.approx(0.5 * 16 / 2000)
+
+
 def test_a_threshold_falls_while_its_feature_is_quiet() -> None:
     """Feature 0 has been quiet for long, feature 1 for a row less than it takes."""
     state, _ = state_and_batches()
@@ -142,7 +148,7 @@ def test_a_feature_whose_bias_is_far_below_every_row_fires_again(kind: str) -> N
     state, batches = state_and_batches()
     state = by_columns(state)
     state.weights.b_enc[5] = -100.0
-    opening = Controls(0.0, 0.0, 1.0, 1.0, 0.01)  # only what revives: 16 rows take 15 % off
+    opening = Controls(0.0, 0.0, 1.0, 1.0, 20.0)  # only what revives: 16 rows take 15 % off
     for _ in range(300):
         gradients = dense_gradients(state.weights, batches[0], 0.0, SETTINGS.objective)
         if kind == "fused":

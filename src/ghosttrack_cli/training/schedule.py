@@ -1,4 +1,4 @@
-"""What changes with the step: learning rate, sparsity weight, Adam's bias corrections, revival.
+"""What changes with the step: learning rate, sparsity weight, Adam's bias corrections.
 
 Plain numbers, a pure function of the step, so that a resumed run needs nothing but its step.
 """
@@ -22,7 +22,7 @@ class Controls(NamedTuple):
     sparsity_weight: float
     correction1: float  # 1 - beta1^t
     correction2: float  # 1 - beta2^t
-    revival: float  # what a row takes off the log-threshold of a quiet feature
+    share: float  # of the peak learning rate
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class Schedule:
     decay_steps: int
     weight: float
     weight_warmup_steps: int
-    revive_rows: int
 
     @classmethod
     def of(
@@ -46,7 +45,6 @@ class Schedule:
         *,
         peak: float,
         weight: float,
-        revive_rows: int,
     ) -> Schedule:
         """The schedule of some settings over `total_steps`, with what they leave to a rule."""
         return cls(
@@ -57,7 +55,6 @@ class Schedule:
             decay_steps=round(training.decay_fraction * total_steps),
             weight=weight,
             weight_warmup_steps=round(training.sparsity_warmup_fraction * total_steps),
-            revive_rows=revive_rows,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -73,20 +70,13 @@ class Schedule:
         """The weight lambda of the step after `step` finished ones."""
         return self.weight * min(1.0, (step + 1) / max(1, self.weight_warmup_steps))
 
-    def revival(self, step: int) -> float:
-        """How fast the threshold of a quiet feature falls: e-fold in twice `revive_rows` rows.
-
-        It follows the learning rate, so that at the end no feature begins to fire that has no
-        steps left to learn.
-        """
-        return self.learning_rate(step) / self.peak / (2 * self.revive_rows)
-
     def controls(self, step: int) -> Controls:
         """All numbers of the step after `step` finished ones."""
+        rate = self.learning_rate(step)
         return Controls(
-            self.learning_rate(step),
+            rate,
             self.sparsity_weight(step),
             1 - BETA1 ** (step + 1),
             1 - BETA2 ** (step + 1),
-            self.revival(step),
+            rate / self.peak,
         )

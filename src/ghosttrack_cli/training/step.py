@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch.optim.adam import adam
@@ -33,6 +33,7 @@ CUT_RATE = 0.01
 BIAS_PATIENCE = 4
 """Times `revive_rows`, after which a threshold has come down to a fifth (docs/recipe.md)."""
 DECAYED = ("W_enc", "W_dec")
+Controlled = TypeVar("Controlled", "Tensor", float)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def update(
     state.halted.logical_or_(~is_sound(state, gradients.figures, norm))
     keep = ~state.halted
     clip = (settings.gradient_clip / norm.clamp(min=SMALLEST_NORM)).clamp(max=1.0)
-    shrink = (-rows * controls[4]).exp()
+    shrink = (-quiet_decay(controls[4], rows, settings)).exp()
     for name, weight, first, second, gradient in zip(
         Weights._fields, state.weights, state.first, state.second, gradients.weights, strict=True
     ):
@@ -130,6 +131,15 @@ def unit_rows(W_dec: Tensor) -> Tensor:
     """The rows (F, D) scaled to length 1."""
     lengths = torch.linalg.vector_norm(W_dec, dim=1, keepdim=True)  # (F, 1)
     return W_dec.div(lengths.clamp(min=SMALLEST_NORM))
+
+
+def quiet_decay(share: Controlled, rows: int, settings: StepSettings) -> Controlled:
+    """What a step of `rows` takes off the log-threshold of a quiet feature.
+
+    It falls e-fold in twice `revive_rows` rows, times the share of the peak learning rate, so that
+    at the end no feature begins to fire that has no steps left to learn.
+    """
+    return share * (rows / (2 * settings.revive_rows))
 
 
 def next_threshold(
@@ -195,7 +205,7 @@ def fused_update(
         maximize=False,
     )
     _, b_enc, W_dec, _, threshold = state.weights
-    shrink = math.exp(-rows * controls.revival)
+    shrink = math.exp(-quiet_decay(controls.share, rows, settings))
     b_enc.copy_(next_bias(b_enc, state, shrink, settings))
     threshold.copy_(next_threshold(threshold, gradients.cut, state, shrink, settings))
     W_dec.div_(torch.linalg.vector_norm(W_dec, dim=1, keepdim=True).clamp_(min=SMALLEST_NORM))

@@ -149,7 +149,6 @@ class Trainer:
             epoch_steps * self.training.epochs,
             peak=learning_rate(self.sae, self.training, self.store.d_model, batch_size),
             weight=sparsity_weight(self.sae),
-            revive_rows=revive_rows(self.sae, self.training),
         )
         scaling = Scaling(survey.scale, survey.mean)
         engine = self._engine(state, scaling.to(device), schedule, objective)
@@ -196,7 +195,7 @@ class Trainer:
         settings = StepSettings(
             objective=objective,
             gradient_clip=self.training.gradient_clip,
-            revive_rows=schedule.revive_rows,
+            revive_rows=revive_rows(self.sae, self.training),
             weight_decay=self.training.weight_decay,
             products=products_on(state.step.device, objective),
         )
