@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 65_536
 
 
+def shuffled_blocks(chunks: int, count: int, seed: int, epoch: int) -> list[Block]:
+    """`count` blocks of an epoch's shuffled chunks, equal up to a chunk.
+
+    A small last block would be what training ends on.
+    """
+    parts = np.array_split(permutation(chunks, seed, epoch), count)
+    return [Block(number, part) for number, part in enumerate(parts)]
+
+
 class RowBatches:
     """Batches (B, D) of a layer's kept rows, in the store's dtype, epoch after epoch."""
 
@@ -82,9 +91,7 @@ class RowBatches:
         return np.concatenate([self._block_order(epoch, block) for block in blocks])
 
     def _blocks_from(self, epoch: int, position: int) -> tuple[list[Block], int]:
-        order = permutation(len(self._kept_in_chunk), self.seed, epoch)
-        parts = np.array_split(order, self._blocks)
-        blocks = [Block(number, chunks) for number, chunks in enumerate(parts)]
+        blocks = shuffled_blocks(self.store.chunks, self._blocks, self.seed, epoch)
         for number, block in enumerate(blocks):
             kept = int(self._kept_in_chunk[block.chunks].sum())
             if position < kept:
