@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.settings import SAETrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-WARMUP, DECAY, PENALTY_WARMUP = 0.02, 0.2, 0.1
+RECIPE = SAETrainingSettings()
 KINDS = ("JumpReLU", "TopK", "BatchTopK")
 
 
@@ -53,15 +54,15 @@ def train(
 
     torch.manual_seed(seed)
     D = len(mean)
-    sae = _untrained(kind, D, d_hidden, target_l0, round(PENALTY_WARMUP * steps))
+    sae = _untrained(kind, D, d_hidden, target_l0, round(RECIPE.sparsity_warmup_fraction * steps))
     first = next(rows)
     config = SAETrainerConfig(
         total_training_samples=steps * len(first),
         train_batch_size_samples=len(first),
         lr=learning_rate,
         lr_end=learning_rate / 1000,
-        lr_warm_up_steps=round(WARMUP * steps),
-        lr_decay_steps=round(DECAY * steps),
+        lr_warm_up_steps=round(RECIPE.warmup_fraction * steps),
+        lr_decay_steps=round(RECIPE.decay_fraction * steps),
         device=str(mean.device),
         autocast=mean.is_cuda,
     )

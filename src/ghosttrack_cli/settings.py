@@ -160,7 +160,7 @@ class SAETrainingSettings(Section):
         0.02, description="share of the steps in which the learning rate rises"
     )
     decay_fraction: Fraction = Field(
-        0.2, description="share of the steps in which linear-decay falls to 0"
+        0.5, description="share of the steps in which linear-decay falls to 0"
     )
     sparsity_warmup_fraction: Fraction = Field(
         0.1, description="share of the steps in which lambda_sparse rises"

@@ -14,6 +14,7 @@ from ghosttrack_cli.training.objective import Objective, dense_gradients
 from ghosttrack_cli.training.schedule import Controls, Schedule
 from ghosttrack_cli.training.state import State, by_columns, initial_state
 from ghosttrack_cli.training.step import (
+    Rates,
     StepSettings,
     fused_update,
     next_bias,
@@ -27,6 +28,7 @@ SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
     gradient_clip=0.5,
     revive_rows=1000,
+    rates=Rates(b_enc=0.5, W_dec=2.0, threshold=0.25),
     weight_decay=0.1,
 )
 
@@ -57,9 +59,10 @@ def test_the_step_equals_a_numpy_adam() -> None:
             second[name] = 0.999 * second[name] + 0.001 * g**2
             change = first[name] / (1 - 0.9 ** (step + 1))
             change = change / (np.sqrt(second[name] / (1 - 0.999 ** (step + 1))) + 1e-8)
+            rate = controls[0] * {"b_enc": 0.5, "W_dec": 2.0, "threshold": 0.25}.get(name, 1.0)
             if name in {"W_enc", "W_dec"}:
-                weights[name] *= 1 - controls[0] * 0.1
-            weights[name] -= controls[0] * change
+                weights[name] *= 1 - rate * 0.1
+            weights[name] -= rate * change
         weights["threshold"] = np.maximum(weights["threshold"], 0)
         weights["W_dec"] /= np.linalg.norm(weights["W_dec"], axis=1, keepdims=True)
         train_step(state, x, torch.tensor(controls), SETTINGS)

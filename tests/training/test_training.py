@@ -20,7 +20,13 @@ from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
 from ghosttrack_cli.training.history import COLUMNS, History
-from ghosttrack_cli.training.plan import learning_rate, plan_training, revive_rows
+from ghosttrack_cli.training.plan import (
+    learning_rate,
+    plan_training,
+    revive_rows,
+    tensor_rates,
+)
+from ghosttrack_cli.training.step import Rates
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
@@ -159,7 +165,7 @@ def test_best_lies_in_the_band_and_final_is_calibrated(bench: Bench) -> None:
 
 
 def test_without_an_evaluation_in_the_band_best_is_final(bench: Bench) -> None:
-    bench.trainer(target_sparsity_min=3.99, target_sparsity_max=4.0).run()
+    bench.trainer(target_sparsity_min=3.99995, target_sparsity_max=3.99996).run()
     assert any("'best' is the final SAE" in notice for notice in bench.notices)
     best = JumpReLUSAE.load(bench.workspace.sae(LAYER, "best"))
     final = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
@@ -350,6 +356,16 @@ def test_a_feature_is_quiet_when_an_average_one_has_fired_40_times() -> None:
     assert revive_rows(sae, SAETrainingSettings(revive_rows=7)) == 7
     middle = SAETrainingSettings(target_sparsity_min=20, target_sparsity_max=30)
     assert revive_rows(SAESettings(d_hidden=1000), middle) == 1600
+
+
+def test_thresholds_and_biases_move_less_the_more_features_share_a_row() -> None:
+    def rates(**sae: Any) -> Rates:
+        return tensor_rates(SAESettings(**sae), SAETrainingSettings())
+
+    assert rates(target_l0=20) == Rates(W_dec=2.0, threshold=0.5, b_enc=0.2)
+    assert rates(target_l0=80) == Rates(W_dec=2.0, threshold=0.125, b_enc=0.05)
+    assert rates(target_l0=2) == Rates(W_dec=2.0)  # never faster than the encoder
+    assert rates(target_l0=20, sparsity="l1") == Rates()  # as the seed has it
 
 
 def test_settings_of_training_have_their_bounds() -> None:

@@ -15,6 +15,7 @@ from ghosttrack_cli.training.objective import UNTRAINED, Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
+from ghosttrack_cli.training.step import UNIFORM, Rates
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
@@ -25,6 +26,8 @@ LEARNING_RATE, UNREVIVED_RATE = 0.032, 0.0225
 """Where quiet features are revived and where not; of `RATE_WIDTH` wide rows in batches of
 `RATE_BATCH`, if every feature fired on every row."""
 RATE_WIDTH, RATE_BATCH = 768, 4096
+DECODER_RATE, THRESHOLD_RATE, BIAS_RATE = 2.0, 10.0, 4.0
+"""Of the learning rate; the last two are divided by `target_l0`."""
 REVIVE_FIRINGS = 40
 """Of an average feature, in the time in which one has to fire once."""
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
@@ -60,6 +63,23 @@ def learning_rate(
     batch = math.cbrt(min(batch_size, RATE_BATCH) / RATE_BATCH)
     rate = UNREVIVED_RATE if sae.sparsity in UNTRAINED else LEARNING_RATE
     return rate * firing * width * batch
+
+
+def tensor_rates(sae: SAESettings, training: SAETrainingSettings) -> Rates:
+    """What the tensors take of the learning rate: W_dec 2, threshold 10 / L0, b_enc 4 / L0.
+
+    The more features share a row, the smaller their activations are, so that thresholds and biases
+    which move as fast as weights jump about by their own size (docs/recipe.md). None of the two is
+    above 1; with `l1` all are 1, as the seed has it.
+    """
+    if sae.sparsity == "l1":
+        return UNIFORM
+    L0 = target_l0(sae, training)
+    return Rates(
+        W_dec=DECODER_RATE,
+        b_enc=min(1.0, BIAS_RATE / L0),
+        threshold=min(1.0, THRESHOLD_RATE / L0),
+    )
 
 
 def revive_rows(sae: SAESettings, training: SAETrainingSettings) -> int:

@@ -36,6 +36,19 @@ DECAYED = ("W_enc", "W_dec")
 Controlled = TypeVar("Controlled", "Tensor", float)
 
 
+class Rates(NamedTuple):
+    """Factors on the learning rate, one for each of the `Weights`."""
+
+    W_enc: float = 1.0
+    b_enc: float = 1.0
+    W_dec: float = 1.0
+    b_dec: float = 1.0
+    threshold: float = 1.0
+
+
+UNIFORM = Rates()
+
+
 @dataclass(frozen=True)
 class StepSettings:
     """The constants of a step."""
@@ -44,6 +57,7 @@ class StepSettings:
     gradient_clip: float
     revive_rows: int
     """Rows without a firing after which the threshold of a feature falls."""
+    rates: Rates = UNIFORM
     weight_decay: float = 0.0
     products: torch.dtype = torch.float32
 
@@ -77,11 +91,17 @@ def update(
     keep = ~state.halted
     clip = (settings.gradient_clip / norm.clamp(min=SMALLEST_NORM)).clamp(max=1.0)
     shrink = (-quiet_decay(controls[4], rows, settings)).exp()
-    for name, weight, first, second, gradient in zip(
-        Weights._fields, state.weights, state.first, state.second, gradients.weights, strict=True
+    for name, weight, first, second, gradient, factor in zip(
+        Weights._fields,
+        state.weights,
+        state.first,
+        state.second,
+        gradients.weights,
+        settings.rates,
+        strict=True,
     ):
         decay = settings.weight_decay if name in DECAYED else 0.0
-        new = adam_step(weight, first, second, gradient * clip, controls, decay)
+        new = adam_step(weight, first, second, gradient * clip, controls, factor, decay)
         if name == "W_dec":
             new = new._replace(weight=unit_rows(new.weight))
         if name == "b_enc":
@@ -117,10 +137,17 @@ class _Moved(NamedTuple):
 
 
 def adam_step(
-    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, controls: Tensor, decay: float
+    weight: Tensor,
+    first: Tensor,
+    second: Tensor,
+    gradient: Tensor,
+    controls: Tensor,
+    factor: float,
+    decay: float,
 ) -> _Moved:
     """One step of Adam with decoupled weight decay: the new weight and moments."""
     rate, _, correction1, correction2, _ = controls.unbind()
+    rate = rate * factor
     first = BETA1 * first + (1 - BETA1) * gradient
     second = BETA2 * second + (1 - BETA2) * gradient.square()
     change = (first / correction1) / ((second / correction2).sqrt() + EPSILON)
@@ -185,25 +212,33 @@ def fused_update(
         return
     if settings.weight_decay:
         for name in DECAYED:
-            weight = getattr(state.weights, name)
-            weight.mul_(1 - controls.learning_rate * settings.weight_decay)
-    adam(
+            rate = controls.learning_rate * getattr(settings.rates, name)
+            getattr(state.weights, name).mul_(1 - rate * settings.weight_decay)
+    for weight, gradient, first, second, factor in zip(
         _rows(state.weights),
         _rows(gradients.weights),
         _rows(state.first),
         _rows(state.second),
-        [],
-        [state.step.float() for _ in state.weights],
-        fused=True,
-        grad_scale=1 / clip,
-        amsgrad=False,
-        beta1=BETA1,
-        beta2=BETA2,
-        lr=controls.learning_rate,
-        weight_decay=0.0,
-        eps=EPSILON,
-        maximize=False,
-    )
+        settings.rates,
+        strict=True,
+    ):
+        adam(
+            [weight],
+            [gradient],
+            [first],
+            [second],
+            [],
+            [state.step.float()],
+            fused=True,
+            grad_scale=1 / clip,
+            amsgrad=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=controls.learning_rate * factor,
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )
     _, b_enc, W_dec, _, threshold = state.weights
     shrink = math.exp(-quiet_decay(controls.share, rows, settings))
     b_enc.copy_(next_bias(b_enc, state, shrink, settings))

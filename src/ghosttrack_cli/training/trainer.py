@@ -28,6 +28,7 @@ from ghosttrack_cli.training.plan import (
     revive_rows,
     sparsity_weight,
     steps_of,
+    tensor_rates,
     training_device,
 )
 from ghosttrack_cli.training.progress import read_progress
@@ -196,6 +197,7 @@ class Trainer:
             objective=objective,
             gradient_clip=self.training.gradient_clip,
             revive_rows=revive_rows(self.sae, self.training),
+            rates=tensor_rates(self.sae, self.training),
             weight_decay=self.training.weight_decay,
             products=products_on(state.step.device, objective),
         )
