@@ -210,11 +210,8 @@ def fused_update(
     if not bool(is_sound(state, gradients.figures, norm)) or bool(state.halted):
         state.halted.fill_(True)
         return
-    if settings.weight_decay:
-        for name in DECAYED:
-            rate = controls.learning_rate * getattr(settings.rates, name)
-            getattr(state.weights, name).mul_(1 - rate * settings.weight_decay)
-    for weight, gradient, first, second, factor in zip(
+    for name, weight, gradient, first, second, factor in zip(
+        Weights._fields,
         _rows(state.weights),
         _rows(gradients.weights),
         _rows(state.first),
@@ -222,6 +219,9 @@ def fused_update(
         settings.rates,
         strict=True,
     ):
+        rate = controls.learning_rate * factor
+        if settings.weight_decay and name in DECAYED:
+            weight.mul_(1 - rate * settings.weight_decay)
         adam(
             [weight],
             [gradient],
@@ -234,7 +234,7 @@ def fused_update(
             amsgrad=False,
             beta1=BETA1,
             beta2=BETA2,
-            lr=controls.learning_rate * factor,
+            lr=rate,
             weight_decay=0.0,
             eps=EPSILON,
             maximize=False,
