@@ -10,25 +10,19 @@ import pytest
 import torch
 
 from ghosttrack_cli.settings import SAETrainingSettings
+from ghosttrack_cli.training import fused
+from ghosttrack_cli.training.fused import fused_update
+from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
 from ghosttrack_cli.training.objective import Objective, dense_gradients
-from ghosttrack_cli.training.schedule import Controls, Schedule
+from ghosttrack_cli.training.schedule import Betas, Controls, Schedule
 from ghosttrack_cli.training.state import State, by_columns, initial_state
-from ghosttrack_cli.training.step import (
-    Rates,
-    StepSettings,
-    fused_update,
-    next_bias,
-    next_threshold,
-    quiet_decay,
-    train_step,
-    update,
-)
+from ghosttrack_cli.training.step import Moves, Rates, StepSettings, train_step, update
 
 SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
     gradient_clip=0.5,
     revive_rows=1000,
-    rates=Rates(b_enc=0.5, W_dec=2.0, threshold=0.25),
+    moves=Moves(Rates(b_enc=0.5, W_dec=2.0, threshold=0.25), Betas(0.8, 0.98), following=0.5),
     weight_decay=0.1,
 )
 
@@ -40,7 +34,9 @@ def state_and_batches(steps: int = 3) -> tuple[State, list[torch.Tensor]]:
 
 
 def schedule() -> Schedule:
-    return Schedule.of(SAETrainingSettings(), 100, peak=0.01, weight=1.0)
+    return Schedule.of(
+        SAETrainingSettings(), 100, peak=0.01, weight=1.0, betas=SETTINGS.moves.betas
+    )
 
 
 def test_the_step_equals_a_numpy_adam() -> None:
@@ -49,40 +45,58 @@ def test_the_step_equals_a_numpy_adam() -> None:
     first = {n: np.zeros_like(w) for n, w in weights.items()}
     second = {n: np.zeros_like(w) for n, w in weights.items()}
     for step, x in enumerate(batches):
+        W_dec = weights["W_dec"].copy()
         controls = schedule().controls(step)
         gradients = dense_gradients(state.weights, x, controls[1], SETTINGS.objective).weights
         named = {n: g.double().numpy() for n, g in gradients._asdict().items()}
         norm = np.sqrt(sum((g**2).sum() for g in named.values()))
         for name, gradient in named.items():
             g = gradient * min(1.0, 0.5 / norm)
-            first[name] = 0.9 * first[name] + 0.1 * g
-            second[name] = 0.999 * second[name] + 0.001 * g**2
-            change = first[name] / (1 - 0.9 ** (step + 1))
-            change = change / (np.sqrt(second[name] / (1 - 0.999 ** (step + 1))) + 1e-8)
+            first[name] = 0.8 * first[name] + 0.2 * g
+            second[name] = 0.98 * second[name] + 0.02 * g**2
+            change = first[name] / (1 - 0.8 ** (step + 1))
+            change = change / (np.sqrt(second[name] / (1 - 0.98 ** (step + 1))) + 1e-8)
             rate = controls[0] * {"b_enc": 0.5, "W_dec": 2.0, "threshold": 0.25}.get(name, 1.0)
             if name in {"W_enc", "W_dec"}:
                 weights[name] *= 1 - rate * 0.1
             weights[name] -= rate * change
         weights["threshold"] = np.maximum(weights["threshold"], 0)
         weights["W_dec"] /= np.linalg.norm(weights["W_dec"], axis=1, keepdims=True)
+        weights["W_enc"] += 0.5 * (weights["W_dec"] - W_dec).T
         train_step(state, x, torch.tensor(controls), SETTINGS)
         for name, weight in state.weights._asdict().items():
             np.testing.assert_allclose(weight.numpy(), weights[name], atol=2e-5, err_msg=name)
     assert state.step.item() == 3
 
 
-def test_the_fused_step_equals_the_written_one() -> None:
+@pytest.mark.parametrize("features", [1, 7, 24])
+def test_the_fused_step_equals_the_written_one(
+    features: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever number of features a block has."""
+    monkeypatch.setattr(fused, "BLOCK_BYTES", 4 * 8 * features)
     state, batches = state_and_batches(20)
-    fused = by_columns(copy.deepcopy(state))
+    other = by_columns(copy.deepcopy(state))
     for step, x in enumerate(batches):
         controls = schedule().controls(step)
         gradients = dense_gradients(state.weights, x, controls[1], SETTINGS.objective)
-        same = dense_gradients(fused.weights, x, controls[1], SETTINGS.objective)
+        same = dense_gradients(other.weights, x, controls[1], SETTINGS.objective)
         update(state, gradients, torch.tensor(controls), 16, SETTINGS)
-        fused_update(fused, same, controls, 16, SETTINGS)
+        fused_update(other, same, controls, 16, SETTINGS)
     for name, tensor in state.tensors().items():
-        other = fused.tensors()[name]
-        torch.testing.assert_close(other, tensor, atol=1e-4, rtol=1e-3, msg=name)
+        torch.testing.assert_close(other.tensors()[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_an_encoder_column_turns_with_its_decoder_row() -> None:
+    """With a learning rate for W_dec alone, W_enc moves by the share that it follows."""
+    state, batches = state_and_batches(1)
+    before = copy.deepcopy(state.weights)
+    alone = Rates(W_enc=0.0, b_enc=0.0, W_dec=1.0, b_dec=0.0, threshold=0.0)
+    settings = replace(SETTINGS, moves=Moves(alone, following=0.25), weight_decay=0.0)
+    train_step(state, batches[0], torch.tensor(schedule().controls(50)), settings)
+    turned = state.weights.W_dec - before.W_dec
+    assert turned.norm() > 0.01
+    torch.testing.assert_close(state.weights.W_enc - before.W_enc, 0.25 * turned.T)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e25])

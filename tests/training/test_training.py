@@ -22,11 +22,11 @@ from ghosttrack_cli.training.guard import check_entry, dying
 from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.plan import (
     learning_rate,
+    moves,
     plan_training,
     revive_rows,
-    tensor_rates,
 )
-from ghosttrack_cli.training.step import Rates
+from ghosttrack_cli.training.step import PLAIN, Rates
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
@@ -220,7 +220,7 @@ def test_features_that_went_quiet_come_back(bench: Bench) -> None:
     hard: dict[str, Any] = {
         "sae": {"d_hidden": 512, "target_l0": 4.0},
         "epochs": 20,
-        "learning_rate": 0.01,
+        "learning_rate": 0.015,
     }
     left = elsewhere(bench, "left")
     alone = bench.trainer(**hard, workspace=left, revive_rows=10**9).run().metrics
@@ -328,12 +328,12 @@ def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("d_hidden", "d_model", "batch_size", "expected"),
     [
-        (4096, 768, 4096, 0.032 / 8),
-        (4 * 4096, 768, 4096, 0.032 / 16),  # features are half as often active
-        (4096, 3072, 4096, 0.032 / 16),
-        (4096, 768, 512, 0.032 / 16),
-        (4096, 192, 512, 0.032 / 8),
-        (4096, 768, 65_536, 0.032 / 8),  # no higher than where it was tried
+        (4096, 768, 4096, 0.04 / 8),
+        (4 * 4096, 768, 4096, 0.04 / 16),  # features are half as often active
+        (4096, 3072, 4096, 0.04 / 16),
+        (4096, 768, 512, 0.04 / 16),
+        (4096, 192, 512, 0.04 / 8),
+        (4096, 768, 65_536, 0.04 / 8),  # no higher than where it was tried
     ],
 )
 def test_the_default_learning_rate(
@@ -344,7 +344,7 @@ def test_the_default_learning_rate(
     assert found == pytest.approx(expected)
     fixed = SAESettings(d_hidden=d_hidden, target_l0=64, sparsity="batchtopk")  # nothing revived
     found = learning_rate(fixed, SAETrainingSettings(), d_model, batch_size)
-    assert found == pytest.approx(expected * 0.0225 / 0.032)
+    assert found == pytest.approx(expected * 0.0225 / 0.04)
     asked = SAETrainingSettings(learning_rate=0.002)
     assert learning_rate(sae, asked, d_model, batch_size) == 0.002
 
@@ -360,12 +360,15 @@ def test_a_feature_is_quiet_when_an_average_one_has_fired_40_times() -> None:
 
 def test_thresholds_and_biases_move_less_the_more_features_share_a_row() -> None:
     def rates(**sae: Any) -> Rates:
-        return tensor_rates(SAESettings(**sae), SAETrainingSettings())
+        return moves(SAESettings(**sae), SAETrainingSettings()).rates
 
-    assert rates(target_l0=20) == Rates(W_dec=2.0, threshold=0.5, b_enc=0.2)
-    assert rates(target_l0=80) == Rates(W_dec=2.0, threshold=0.125, b_enc=0.05)
-    assert rates(target_l0=2) == Rates(W_dec=2.0)  # never faster than the encoder
-    assert rates(target_l0=20, sparsity="l1") == Rates()  # as the seed has it
+    assert rates(target_l0=20) == Rates(W_enc=0.7, W_dec=2.0, threshold=0.5, b_enc=0.2)
+    assert rates(target_l0=80) == Rates(W_enc=0.7, W_dec=2.0, threshold=0.125, b_enc=0.05)
+    assert rates(target_l0=2) == Rates(W_enc=0.7, W_dec=2.0)  # never above the learning rate
+
+
+def test_l1_moves_the_weights_as_the_seed_has_it() -> None:
+    assert moves(SAESettings(sparsity="l1"), SAETrainingSettings()) == PLAIN
 
 
 def test_settings_of_training_have_their_bounds() -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 
 from ghosttrack_cli.training.entries import Scratch
+from ghosttrack_cli.training.fused import fused_update
 from ghosttrack_cli.training.sparse import gradients
 from ghosttrack_cli.training.state import by_columns
-from ghosttrack_cli.training.step import StepSettings, fused_update
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.training.objective import Figures
     from ghosttrack_cli.training.schedule import Schedule
     from ghosttrack_cli.training.state import State
+    from ghosttrack_cli.training.step import StepSettings
 
 
 class Scaling(NamedTuple):

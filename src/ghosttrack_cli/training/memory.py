@@ -71,10 +71,15 @@ def host_bytes(
 
 
 def device_bytes(d_model: int, d_hidden: int, batch_size: int, stored_bytes: int) -> int:
-    """Bytes on a CUDA device: everything is dense there. Not measured yet."""
+    """Bytes on a CUDA device: everything is dense there. Not measured yet.
+
+    Beside state and gradients there is W_dec as it was before the step.
+    """
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden * (4 + DENSE_BYTES)
-    return state + state // 3 + entries + BATCH_COPIES * 4 * batch_size * d_model + stored_bytes
+    weights = state // 3 + 4 * d_hidden * d_model
+    batch = BATCH_COPIES * 4 * batch_size * d_model
+    return state + weights + entries + batch + stored_bytes
 
 
 def stored_bytes(store: ActivationStore, evaluation_rows: int, *, resident: bool) -> int:

@@ -14,20 +14,24 @@ from ghosttrack_cli.training import memory
 from ghosttrack_cli.training.objective import UNTRAINED, Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import fits
+from ghosttrack_cli.training.schedule import Betas
 from ghosttrack_cli.training.state import state_bytes
-from ghosttrack_cli.training.step import UNIFORM, Rates
+from ghosttrack_cli.training.step import PLAIN, Moves, Rates
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
 
-LEARNING_RATE, UNREVIVED_RATE = 0.032, 0.0225
+LEARNING_RATE, UNREVIVED_RATE = 0.04, 0.0225
 """Where quiet features are revived and where not; of `RATE_WIDTH` wide rows in batches of
 `RATE_BATCH`, if every feature fired on every row."""
 RATE_WIDTH, RATE_BATCH = 768, 4096
-DECODER_RATE, THRESHOLD_RATE, BIAS_RATE = 2.0, 10.0, 4.0
+ENCODER_RATE, DECODER_RATE, THRESHOLD_RATE, BIAS_RATE = 0.7, 2.0, 10.0, 4.0
 """Of the learning rate; the last two are divided by `target_l0`."""
+FOLLOWING = 0.5
+"""Share of its decoder row's movement that an encoder column makes too."""
+BETAS = Betas(0.8, 0.98)
 REVIVE_FIRINGS = 40
 """Of an average feature, in the time in which one has to fire once."""
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
@@ -50,9 +54,9 @@ def learning_rate(
 ) -> float:
     """The peak learning rate: as set, or lower for rare features, wide rows and small batches.
 
-        0.032 √(target_l0 / F) √(768 / D) (min(B, 4096) / 4096)^⅓
+        0.04 √(target_l0 / F) √(768 / D) (min(B, 4096) / 4096)^⅓
 
-    with 0.0225 for 0.032 where thresholds are not trained, so that features that die stay dead.
+    with 0.0225 for 0.04 where thresholds are not trained, so that features that die stay dead.
     The best rates of two models, D 192 and 576, B 512 to 4096, follow it (docs/recipe.md); larger
     batches were not tried with it.
     """
@@ -65,21 +69,25 @@ def learning_rate(
     return rate * firing * width * batch
 
 
-def tensor_rates(sae: SAESettings, training: SAETrainingSettings) -> Rates:
-    """What the tensors take of the learning rate: W_dec 2, threshold 10 / L0, b_enc 4 / L0.
+def moves(sae: SAESettings, training: SAETrainingSettings) -> Moves:
+    """How gradients move the weights (docs/recipe.md has the trials); with `l1` as the seed has it.
 
-    The more features share a row, the smaller their activations are, so that thresholds and biases
-    which move as fast as weights jump about by their own size (docs/recipe.md). None of the two is
-    above 1; with `l1` all are 1, as the seed has it.
+    Of the learning rate W_enc takes 0.7, W_dec 2, threshold 10 / L0, b_enc 4 / L0, the last two at
+    most 1: the more features share a row, the smaller their activations are, so that thresholds and
+    biases which move as fast as weights jump about by their own size. Encoder columns make half of
+    the movement of their decoder rows besides. Adam forgets sooner than by its defaults, since the
+    gradients of the first steps, in which most features fire, are far larger than all later ones.
     """
     if sae.sparsity == "l1":
-        return UNIFORM
+        return PLAIN
     L0 = target_l0(sae, training)
-    return Rates(
+    rates = Rates(
+        W_enc=ENCODER_RATE,
         W_dec=DECODER_RATE,
         b_enc=min(1.0, BIAS_RATE / L0),
         threshold=min(1.0, THRESHOLD_RATE / L0),
     )
+    return Moves(rates, BETAS, FOLLOWING)
 
 
 def revive_rows(sae: SAESettings, training: SAETrainingSettings) -> int:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAETrainingSettings
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+EPSILON = 1e-8
+
+
+class Betas(NamedTuple):
+    """How much of Adam's two moments a step keeps."""
+
+    first: float
+    second: float
+
+
+ADAM = Betas(0.9, 0.999)
+"""Adam's own defaults."""
 
 
 class Controls(NamedTuple):
@@ -20,8 +31,8 @@ class Controls(NamedTuple):
 
     learning_rate: float
     sparsity_weight: float
-    correction1: float  # 1 - beta1^t
-    correction2: float  # 1 - beta2^t
+    correction1: float  # 1 - betas.first^t
+    correction2: float  # 1 - betas.second^t
     share: float  # of the peak learning rate
 
 
@@ -36,6 +47,7 @@ class Schedule:
     decay_steps: int
     weight: float
     weight_warmup_steps: int
+    betas: Betas = ADAM
 
     @classmethod
     def of(
@@ -45,6 +57,7 @@ class Schedule:
         *,
         peak: float,
         weight: float,
+        betas: Betas = ADAM,
     ) -> Schedule:
         """The schedule of some settings over `total_steps`, with what they leave to a rule."""
         return cls(
@@ -55,6 +68,7 @@ class Schedule:
             decay_steps=round(training.decay_fraction * total_steps),
             weight=weight,
             weight_warmup_steps=round(training.sparsity_warmup_fraction * total_steps),
+            betas=betas,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -76,7 +90,7 @@ class Schedule:
         return Controls(
             rate,
             self.sparsity_weight(step),
-            1 - BETA1 ** (step + 1),
-            1 - BETA2 ** (step + 1),
+            1 - self.betas.first ** (step + 1),
+            1 - self.betas.second ** (step + 1),
             rate / self.peak,
         )

@@ -23,12 +23,12 @@ from ghosttrack_cli.training.identity import (
 from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
 from ghosttrack_cli.training.plan import (
     learning_rate,
+    moves,
     objective_of,
     products_on,
     revive_rows,
     sparsity_weight,
     steps_of,
-    tensor_rates,
     training_device,
 )
 from ghosttrack_cli.training.progress import read_progress
@@ -150,6 +150,7 @@ class Trainer:
             epoch_steps * self.training.epochs,
             peak=learning_rate(self.sae, self.training, self.store.d_model, batch_size),
             weight=sparsity_weight(self.sae),
+            betas=moves(self.sae, self.training).betas,
         )
         scaling = Scaling(survey.scale, survey.mean)
         engine = self._engine(state, scaling.to(device), schedule, objective)
@@ -197,7 +198,7 @@ class Trainer:
             objective=objective,
             gradient_clip=self.training.gradient_clip,
             revive_rows=revive_rows(self.sae, self.training),
-            rates=tensor_rates(self.sae, self.training),
+            moves=moves(self.sae, self.training),
             weight_decay=self.training.weight_decay,
             products=products_on(state.step.device, objective),
         )
