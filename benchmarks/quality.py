@@ -3,9 +3,9 @@
 On the layers of one store, at several sparsities: ours as `ghosttrack train` makes it by default,
 and SAELens' JumpReLU, TopK and BatchTopK on the same rows in as many steps, each with the best of
 three learning rates (chosen with the first seed, for each layer and sparsity, on the very rows that
-are compared: the peers may choose, ours may not). FVU is compared at equal L0: thresholds get the
-one factor with which L0 on the held-out rows is the target, as ours have got it already; TopK keeps
-k.
+are compared: the peers may choose, ours may not). With `--our-epochs` ours takes another number of
+steps, to compare at about equal time. FVU is compared at equal L0: thresholds get the one factor
+with which L0 on the held-out rows is the target, as ours have got it already; TopK keeps k.
 
 SAELens is needed, and matplotlib for the plot. Without a store in the folder, the demo model makes
 one of Python's documentation. Every result is a line of `quality.jsonl` there, so that the
@@ -81,9 +81,15 @@ class Bench:
     """A store, the settings of all trainings on it, and the results so far."""
 
     def __init__(
-        self, folder: Path, store: ActivationStore, training: SAETrainingSettings, F: int
+        self,
+        folder: Path,
+        store: ActivationStore,
+        training: SAETrainingSettings,
+        F: int,
+        our_epochs: int,
     ) -> None:
         self.folder, self.store, self.training, self.d_hidden = folder, store, training, F
+        self.our_epochs = our_epochs
         self._path = folder / "quality.jsonl"
         self._rows: dict[tuple[int, int], LayerRows] = {}
         self._known = dict(self._read())
@@ -96,7 +102,7 @@ class Bench:
 
     def outcome(self, cell: Cell) -> Outcome:
         """The result of a training, made now unless it is known."""
-        key = {**asdict(cell), "shape": self._shape()}
+        key = {**asdict(cell), "shape": self._shape(cell)}
         known = self._known.get(json.dumps(key))
         if known is not None:
             return known
@@ -106,11 +112,11 @@ class Bench:
         self._known[json.dumps(key)] = outcome
         return outcome
 
-    def _shape(self) -> dict[str, int]:
+    def _shape(self, cell: Cell) -> dict[str, int]:
         return {
             "d_hidden": self.d_hidden,
             "batch_size": self.training.batch_size,
-            "epochs": self.training.epochs,
+            "epochs": self.our_epochs if cell.kind == OURS else self.training.epochs,
             "rows": self.store.rows,
         }
 
@@ -127,6 +133,7 @@ class Bench:
         training = self.training.model_copy(
             update={
                 "seed": cell.seed,
+                "epochs": self.our_epochs,
                 "target_sparsity_min": 0.9 * cell.target_l0,
                 "target_sparsity_max": 1.1 * cell.target_l0,
             }
@@ -281,6 +288,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--d-hidden", type=int, default=1024)
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--our-epochs", type=int, help="of ours, if not as many as of the peers")
     return parser.parse_args()
 
 
@@ -293,13 +301,15 @@ def main() -> None:
     training = SAETrainingSettings(
         epochs=options.epochs, batch_size=options.batch_size, device="cpu", evaluations=4
     )
-    bench = Bench(options.folder, store, training, options.d_hidden)
+    our_epochs = options.our_epochs or options.epochs
+    bench = Bench(options.folder, store, training, options.d_hidden, our_epochs)
     layers = [int(layer) for layer in options.layers.split(",")]
     print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads,"
         f" torch {torch.__version__}, SAELens {installed('sae-lens')}\n"
         f"model {store.identity.model}, D = {store.d_model}, F = {options.d_hidden}, {store.rows:,}"
-        f" rows, {options.epochs} epochs, batch {options.batch_size}, {options.seeds} seeds\n"
+        f" rows, {our_epochs} epochs of ours, {options.epochs} of the peers,"
+        f" batch {options.batch_size}, {options.seeds} seeds\n"
     )
     print("| layer | target | trainer | lr | FVU | seeds | ours is | L0 | before | dead | s |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
