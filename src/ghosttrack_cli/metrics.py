@@ -156,7 +156,7 @@ class FiringCounts:
     def update(self, acts: Tensor) -> None:
         """Add a batch of acts, (B, F)."""
         self.rows += acts.shape[0]
-        self.counts += (acts > 0).sum(dim=0)
+        self.counts += torch.count_nonzero(acts > 0, dim=0)
 
     def rates(self) -> Tensor:
         """The share of rows in which each feature fires, (F,) float64."""

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from ghosttrack_cli.sae import JumpReLUSAE
     from ghosttrack_cli.training.objective import Objective
 
-BLOCK_ENTRIES = 2**25
+CACHED_ENTRIES, DEVICE_ENTRIES = 2**21, 2**25
+"""(rows, features) that are computed at a time on a CPU, so that they stay in its cache and in
+memory that is used again, and elsewhere."""
+LEAST_ROWS = 256
+"""On a CPU: with fewer, reading the weights again for each block takes longer than the product."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,13 @@ def count_firings(sae: JumpReLUSAE, batches: Iterable[Tensor]) -> FiringCounts:
 
 def blocks(batches: Iterable[Tensor], sae: JumpReLUSAE) -> Iterator[Tensor]:
     """The rows on the SAE's device as float32, few enough at a time for the (B, F) entries."""
-    rows = max(1, BLOCK_ENTRIES // sae.d_hidden)
+    device = sae.W_enc.device
+    rows = block_rows(sae.d_hidden) if device.type == "cpu" else DEVICE_ENTRIES // sae.d_hidden
     for batch in batches:
-        for x in torch.split(batch, rows):
-            yield x.to(sae.W_enc.device).float()
+        for x in torch.split(batch, max(1, rows)):
+            yield x.to(device).float()
+
+
+def block_rows(d_hidden: int) -> int:
+    """Rows that `blocks` gives at a time on a CPU."""
+    return max(LEAST_ROWS, CACHED_ENTRIES // d_hidden)

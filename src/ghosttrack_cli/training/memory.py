@@ -58,12 +58,13 @@ def host_bytes(
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden
     scratch = SCRATCH_BYTES * min(entries, max(d_hidden, BLOCK_ENTRIES))
+    at_once = entries <= sparse.DENSE_ENTRIES  # blocks of rows are always in float32
+    rounded = ROUNDED_BYTES if at_once and products != torch.float32 else 0
     step = max(
-        (DENSE_BYTES + (0 if products == torch.float32 else ROUNDED_BYTES))
-        * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
+        (DENSE_BYTES + rounded) * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
         ENTRY_BYTES * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
     )
-    evaluated = min(evaluated_rows * d_hidden, max(d_hidden, evaluate.BLOCK_ENTRIES))
+    evaluated = min(evaluated_rows, evaluate.block_rows(d_hidden)) * d_hidden
     weights = state // 3
     batch = BATCH_COPIES * 4 * batch_size * d_model
     working = weights + scratch + batch + max(step, EVALUATED_BYTES * evaluated)
