@@ -38,6 +38,8 @@ SCRATCH_BYTES = 4 + 1
 """h and whether it lies above the window's edge, for each entry of an encoder's block."""
 DENSE_BYTES = 18
 """For each entry of `dense_gradients` beside h: acts, slopes twice, two masks, one temporary."""
+BLOCKWISE_BYTES = 14
+"""For each entry of a block of `blockwise_gradients` beside h, always in float32."""
 ROUNDED_BYTES = 6
 """More where products are in bfloat16: h anew; activations, slopes and matrices in that dtype."""
 EVALUATED_BYTES = 13
@@ -58,10 +60,8 @@ def host_bytes(
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden
     scratch = SCRATCH_BYTES * min(entries, max(d_hidden, BLOCK_ENTRIES))
-    at_once = entries <= sparse.DENSE_ENTRIES  # blocks of rows are always in float32
-    rounded = ROUNDED_BYTES if at_once and products != torch.float32 else 0
     step = max(
-        (DENSE_BYTES + rounded) * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
+        _dense_bytes(entries, products) * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
         ENTRY_BYTES * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
     )
     evaluated = min(evaluated_rows, evaluate.block_rows(d_hidden)) * d_hidden
@@ -69,6 +69,13 @@ def host_bytes(
     batch = BATCH_COPIES * 4 * batch_size * d_model
     working = weights + scratch + batch + max(step, EVALUATED_BYTES * evaluated)
     return stored_bytes + max(2 * state, state + working)
+
+
+def _dense_bytes(entries: int, products: torch.dtype) -> int:
+    """For each entry of a batch, or of a block of it, that is done densely."""
+    if entries > sparse.DENSE_ENTRIES:
+        return BLOCKWISE_BYTES
+    return DENSE_BYTES + (0 if products == torch.float32 else ROUNDED_BYTES)
 
 
 def device_bytes(d_model: int, d_hidden: int, batch_size: int, stored_bytes: int) -> int:
