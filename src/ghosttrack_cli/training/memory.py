@@ -40,6 +40,8 @@ DENSE_BYTES = 18
 """For each entry of `dense_gradients` beside h: acts, slopes twice, two masks, one temporary."""
 BLOCKWISE_BYTES = 14
 """For each entry of a block of `blockwise_gradients` beside h, always in float32."""
+ROUNDED_ENTRY_BYTES = 40
+"""For each entry that is taken one by one where products are in bfloat16: no sparse product."""
 ROUNDED_BYTES = 6
 """More where products are in bfloat16: h anew; activations, slopes and matrices in that dtype."""
 EVALUATED_BYTES = 13
@@ -62,7 +64,8 @@ def host_bytes(
     scratch = SCRATCH_BYTES * min(entries, max(d_hidden, BLOCK_ENTRIES))
     step = max(
         _dense_bytes(entries, products) * min(entries, max(d_hidden, sparse.DENSE_ENTRIES)),
-        ENTRY_BYTES * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
+        (ENTRY_BYTES if products == torch.float32 else ROUNDED_ENTRY_BYTES)
+        * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
     )
     evaluated = min(evaluated_rows, evaluate.block_rows(d_hidden)) * d_hidden
     weights = state // 3
