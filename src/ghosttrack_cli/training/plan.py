@@ -32,6 +32,7 @@ ENCODER_RATE, DECODER_RATE, THRESHOLD_RATE, BIAS_RATE = 0.7, 2.0, 10.0, 4.0
 FOLLOWING = 0.5
 """Share of its decoder row's movement that an encoder column makes too."""
 BETAS = Betas(0.8, 0.98)
+"""Adam's, unless `l1` has its own defaults."""
 REVIVE_FIRINGS = 40
 """Of an average feature, in the time in which one has to fire once."""
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
