@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from ghosttrack_cli.settings import SAETrainingSettings
-from ghosttrack_cli.training import fused
 from ghosttrack_cli.training.fused import fused_update
 from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
 from ghosttrack_cli.training.objective import Objective, dense_gradients
@@ -69,12 +68,7 @@ def test_the_step_equals_a_numpy_adam() -> None:
     assert state.step.item() == 3
 
 
-@pytest.mark.parametrize("features", [1, 7, 24])
-def test_the_fused_step_equals_the_written_one(
-    features: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever number of features a block has."""
-    monkeypatch.setattr(fused, "BLOCK_BYTES", 4 * 8 * features)
+def test_the_fused_step_equals_the_written_one() -> None:
     state, batches = state_and_batches(20)
     other = by_columns(copy.deepcopy(state))
     for step, x in enumerate(batches):

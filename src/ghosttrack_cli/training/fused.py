@@ -1,7 +1,6 @@
-"""The step of step.py for the CPU: in place, one block of features after the other.
+"""The step of step.py for the CPU: in place, without temporaries.
 
-D d_model, F d_hidden. A block's rows of the decoder, columns of the encoder, gradients and moments
-stay in the cache while everything is done to them.
+D d_model, F d_hidden.
 """
 
 from __future__ import annotations
@@ -16,7 +15,13 @@ from torch.optim.adam import adam
 from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
 from ghosttrack_cli.training.objective import Weights
 from ghosttrack_cli.training.schedule import EPSILON
-from ghosttrack_cli.training.step import clipping, count, gradient_norm, is_sound, unit_rows
+from ghosttrack_cli.training.step import (
+    SMALLEST_NORM,
+    clipping,
+    count,
+    gradient_norm,
+    is_sound,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,14 +31,11 @@ if TYPE_CHECKING:
     from ghosttrack_cli.training.state import State
     from ghosttrack_cli.training.step import StepSettings
 
-BLOCK_BYTES = 2**19
-"""Of one matrix, of which a step touches eight."""
-
 
 def fused_update(
     state: State, gradients: Gradients, controls: Controls, rows: int, settings: StepSettings
 ) -> None:
-    """`update` for the CPU: no temporaries of more than a block, and skipped whole."""
+    """`update` for the CPU: few passes over weights and moments, and skipped whole."""
     assert state.weights.W_enc.T.is_contiguous(), "lay the state out with by_columns"
     norm = gradient_norm(gradients.weights)
     if not bool(is_sound(state, gradients.figures, norm)) or bool(state.halted):
@@ -42,10 +44,9 @@ def fused_update(
     clip = clipping(norm, settings)
     adam = _Adam(state.step.float(), 1 / clip, controls.learning_rate, settings)
     parts = _parts(state, gradients)
-    for name in ("b_enc", "b_dec", "threshold"):
+    for name in ("W_enc", "b_enc", "b_dec", "threshold"):
         adam.move(parts[name], name)
-    for encoder, decoder in zip(_blocks(parts["W_enc"]), _blocks(parts["W_dec"]), strict=True):
-        _move_block(encoder, decoder, adam, settings.moves.following)
+    _move_decoder(parts, adam, settings.moves.following)
     _, b_enc, _, _, threshold = state.weights
     shrink = math.exp(-quiet_decay(controls.share, rows, settings))
     b_enc.copy_(next_bias(b_enc, state, shrink, settings))
@@ -54,7 +55,7 @@ def fused_update(
 
 
 class _Part(NamedTuple):
-    """One of the `Weights`, or some features of it, with all that moves it."""
+    """One of the `Weights` with all that moves it."""
 
     weight: Tensor
     gradient: Tensor
@@ -70,19 +71,17 @@ def _parts(state: State, gradients: Gradients) -> dict[str, _Part]:
     return {name: _Part(*tensors) for name, tensors in named}
 
 
-def _blocks(matrix: _Part) -> list[_Part]:
-    """A matrix (F, D) in blocks of features."""
-    features = max(1, BLOCK_BYTES // (matrix.weight.shape[1] * matrix.weight.element_size()))
-    return [_Part(*some) for some in zip(*(torch.split(t, features) for t in matrix), strict=True)]
+def _move_decoder(parts: dict[str, _Part], adam: _Adam, following: float) -> None:
+    """Move the decoder, with rows of length 1, and the encoder after it.
 
-
-def _move_block(encoder: _Part, decoder: _Part, adam: _Adam, following: float) -> None:
-    """Some decoder rows and encoder columns, (f, D) both: they move, and the latter follow."""
-    before = decoder.weight.clone()
-    adam.move(decoder, "W_dec")
-    decoder.weight.copy_(unit_rows(decoder.weight))
-    adam.move(encoder, "W_enc")
-    encoder.weight.add_(decoder.weight - before, alpha=following)
+    Taking the share off before and adding it after needs no copy of the decoder.
+    """
+    W_enc, W_dec = parts["W_enc"].weight, parts["W_dec"].weight  # (F, D) both
+    W_enc.add_(W_dec, alpha=-following)
+    adam.move(parts["W_dec"], "W_dec")
+    lengths = torch.linalg.vector_norm(W_dec, dim=1, keepdim=True)  # (F, 1)
+    W_dec.div_(lengths.clamp_(min=SMALLEST_NORM))
+    W_enc.add_(W_dec, alpha=following)
 
 
 @dataclass(frozen=True)
