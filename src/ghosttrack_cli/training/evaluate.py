@@ -25,7 +25,7 @@ CACHED_ENTRIES, DEVICE_ENTRIES = 2**21, 2**25
 """(rows, features) that are computed at a time on a CPU, so that they stay in its cache and in
 memory that is used again, and elsewhere."""
 LEAST_ROWS = 256
-"""On a CPU: with fewer, reading the weights again for each block takes longer than the product."""
+"""On a CPU, so that wide SAEs do not read all their weights for a few rows."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,14 @@ def count_firings(sae: JumpReLUSAE, batches: Iterable[Tensor]) -> FiringCounts:
 def blocks(batches: Iterable[Tensor], sae: JumpReLUSAE) -> Iterator[Tensor]:
     """The rows on the SAE's device as float32, few enough at a time for the (B, F) entries."""
     device = sae.W_enc.device
-    rows = block_rows(sae.d_hidden) if device.type == "cpu" else DEVICE_ENTRIES // sae.d_hidden
+    rows = block_rows(sae.d_hidden, device)
     for batch in batches:
-        for x in torch.split(batch, max(1, rows)):
+        for x in torch.split(batch, rows):
             yield x.to(device).float()
 
 
-def block_rows(d_hidden: int) -> int:
-    """Rows that `blocks` gives at a time on a CPU."""
-    return max(LEAST_ROWS, CACHED_ENTRIES // d_hidden)
+def block_rows(d_hidden: int, device: torch.device) -> int:
+    """Rows that `blocks` gives at a time."""
+    if device.type == "cpu":
+        return max(LEAST_ROWS, CACHED_ENTRIES // d_hidden)
+    return max(1, DEVICE_ENTRIES // d_hidden)

@@ -67,7 +67,7 @@ def host_bytes(
         (ENTRY_BYTES if products == torch.float32 else ROUNDED_ENTRY_BYTES)
         * int(min(SPARSE_SHARE * entries, MAX_ENTRIES)),
     )
-    evaluated = min(evaluated_rows, evaluate.block_rows(d_hidden)) * d_hidden
+    evaluated = min(evaluated_rows, evaluate.block_rows(d_hidden, torch.device("cpu"))) * d_hidden
     weights = state // 3
     batch = BATCH_COPIES * 4 * batch_size * d_model
     working = weights + scratch + batch + max(step, EVALUATED_BYTES * evaluated)
