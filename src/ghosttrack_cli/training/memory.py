@@ -84,7 +84,7 @@ def _dense_bytes(entries: int, products: torch.dtype) -> int:
 def device_bytes(d_model: int, d_hidden: int, batch_size: int, stored_bytes: int) -> int:
     """Bytes on a CUDA device: everything is dense there. Not measured yet.
 
-    Beside state and gradients there is W_dec as it was before the step.
+    Beside state and gradients there is one matrix more: the new W_dec, or its movement.
     """
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden * (4 + DENSE_BYTES)

@@ -110,7 +110,6 @@ def update(
     keep = ~state.halted
     clip = clipping(norm, settings)
     shrink = (-quiet_decay(controls[4], rows, settings)).exp()
-    W_dec = state.weights.W_dec.clone()
     for name, weight, first, second, gradient, factor in zip(
         Weights._fields,
         state.weights,
@@ -121,8 +120,9 @@ def update(
         strict=True,
     ):
         rate = controls[0] * factor
-        kept = weight * (1 - rate * settings.decay_of(name))
-        new = adam_step(kept, first, second, gradient * clip, controls, settings.moves.betas, rate)
+        shrunk = weight * (1 - rate * settings.decay_of(name))
+        clipped = gradient * clip
+        new = adam_step(shrunk, first, second, clipped, controls, settings.moves.betas, rate)
         if name == "W_dec":
             new = new._replace(weight=unit_rows(new.weight))
         if name == "b_enc":
@@ -131,11 +131,12 @@ def update(
             new = new._replace(
                 weight=next_threshold(new.weight, gradients.cut, state, shrink, settings)
             )
-        weight.copy_(torch.where(keep, new.weight, weight))
+        kept = torch.where(keep, new.weight, weight)
+        if name == "W_dec":
+            state.weights.W_enc.add_((kept - weight).T, alpha=settings.moves.following)
+        weight.copy_(kept)
         first.copy_(torch.where(keep, new.first, first))
         second.copy_(torch.where(keep, new.second, second))
-    turned = state.weights.W_dec - W_dec  # (F, D)
-    state.weights.W_enc.add_(turned.T, alpha=settings.moves.following)
     count(state, gradients, norm, clip, rows)
 
 
