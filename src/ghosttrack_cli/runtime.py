@@ -24,6 +24,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 DTYPES = ("float32", "float16", "bfloat16")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names and values of <malloc.h>
 TYPICAL_PROCESS_BYTES = 2**28
+AVAILABLE = "MemAvailable:"
 LARGEST_TENSOR, LARGEST_IN_OLD_GLIBC, KEPT_BYTES = 2**30, 2**25, 2**31 - 1
 
 
@@ -143,6 +144,11 @@ def keep_freed_memory() -> None:
         allocator(M_ARENA_MAX, 1)
 
 
+def lanes(threads: int) -> int:
+    """How many pieces of work share `threads` cores evenly: two, or the fewest that can."""
+    return next((count for count in range(2, threads) if threads % count == 0), threads)
+
+
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let torch use `count` threads in each thread that calls it."""
@@ -195,12 +201,20 @@ def has_bfloat16_units() -> bool:
 
 
 def available_bytes(device: torch.device) -> int:
-    """Memory that is free on a device, or on the host for every other kind than CUDA."""
+    """Memory that is free on a device, or on the host for every other kind than CUDA.
+
+    On the host it counts what the system would give up, as files that it keeps in memory; elsewhere
+    than on Linux, which tells, half of all memory stands for it.
+    """
     import torch
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(AVAILABLE))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def process_bytes() -> int:

@@ -40,6 +40,7 @@ EXAMPLES = {
     "sae_training.patience": 5,
     "sae_training.revive_rows": 2000,
     "sae_training.checkpoint_steps": 1000,
+    "sae_training.layers_at_once": 1,
     "sae_training.log_to": "tensorboard",
     "interpretation.max_texts": 1000,
     "interpretation.max_tokens": 1_000_000,

@@ -191,6 +191,11 @@ class SAETrainingSettings(Section):
         0, ge=0, lt=2**63, description="everything random in training derives from it"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+    layers_at_once: int | None = Field(
+        None,
+        ge=1,
+        description="layers trained side by side on a CPU; default: two if cores and memory allow",
+    )
     deterministic: bool = Field(False, description="the same bits again on a GPU, slower")
     log_to: Loggers | None = Field(
         None, description="where evaluations are shown too: tensorboard, wandb or tensorboard,wandb"

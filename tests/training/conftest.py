@@ -17,7 +17,7 @@ from ghosttrack_cli.store.writer import StoreWriter
 from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,8 +46,15 @@ def planted_rows(
     return x.astype(np.float32), directions.astype(np.float32)
 
 
-def write_store(path: Path, x: Floats, *, chunk_rows: int = 1024, special: int = 0) -> None:
-    """Write rows as layer 3 of a store: windows of 32 rows, documents of 40."""
+def write_store(
+    path: Path,
+    x: Floats,
+    *,
+    layers: Sequence[int] = (LAYER,),
+    chunk_rows: int = 1024,
+    special: int = 0,
+) -> None:
+    """Write rows as a store: windows of 32 rows, documents of 40; later layers have them turned."""
     identity = StoreIdentity(
         model="planted",
         model_revision=None,
@@ -62,9 +69,9 @@ def write_store(path: Path, x: Floats, *, chunk_rows: int = 1024, special: int =
         chunk_rows=chunk_rows,
     )
     numbers = np.arange(len(x))
-    with StoreWriter.open(path, identity, [LAYER], asked_rows=len(x)) as writer:
+    with StoreWriter.open(path, identity, layers, asked_rows=len(x)) as writer:
         writer.append(
-            {LAYER: x},
+            {layer: np.roll(x, index, axis=1) for index, layer in enumerate(layers)},
             token_ids=(1 + numbers % 50).astype(np.int32),
             doc_ids=(numbers // DOCUMENT).astype(np.int64),
             positions=(numbers % WINDOW).astype(np.int32),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -145,18 +146,25 @@ def _products_from_dense(
 
 
 def _products_by_mkl(error: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:
+    _hear_that_sparse_is_beta()
     ends = torch.tensor([entries.h.numel()], dtype=torch.int32)
+    pattern = torch.sparse_csr_tensor(
+        torch.cat([entries.starts, ends]),
+        entries.features,
+        torch.zeros_like(entries.h),
+        (len(error), len(W_dec)),
+        check_invariants=False,
+    )
+    products: Tensor = torch.sparse.sampled_addmm(pattern, error, W_dec.T, beta=0.0)
+    return products.values()
+
+
+@cache
+def _hear_that_sparse_is_beta() -> None:
+    """Take the warning that torch gives once a process, before threads need the filters."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Ss]parse (CSR|inv).*", category=UserWarning)
-        pattern = torch.sparse_csr_tensor(
-            torch.cat([entries.starts, ends]),
-            entries.features,
-            torch.zeros_like(entries.h),
-            (len(error), len(W_dec)),
-            check_invariants=False,
-        )
-        products: Tensor = torch.sparse.sampled_addmm(pattern, error, W_dec.T, beta=0.0)
-    return products.values()
+        torch.eye(1).to_sparse_csr()
 
 
 def _products_by_autograd(error: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FREE = frozenset(
     {
         "device",
+        "layers_at_once",
         "deterministic",
         "checkpoint_minutes",
         "checkpoint_steps",

@@ -137,7 +137,10 @@ class TrainingPlan:
     total_steps: int
     finished_steps: int
     state: str
+    memory_needed: int
+    """Bytes at the peak: on the host beside what the process has, or on a CUDA device."""
     memory_bytes: int
+    """Those of the whole process, or on a CUDA device those there."""
     disk_bytes: int
     products: str
     """Dtype of the large matrix products."""
@@ -166,27 +169,18 @@ def products_on(device: torch.device, objective: Objective) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def memory_bytes(
-    store: ActivationStore,
-    d_hidden: int,
-    batch_size: int,
-    training: SAETrainingSettings,
-    products: torch.dtype,
+def memory_needed(
+    store: ActivationStore, sae: SAESettings, training: SAETrainingSettings, batch_size: int
 ) -> int:
-    """Bytes at the peak: those of the whole process, or on a CUDA device those there."""
+    """Bytes that a layer takes at its peak: on the host beside the process, or on a CUDA device."""
     device = training_device(training.device)
+    D, F = store.d_model, sae.d_hidden
     stored = memory.stored_bytes(store, training.evaluation_rows, resident=fits(store, device))
     if device.type == "cuda":
-        return memory.device_bytes(store.d_model, d_hidden, batch_size, stored)
+        return memory.device_bytes(D, F, batch_size, stored)
+    products = products_on(device, objective_of(sae, training, D))
     evaluated_rows = min(store.rows, store.chunk_rows)
-    return runtime.process_bytes() + memory.host_bytes(
-        store.d_model,
-        d_hidden,
-        batch_size,
-        evaluated_rows,
-        stored,
-        products,
-    )
+    return memory.host_bytes(D, F, batch_size, evaluated_rows, stored, products)
 
 
 def disk_bytes(d_model: int, d_hidden: int) -> int:
@@ -211,11 +205,12 @@ def plan_training(
         UsageError: the settings contradict each other or the store.
     """
     objective = objective_of(sae, training, store.d_model)
-    products = products_on(training_device(training.device), objective)
+    device = training_device(training.device)
+    products = products_on(device, objective)
     progress = read_progress(workspace.training_progress(layer)) or {}
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
     batch_size, epoch_steps = steps_of(max(1, train_rows), training)
-    D, F = store.d_model, sae.d_hidden
+    needed = memory_needed(store, sae, training, batch_size)
     return TrainingPlan(
         layer=layer,
         rows=store.rows,
@@ -225,7 +220,8 @@ def plan_training(
         total_steps=epoch_steps * training.epochs,
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
-        memory_bytes=memory_bytes(store, F, batch_size, training, products),
-        disk_bytes=disk_bytes(D, F),
+        memory_needed=needed,
+        memory_bytes=needed if device.type == "cuda" else runtime.process_bytes() + needed,
+        disk_bytes=disk_bytes(store.d_model, sae.d_hidden),
         products=runtime.dtype_name(products),
     )

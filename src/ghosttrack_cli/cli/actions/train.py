@@ -14,6 +14,7 @@ from ghosttrack_cli.store.commit import read_commit
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.training.plan import TrainingPlan
     from ghosttrack_cli.workspace import Workspace
 
@@ -62,6 +63,7 @@ def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:
 def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """What training would take, layer by layer."""
     from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.training.layers import layers_at_once
     from ghosttrack_cli.training.plan import plan_training
 
     settings, workspace = session.settings, session.workspace
@@ -70,6 +72,7 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
         plan_training(store, layer, settings.sae, settings.sae_training, workspace)
         for layer in layers
     ]
+    at_once = min(len(layers), layers_at_once(store, settings.sae, settings.sae_training))
     free = files.free_bytes(workspace.root)
     disk = sum(plan.disk_bytes for plan in plans)
     blocks: list[Line | Table] = [
@@ -77,7 +80,16 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
         line(f"disk: {format_bytes(disk)} at most, {format_bytes(free)} free"),
         line(f"large matrix products: {plans[0].products}"),
     ]
-    document = {"plan": [vars(plan) for plan in plans], "disk_bytes": disk, "free_bytes": free}
+    memory = plans[0].memory_bytes + (at_once - 1) * plans[0].memory_needed
+    if at_once > 1:
+        blocks.append(line(f"{at_once} layers at once, in {format_bytes(memory)} of memory"))
+    document = {
+        "plan": [vars(plan) for plan in plans],
+        "layers_at_once": at_once,
+        "memory_bytes": memory,
+        "disk_bytes": disk,
+        "free_bytes": free,
+    }
     return Outcome(document, blocks)
 
 
@@ -96,23 +108,21 @@ def _plan_row(plan: TrainingPlan) -> tuple[Span, ...]:
 
 
 def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool = False) -> Outcome:
-    """Train the SAEs of `layers`, one after another."""
+    """Train the SAEs of `layers`, as many at once as gain from it."""
     from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.training import layers as several
     from ghosttrack_cli.training.trainer import Trainer
 
-    settings, workspace = session.settings, session.workspace
+    sae, training = session.settings.sae, session.settings.sae_training
+    workspace = session.workspace
+    store = ActivationStore.open(workspace.store)
+
+    def train_layer(layer: int, monitor: Monitor) -> None:
+        Trainer(store, layer, sae, training, workspace, monitor, overwrite=overwrite).run()
+
     with session.monitor() as monitor:
-        store = ActivationStore.open(workspace.store)
-        for layer in layers:
-            Trainer(
-                store,
-                layer,
-                settings.sae,
-                settings.sae_training,
-                workspace,
-                monitor,
-                overwrite=overwrite,
-            ).run()
+        at_once = several.layers_at_once(store, sae, training)
+        several.train_layers(layers, train_layer, monitor, at_once=at_once)
     return _trained(workspace, layers)
 
 
