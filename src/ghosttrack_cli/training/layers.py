@@ -135,12 +135,7 @@ class _Together:
         if any(layer not in self._reports for layer in self._running):
             return
         reports = sorted(self._reports.items())
-        figures = {
-            f"{name} {layer}": value
-            for layer, report in reports
-            for name, value in report.figures.items()
-            if name in SHOWN
-        }
+        figures = {f"{layer}:": _words(report) for layer, report in reports}
         self._monitor.progress(
             Progress(
                 stage=self._stage,
@@ -150,3 +145,9 @@ class _Together:
                 figures=figures,
             )
         )
+
+
+def _words(report: Progress) -> str:
+    """What a layer shows among others: L0 31.9 FVU 0.136."""
+    shown = {name: value for name, value in report.figures.items() if name in SHOWN}
+    return " ".join(f"{name} {value:.3g}" for name, value in shown.items())
