@@ -13,9 +13,9 @@ from ghosttrack_cli.settings import SAETrainingSettings
 from ghosttrack_cli.training.fused import fused_update
 from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
 from ghosttrack_cli.training.objective import Objective, dense_gradients
-from ghosttrack_cli.training.schedule import Betas, Controls, Schedule
+from ghosttrack_cli.training.schedule import Controls, Schedule
 from ghosttrack_cli.training.state import State, by_columns, initial_state
-from ghosttrack_cli.training.step import Moves, Rates, StepSettings, train_step, update
+from ghosttrack_cli.training.step import Betas, Moves, Rates, StepSettings, train_step, update
 
 SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
@@ -33,9 +33,7 @@ def state_and_batches(steps: int = 3) -> tuple[State, list[torch.Tensor]]:
 
 
 def schedule() -> Schedule:
-    return Schedule.of(
-        SAETrainingSettings(), 100, peak=0.01, weight=1.0, betas=SETTINGS.moves.betas
-    )
+    return Schedule.of(SAETrainingSettings(), 100, peak=0.01, weight=1.0)
 
 
 def test_the_step_equals_a_numpy_adam() -> None:
@@ -159,7 +157,7 @@ def test_a_feature_whose_bias_is_far_below_every_row_fires_again(kind: str) -> N
     state, batches = state_and_batches()
     state = by_columns(state)
     state.weights.b_enc[5] = -100.0
-    opening = Controls(0.0, 0.0, 1.0, 1.0, 20.0)  # only what revives: 16 rows take 15 % off
+    opening = Controls(0.0, 0.0, 20.0)  # only what revives: 16 rows take 15 % off
     for _ in range(300):
         gradients = dense_gradients(state.weights, batches[0], 0.0, SETTINGS.objective)
         if kind == "fused":
@@ -185,7 +183,7 @@ def test_quiet_rows_count_since_a_feature_fired() -> None:
     state.weights.b_enc[5] = -1e6  # feature 5 never fires
     state.weights.b_enc[6] = 1e3  # feature 6 always does
     for x in batches:
-        train_step(state, x, torch.tensor(Controls(0.0, 0.0, 1.0, 1.0, 0.0)), SETTINGS)
+        train_step(state, x, torch.tensor(Controls(0.0, 0.0, 0.0)), SETTINGS)
     assert state.quiet_rows[5].item() == 32
     assert state.quiet_rows[6].item() == 0
 

@@ -14,8 +14,8 @@ from torch.optim.adam import adam
 
 from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
 from ghosttrack_cli.training.objective import Weights
-from ghosttrack_cli.training.schedule import EPSILON
 from ghosttrack_cli.training.step import (
+    EPSILON,
     SMALLEST_NORM,
     clipping,
     count,

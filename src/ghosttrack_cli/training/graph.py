@@ -41,7 +41,7 @@ def table_step(
     figures: Tensor,
     settings: StepSettings,
 ) -> None:
-    """One step whose controls are a row of `table` (TABLE_STEPS, 5), chosen by the state's step.
+    """One step whose controls are a row of `table` (TABLE_STEPS, 3), chosen by the state's step.
 
     `figures` (4,) receives reconstruction loss, sparsity loss, L0 and whether a step was refused.
     Nothing here looks at a value, so it can be compiled and captured.

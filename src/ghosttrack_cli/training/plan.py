@@ -14,9 +14,8 @@ from ghosttrack_cli.training import memory
 from ghosttrack_cli.training.objective import UNTRAINED, Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import fits
-from ghosttrack_cli.training.schedule import Betas
 from ghosttrack_cli.training.state import state_bytes
-from ghosttrack_cli.training.step import PLAIN, Moves, Rates
+from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings

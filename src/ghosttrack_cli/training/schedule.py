@@ -1,4 +1,4 @@
-"""What changes with the step: learning rate, sparsity weight, Adam's bias corrections.
+"""What changes with the step: learning rate and sparsity weight.
 
 Plain numbers, a pure function of the step, so that a resumed run needs nothing but its step.
 """
@@ -12,27 +12,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAETrainingSettings
 
-EPSILON = 1e-8
-
-
-class Betas(NamedTuple):
-    """How much of Adam's two moments a step keeps."""
-
-    first: float
-    second: float
-
-
-ADAM = Betas(0.9, 0.999)
-"""Adam's own defaults."""
-
 
 class Controls(NamedTuple):
     """The numbers of one step."""
 
     learning_rate: float
     sparsity_weight: float
-    correction1: float  # 1 - betas.first^t
-    correction2: float  # 1 - betas.second^t
     share: float  # of the peak learning rate
 
 
@@ -47,7 +32,6 @@ class Schedule:
     decay_steps: int
     weight: float
     weight_warmup_steps: int
-    betas: Betas = ADAM
 
     @classmethod
     def of(
@@ -57,7 +41,6 @@ class Schedule:
         *,
         peak: float,
         weight: float,
-        betas: Betas = ADAM,
     ) -> Schedule:
         """The schedule of some settings over `total_steps`, with what they leave to a rule."""
         return cls(
@@ -68,7 +51,6 @@ class Schedule:
             decay_steps=round(training.decay_fraction * total_steps),
             weight=weight,
             weight_warmup_steps=round(training.sparsity_warmup_fraction * total_steps),
-            betas=betas,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -87,10 +69,4 @@ class Schedule:
     def controls(self, step: int) -> Controls:
         """All numbers of the step after `step` finished ones."""
         rate = self.learning_rate(step)
-        return Controls(
-            rate,
-            self.sparsity_weight(step),
-            1 - self.betas.first ** (step + 1),
-            1 - self.betas.second ** (step + 1),
-            rate / self.peak,
-        )
+        return Controls(rate, self.sparsity_weight(step), rate / self.peak)

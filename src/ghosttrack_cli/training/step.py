@@ -22,7 +22,6 @@ import torch
 
 from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
 from ghosttrack_cli.training.objective import Figures, Gradients, Weights, dense_gradients
-from ghosttrack_cli.training.schedule import ADAM, EPSILON, Betas
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +34,18 @@ SMALLEST_REFERENCE = 0.01
 REFERENCE_DECAY = 0.99
 SMALLEST_NORM = 1e-12
 DECAYED = ("W_enc", "W_dec")
+EPSILON = 1e-8
+
+
+class Betas(NamedTuple):
+    """How much of Adam's two moments a step keeps."""
+
+    first: float
+    second: float
+
+
+ADAM = Betas(0.9, 0.999)
+"""Adam's own defaults."""
 
 
 class Rates(NamedTuple):
@@ -109,7 +120,8 @@ def update(
     state.halted.logical_or_(~is_sound(state, gradients.figures, norm))
     keep = ~state.halted
     clip = clipping(norm, settings)
-    shrink = (-quiet_decay(controls[4], rows, settings)).exp()
+    t = (state.step + 1).float()
+    shrink = (-quiet_decay(controls[2], rows, settings)).exp()
     for name, weight, first, second, gradient, factor in zip(
         Weights._fields,
         state.weights,
@@ -122,7 +134,7 @@ def update(
         rate = controls[0] * factor
         shrunk = weight * (1 - rate * settings.decay_of(name))
         clipped = gradient * clip
-        new = adam_step(shrunk, first, second, clipped, controls, settings.moves.betas, rate)
+        new = adam_step(shrunk, first, second, clipped, t, settings.moves.betas, rate)
         if name == "W_dec":
             new = new._replace(weight=unit_rows(new.weight))
         if name == "b_enc":
@@ -165,14 +177,15 @@ def adam_step(
     first: Tensor,
     second: Tensor,
     gradient: Tensor,
-    controls: Tensor,
+    t: Tensor,
     betas: Betas,
     rate: Tensor,
 ) -> _Moved:
-    """One step of Adam: the new weight and moments."""
+    """The `t`-th step of Adam, counted from 1: the new weight and moments."""
     first = betas.first * first + (1 - betas.first) * gradient
     second = betas.second * second + (1 - betas.second) * gradient.square()
-    change = (first / controls[2]) / ((second / controls[3]).sqrt() + EPSILON)
+    corrected1, corrected2 = first / (1 - betas.first**t), second / (1 - betas.second**t)
+    change = corrected1 / (corrected2.sqrt() + EPSILON)
     return _Moved(weight - rate * change, first, second)
 
 

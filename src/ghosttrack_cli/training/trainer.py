@@ -150,7 +150,6 @@ class Trainer:
             epoch_steps * self.training.epochs,
             peak=learning_rate(self.sae, self.training, self.store.d_model, batch_size),
             weight=sparsity_weight(self.sae),
-            betas=moves(self.sae, self.training).betas,
         )
         scaling = Scaling(survey.scale, survey.mean)
         engine = self._engine(state, scaling.to(device), schedule, objective)
