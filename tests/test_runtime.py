@@ -5,9 +5,17 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
+from ghosttrack_cli import runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CPU = torch.device("cpu")
 FAULTS = """
 import resource
 import torch
@@ -39,3 +47,37 @@ def test_memory_that_was_freed_is_used_again_without_asking_for_it() -> None:
     )
     before, after = map(int, done.stdout.split())
     assert after < before / 10
+
+
+@pytest.fixture
+def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A system with 8 GB free, in whose control group /job/step nothing is limited yet."""
+    (tmp_path / "meminfo").write_text("MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
+    (tmp_path / "cgroup").write_text("0::/job/step\n")
+    (tmp_path / "groups/job/step").mkdir(parents=True)
+    (tmp_path / "groups/job/step/memory.max").write_text("max\n")
+    monkeypatch.setattr(runtime, "MEMORY_FIGURES", tmp_path / "meminfo")
+    monkeypatch.setattr(runtime, "PROCESS_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+    return tmp_path
+
+
+def test_free_memory_is_what_the_system_has_available(figures: Path) -> None:
+    assert runtime.available_bytes(CPU) == 8_000_000 * 1024
+
+
+def test_free_memory_is_no_more_than_a_job_may_take(figures: Path) -> None:
+    """What is kept of files would be given up, so it counts as free."""
+    group = figures / "groups/job"
+    (group / "memory.max").write_text("5000\n")
+    (group / "memory.current").write_text("3000\n")
+    (group / "memory.stat").write_text("anon 2000\ninactive_file 600\n")
+    assert runtime.available_bytes(CPU) == 5000 - (3000 - 600)
+    (group / "memory.current").write_text("9000\n")
+    assert runtime.available_bytes(CPU) == 0
+
+
+def test_a_system_that_does_not_tell_has_half_of_its_memory_free(figures: Path) -> None:
+    (figures / "meminfo").unlink()
+    (figures / "cgroup").unlink()
+    assert 2**28 < runtime.available_bytes(CPU) < 2**45

@@ -24,7 +24,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 DTYPES = ("float32", "float16", "bfloat16")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names and values of <malloc.h>
 TYPICAL_PROCESS_BYTES = 2**28
-AVAILABLE = "MemAvailable:"
+MEMORY_FIGURES, AVAILABLE = Path("/proc/meminfo"), "MemAvailable:"
+PROCESS_GROUPS, CONTROL_GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 LARGEST_TENSOR, LARGEST_IN_OLD_GLIBC, KEPT_BYTES = 2**30, 2**25, 2**31 - 1
 
 
@@ -144,11 +145,6 @@ def keep_freed_memory() -> None:
         allocator(M_ARENA_MAX, 1)
 
 
-def lanes(threads: int) -> int:
-    """How many pieces of work share `threads` cores evenly: two, or the fewest that can."""
-    return next((count for count in range(2, threads) if threads % count == 0), threads)
-
-
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let torch use `count` threads in each thread that calls it."""
@@ -203,18 +199,38 @@ def has_bfloat16_units() -> bool:
 def available_bytes(device: torch.device) -> int:
     """Memory that is free on a device, or on the host for every other kind than CUDA.
 
-    On the host it counts what the system would give up, as files that it keeps in memory; elsewhere
-    than on Linux, which tells, half of all memory stands for it.
+    On the host it counts what the system would give up, as files that it keeps in memory, and no
+    more than control groups allow (containers, batch systems); elsewhere than on Linux, which tells
+    both, half of all memory stands for it.
     """
     import torch
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(AVAILABLE))
+        lines = MEMORY_FIGURES.read_text().splitlines()
+        free = 1024 * next(int(line.split()[1]) for line in lines if line.startswith(AVAILABLE))
     except (OSError, StopIteration):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return min([free, *_allowances()])
+
+
+def _allowances() -> Iterator[int]:
+    """What each control group (version 2) around this process still lets it take."""
+    with suppress(OSError):
+        for line in PROCESS_GROUPS.read_text().splitlines():
+            if line.startswith("0::/"):
+                group = CONTROL_GROUPS / line.removeprefix("0::/")
+                for folder in (group, *group.parents):
+                    with suppress(OSError, ValueError):  # no limit, or none of the groups any more
+                        limit = int((folder / "memory.max").read_text())
+                        yield max(0, limit - _held(folder))
+
+
+def _held(group: Path) -> int:
+    """What the processes of a control group hold, less files that the system would give up."""
+    counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return int((group / "memory.current").read_text()) - int(counts.get("inactive_file", 0))
 
 
 def process_bytes() -> int:

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.cli.conftest import Ended
 
@@ -142,7 +143,7 @@ def look_at_features(ghosttrack: Callable[..., Ended]) -> None:
 
 
 def test_dry_runs_change_nothing(
-    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tree(Path.cwd())
     plan = ghosttrack(*extract, "--dry-run", "--json").document["plan"]
@@ -155,10 +156,18 @@ def test_dry_runs_change_nothing(
     assert tree(Path.cwd()) == before
     assert ghosttrack(*extract).code == 0
     before = tree(Path.cwd())
-    steps = ghosttrack("train", "--dry-run", "--json").document["plan"]
+    one = ghosttrack("train", "--dry-run", "--json").document
+    steps = one["plan"]
     assert [one["layer"] for one in steps] == [0, 2]
     assert steps[0]["total_steps"] > 0
-    assert ghosttrack("train", "--dry-run").code == 0
+    assert "at once" not in ghosttrack("train", "--dry-run").out
+    monkeypatch.setenv("GHOSTTRACK_SAE_TRAINING__LAYERS_AT_ONCE", "2")
+    two = ghosttrack("train", "--dry-run", "--json").document
+    assert (one["layers_at_once"], two["layers_at_once"]) == (1, 2)
+    assert two["memory_bytes"] == pytest.approx(
+        one["memory_bytes"] + steps[0]["memory_needed"], rel=0.1
+    )
+    assert "2 layers at once, in " in ghosttrack("train", "--dry-run").out
     assert tree(Path.cwd()) == before
 
 
@@ -299,20 +308,46 @@ def test_the_log_says_what_was_run_and_how_it_ended(
     assert events[3].startswith("ended with 2 after ")
 
 
+@contextmanager
+def endless_training(
+    process: Callable[..., subprocess.Popen[str]], layers: str, manifests: Sequence[Path]
+) -> Iterator[subprocess.Popen[str]]:
+    """A training without end that has begun."""
+    training = process("train", "--layers", layers, "--epochs", "100000")
+    while not all(one.exists() for one in manifests) and training.poll() is None:
+        time.sleep(0.05)
+    yield training
+    training.kill()
+    training.communicate()
+
+
 @pytest.fixture
 def training(
     extracted: tuple[str, ...],
     process: Callable[..., subprocess.Popen[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A training without end that has begun."""
+    """A training of one layer."""
     monkeypatch.setenv("GHOSTTRACK_SAE_TRAINING__EVALUATIONS", "100000")
-    training = process("train", "--layers", "0", "--epochs", "100000")
-    while not PROGRESS.exists() and training.poll() is None:
-        time.sleep(0.05)
-    yield training
-    training.kill()
-    training.communicate()
+    with endless_training(process, "0", [PROGRESS]) as training:
+        yield training
+
+
+def test_a_signal_stops_layers_that_train_at_once(
+    extracted: tuple[str, ...],
+    process: Callable[..., subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GHOSTTRACK_SAE_TRAINING__EVALUATIONS", "100000")
+    monkeypatch.setenv("GHOSTTRACK_SAE_TRAINING__LAYERS_AT_ONCE", "2")
+    manifests = [PROGRESS, PROGRESS.with_name("sae_layer_2_progress.json")]
+    with endless_training(process, "0,2", manifests) as training:
+        training.send_signal(signal.SIGINT)
+        _, err = training.communicate(timeout=120)
+    assert training.returncode == 130, err
+    assert err.count("note: stopping after this step") == 1
+    assert err.endswith("stopped, everything is committed; run again to go on\n")
+    assert [json.loads(one.read_text())["state"] for one in manifests] == ["stopped"] * 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,6 +145,17 @@ def test_a_logger_that_is_missing_is_said_before_any_work(
         f"pip install 'ghosttrack[{name}]'",
     )
     assert ended.err.count("\n") == 2
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_layers_at_once_beside_wandb_are_refused_before_any_work(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setitem(sys.modules, MODULES["wandb"], ModuleType("wandb"))
+    Path("ghosttrack.toml").write_text('[sae_training]\nlog_to = "wandb"\nlayers_at_once = 2\n')
+    ended = ghosttrack(*command.split())
+    assert ended.code == 2
+    assert ended.error[0].startswith("layers_at_once: 2 asked, but layers train side by side on a")
 
 
 def test_check_gives_one_document(ghosttrack: Callable[..., Ended]) -> None:

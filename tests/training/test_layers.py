@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +13,13 @@ import torch
 from tests.training.conftest import planted_rows, write_store
 from tests.training.outcomes import StopAfter
 
-from ghosttrack_cli import runtime
+from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import Stopped, TrainingError, UsageError
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.runtime import torch_threads
 from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.training.layers import layers_at_once, train_layers
+from ghosttrack_cli.training.layers import check_at_once, layers_at_once, train_layers
+from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
@@ -71,6 +73,8 @@ def test_layers_at_once_are_those_of_as_many_threads_alone(
             trains(store, bench, alone)(layer, SILENT)
     assert saes(together) == saes(alone)
     assert len(set(saes(alone).values())) == len(LAYERS)
+    manifests = [files.read_json(together.training_progress(layer)) for layer in LAYERS]
+    assert [one["environment"]["threads"] for one in manifests] == [1, 1, 2]
     assert torch.get_num_threads() == 2
 
 
@@ -101,7 +105,7 @@ def test_their_reports_come_as_one_sum(
     done = [report.done for report in reports]
     assert done == sorted(done)
     assert list(reports[-1].figures) == ["1:", "4:"]
-    assert re.fullmatch(r"L0 \d\.\d+ FVU 0\.\d+", str(reports[-1].figures["4:"]))
+    assert re.fullmatch(r"L0 [\d.]+ FVU 0\.\d+", str(reports[-1].figures["4:"]))
 
 
 def test_a_layer_that_has_nothing_to_do_is_not_waited_for() -> None:
@@ -137,25 +141,46 @@ def test_nothing_is_told_before_all_have_begun() -> None:
     assert [(report.done, report.total) for report in reports] == [(7, 20)]
 
 
-def test_what_is_beside_a_failing_layer_is_trained(two_threads: None) -> None:
-    trained: list[int] = []
-    notices: list[str] = []
-    told = threading.Event()
+@pytest.mark.parametrize("error", [TrainingError("not finite"), RuntimeError("not finite")])
+def test_what_is_beside_a_failing_layer_is_saved_and_stops(
+    store: ActivationStore, bench: Bench, two_threads: None, tmp_path: Path, error: Exception
+) -> None:
+    workspace = Workspace(tmp_path / "failing")
+    real, begun = trains(store, bench, workspace), threading.Event()
 
-    def train(layer: int, _monitor: Monitor) -> None:
+    def step_slowly(_: Progress) -> None:
+        begun.set()
+        time.sleep(0.02)
+
+    def train(layer: int, monitor: Monitor) -> None:
         if layer == 1:
-            raise TrainingError("layer 1: the loss is not finite")
-        told.wait(20)
-        trained.append(layer)
+            begun.wait(20)
+            raise error
+        real(layer, replace(monitor, progress=step_slowly))
 
-    def notice(text: str) -> None:
-        notices.append(text)
-        told.set()
+    with pytest.raises(type(error), match="not finite"):
+        train_layers(LAYERS, train, SILENT, at_once=2)
+    progress = files.read_json(workspace.training_progress(4))
+    assert (progress["state"], progress["step"] > 0) == ("stopped", True)
+    assert not workspace.training_progress(7).exists()
+    train_layers(LAYERS, real, SILENT, at_once=2)
+    assert len(set(saes(workspace).values())) == len(LAYERS)
 
-    with pytest.raises(TrainingError, match="not finite"):
-        train_layers(LAYERS, train, Monitor(notice=notice), at_once=2)
-    assert trained == [4]
-    assert notices == ["layer 1 failed, 4 goes on: layer 1: the loss is not finite"]
+
+def test_a_layer_that_stops_early_counts_as_done() -> None:
+    reports: list[tuple[int, int | None]] = []
+
+    def train(layer: int, monitor: Monitor) -> None:
+        monitor.progress(Progress("a layer", 2 if layer == 1 else 10, 10, "tokens"))
+        deadline = time.monotonic() + 20
+        while layer == 4 and reports[-1:] != [(12, 12)] and time.monotonic() < deadline:
+            monitor.progress(Progress("a layer", 10, 10, "tokens"))
+
+    def keep(report: Progress) -> None:
+        reports.append((report.done, report.total))
+
+    train_layers(LAYERS[:2], train, Monitor(keep), at_once=2)
+    assert reports[-1] == (12, 12)
 
 
 @pytest.mark.parametrize(("threads", "at_once", "expected"), [(2, 2, [1, 1, 2]), (4, 2, [2, 2, 4])])
@@ -172,17 +197,56 @@ def test_each_layer_has_its_share_of_the_threads(
     assert [seen[layer] for layer in LAYERS] == expected
 
 
+@pytest.mark.parametrize(
+    ("threads", "layers", "settings", "expected"),
+    [
+        (1, 3, {}, 1),
+        (2, 3, {}, 2),
+        (2, 1, {}, 1),
+        (7, 2, {}, 2),
+        (4, 3, {"log_to": "tensorboard,wandb"}, 1),
+        (4, 3, {"layers_at_once": 1}, 1),
+        (4, 2, {"layers_at_once": 3}, 2),
+    ],
+)
 def test_how_many_go_at_once(
-    store: ActivationStore, bench: Bench, one_thread: None, monkeypatch: pytest.MonkeyPatch
+    store: ActivationStore,
+    bench: Bench,
+    one_thread: None,
+    threads: int,
+    layers: int,
+    settings: dict[str, object],
+    expected: int,
 ) -> None:
-    assert layers_at_once(store, bench.sae, bench.training) == 1
-    with torch_threads(4):
-        assert layers_at_once(store, bench.sae, bench.training) == 2
-        one = bench.training.model_copy(update={"layers_at_once": 1})
-        assert layers_at_once(store, bench.sae, one) == 1
-        logged = bench.training.model_copy(update={"log_to": "tensorboard,wandb"})
-        assert layers_at_once(store, bench.sae, logged) == 1
-        with pytest.raises(UsageError, match="without wandb"):
-            layers_at_once(store, bench.sae, logged.model_copy(update={"layers_at_once": 2}))
-        monkeypatch.setattr(runtime, "available_bytes", lambda _device: 1_000_000)
-        assert layers_at_once(store, bench.sae, bench.training) == 1
+    training = bench.training.model_copy(update=settings)
+    notices: list[str] = []
+    with torch_threads(threads):
+        assert layers_at_once(store, bench.sae, training, layers, notices.append) == expected
+    assert not notices
+
+
+def test_too_little_memory_for_two_is_said(
+    store: ActivationStore, bench: Bench, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "available_bytes", lambda _device: 1_000_000)
+    notices: list[str] = []
+    assert layers_at_once(store, bench.sae, bench.training, 3, notices.append) == 1
+    assert "one layer at a time" in notices[0]
+    assert "1.0 MB are free" in notices[0]
+
+
+def test_several_at_once_are_refused_beside_wandb(bench: Bench) -> None:
+    check_at_once(bench.training.model_copy(update={"layers_at_once": 2}))
+    with pytest.raises(UsageError, match="without wandb"):
+        check_at_once(bench.training.model_copy(update={"layers_at_once": 2, "log_to": "wandb"}))
+
+
+def test_layers_at_once_share_the_memory(
+    store: ActivationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows stay in memory if they take half of what is free."""
+    one = store.rows * store.identity.row_bytes
+    monkeypatch.setattr(runtime, "available_bytes", lambda _device: 3 * one)
+    cpu = torch.device("cpu")
+    assert fits(store, cpu, 1)
+    assert not fits(store, cpu, 2)

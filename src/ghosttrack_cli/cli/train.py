@@ -27,9 +27,9 @@ def train(
 ) -> None:
     """Train one sparse autoencoder for each layer in the store.
 
-    On a CPU two layers train side by side, with half of the cores each, elsewhere one after
-    another. Each is resumed where it was and skipped when it is finished. Change settings with the
-    flags below, `ghosttrack.toml`, or `--preset seed`.
+    On a CPU two layers train side by side, with half of the cores each, if there is the memory;
+    elsewhere, and with wandb, one after another. Each is resumed where it was and skipped when it
+    is finished. Change settings with the flags below, `ghosttrack.toml`, or `--preset seed`.
 
         ghosttrack train
         ghosttrack train --layers 0,6,11 --d-hidden 8192

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import torch
 
-from ghosttrack_cli.runtime import lanes, torch_threads
+from ghosttrack_cli.runtime import torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator
@@ -42,6 +42,11 @@ def residual_passes(
     else:
         for item, ids in batches:
             yield item, model.residuals(ids, layers)
+
+
+def lanes(threads: int) -> int:
+    """How many passes share `threads` cores evenly: two, or the fewest that can."""
+    return next((count for count in range(2, threads) if threads % count == 0), threads)
 
 
 def _side_by_side(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -146,7 +145,6 @@ def _products_from_dense(
 
 
 def _products_by_mkl(error: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:
-    _hear_that_sparse_is_beta()
     ends = torch.tensor([entries.h.numel()], dtype=torch.int32)
     pattern = torch.sparse_csr_tensor(
         torch.cat([entries.starts, ends]),
@@ -159,12 +157,15 @@ def _products_by_mkl(error: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:
     return products.values()
 
 
-@cache
 def _hear_that_sparse_is_beta() -> None:
-    """Take the warning that torch gives once a process, before threads need the filters."""
+    """Take the warning that torch gives once a process; filters are not for several threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Ss]parse (CSR|inv).*", category=UserWarning)
         torch.eye(1).to_sparse_csr()
+
+
+if HAS_MKL:
+    _hear_that_sparse_is_beta()
 
 
 def _products_by_autograd(error: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:

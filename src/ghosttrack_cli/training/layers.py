@@ -6,16 +6,18 @@ only. Steps of two layers with half of the threads each wait less (docs/results.
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from ghosttrack_cli import runtime
-from ghosttrack_cli.errors import GhostTrackError, Stopped, UsageError
+from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.quantities import format_bytes, format_layers
 from ghosttrack_cli.training.plan import memory_needed, steps_of, training_device
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
 
+AT_ONCE = 2
 MEMORY_SHARE = 0.8
 """Of what is free, that layers side by side may take."""
 SHOWN = ("L0", "FVU")
@@ -31,30 +34,55 @@ SHOWN = ("L0", "FVU")
 TrainLayer: TypeAlias = "Callable[[int, Monitor], object]"
 
 
-def layers_at_once(store: ActivationStore, sae: SAESettings, training: SAETrainingSettings) -> int:
-    """How many layers train side by side: as set, or as share the cores if they have the memory.
-
-    Weights & Biases knows one run at a time, and a CUDA device is kept busy by one layer.
+def check_at_once(training: SAETrainingSettings) -> None:
+    """Refuse several layers at once where that cannot be.
 
     Raises:
-        UsageError: more than one was set where that cannot be.
+        UsageError: more than one was set, for a CUDA device or beside wandb.
     """
+    if (training.layers_at_once or 1) > 1 and _goes_alone(training):
+        raise UsageError(
+            f"layers_at_once: {training.layers_at_once} asked, but layers train side by side on a"
+            " CPU only, and without wandb",
+            hint="leave layers_at_once out",
+        )
+
+
+def _goes_alone(training: SAETrainingSettings) -> bool:
+    """A CUDA device is kept busy by one layer, and wandb knows one run at a time."""
     on_cpu = training_device(training.device).type == "cpu"
-    alone = not on_cpu or "wandb" in (training.log_to or "")
-    asked = training.layers_at_once
-    if asked is not None:
-        if asked > 1 and alone:
-            raise UsageError(
-                f"layers_at_once: {asked} asked, but layers train side by side on a CPU only,"
-                " and without wandb",
-                hint="leave layers_at_once out",
-            )
-        return asked
-    count = 1 if alone else runtime.lanes(torch.get_num_threads())
+    return not on_cpu or "wandb" in (training.log_to or "")
+
+
+def layers_at_once(
+    store: ActivationStore,
+    sae: SAESettings,
+    training: SAETrainingSettings,
+    layers: int,
+    notice: Callable[[str], None],
+) -> int:
+    """How many of `layers` train side by side: as set, or two if there are cores and memory.
+
+    Too little memory is said, for with other threads than before a layer's bits are others.
+
+    Raises:
+        UsageError: as `check_at_once`.
+    """
+    check_at_once(training)
+    if training.layers_at_once is not None:
+        return min(layers, training.layers_at_once)
+    if layers < AT_ONCE or torch.get_num_threads() < AT_ONCE or _goes_alone(training):
+        return 1
     batch_size, _ = steps_of(store.rows, training)
-    needed = memory_needed(store, sae, training, batch_size)
-    free = MEMORY_SHARE * runtime.available_bytes(torch.device("cpu"))
-    return count if count * needed <= free else 1
+    needed = AT_ONCE * memory_needed(store, sae, training, batch_size, AT_ONCE)
+    free = runtime.available_bytes(torch.device("cpu"))
+    if needed <= MEMORY_SHARE * free:
+        return AT_ONCE
+    notice(
+        f"one layer at a time: {AT_ONCE} at once take {format_bytes(needed)} of memory,"
+        f" {format_bytes(free)} are free (layers_at_once = {AT_ONCE} tries)"
+    )
+    return 1
 
 
 def train_layers(
@@ -62,9 +90,9 @@ def train_layers(
 ) -> None:
     """Train all `layers` in their order, `at_once` of them at a time.
 
-    The layers that train together, and so the threads of each, depend on the order alone: a command
-    that is given again gives every layer as many as before. One that fails ends the command when
-    those beside it are trained; a signal stops all.
+    The layers that train together, and so the threads of each, depend on the order alone, so that
+    a command that is given again changes no bits; beside a finished layer some cores idle. When one
+    fails, those beside it commit and stop, and its error ends all, as a signal does.
     """
     for first in range(0, len(layers), at_once):
         group = layers[first : first + at_once]
@@ -80,19 +108,22 @@ def _side_by_side(layers: Sequence[int], train: TrainLayer, monitor: Monitor) ->
     def run(layer: int) -> None:
         try:
             train(layer, together.part(layer))
-        except GhostTrackError as error:
-            together.failed(layer, error)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
+            together.failed(error)
         finally:
             together.ended(layer)
 
     threads = max(1, torch.get_num_threads() // len(layers))
-    with runtime.torch_threads(threads), ThreadPoolExecutor(len(layers), "train") as pool:
+    with (
+        runtime.torch_threads(threads),
+        # A thread obeys the number of threads once it has asked for it.
+        ThreadPoolExecutor(len(layers), "train", initializer=torch.get_num_threads) as pool,
+    ):
         futures = [pool.submit(run, layer) for layer in layers]
-    errors = [error for error in (future.exception() for future in futures) if error]
-    # What failed says more than that the others were stopped.
-    for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
-        raise error
+    if together.failure is not None:
+        raise together.failure
+    for future in futures:
+        future.result()  # raises Stopped
 
 
 class _Together:
@@ -100,10 +131,12 @@ class _Together:
 
     def __init__(self, layers: Sequence[int], monitor: Monitor) -> None:
         self._monitor = monitor
-        self._running = list(layers)
+        self._running = set(layers)
         self._reports: dict[int, Progress] = {}
         self._stage = f"train layers {format_layers(layers)}"
         self._lock = threading.Lock()
+        self.failure: Exception | None = None
+        """The first error, for which all others stop."""
 
     def part(self, layer: int) -> Monitor:
         """The callbacks for one of the layers."""
@@ -113,18 +146,24 @@ class _Together:
                 self._reports[layer] = report
                 self._show()
 
-        return Monitor(progress, self._notice, self._monitor.stop_signal)
+        return Monitor(progress, self._notice, self._stop_signal)
 
-    def failed(self, layer: int, error: GhostTrackError) -> None:
-        """Say so at once where others go on."""
-        others = [one for one in self._running if one != layer]
-        if others:
-            self._notice(f"layer {layer} failed, {format_layers(others)} goes on: {error}")
+    def failed(self, error: Exception) -> None:
+        """Let the others stop."""
+        with self._lock:
+            self.failure = self.failure or error
 
     def ended(self, layer: int) -> None:
-        """Wait for no more reports of a layer."""
+        """Wait for no more reports of a layer; where it stopped early, that was all of it."""
         with self._lock:
-            self._running.remove(layer)
+            self._running.discard(layer)
+            if layer in self._reports:
+                report = self._reports[layer]
+                self._reports[layer] = replace(report, total=report.done)
+
+    def _stop_signal(self) -> int | None:
+        with self._lock:
+            return signal.SIGTERM if self.failure else self._monitor.stop_signal()
 
     def _notice(self, text: str) -> None:
         with self._lock:
@@ -135,14 +174,13 @@ class _Together:
         if any(layer not in self._reports for layer in self._running):
             return
         reports = sorted(self._reports.items())
-        figures = {f"{layer}:": _words(report) for layer, report in reports}
         self._monitor.progress(
             Progress(
                 stage=self._stage,
                 done=sum(report.done for _, report in reports),
                 total=sum(report.total or 0 for _, report in reports),
                 unit=reports[0][1].unit,
-                figures=figures,
+                figures={f"{layer}:": _words(report) for layer, report in reports},
             )
         )
 

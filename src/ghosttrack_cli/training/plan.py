@@ -137,7 +137,7 @@ class TrainingPlan:
     finished_steps: int
     state: str
     memory_needed: int
-    """Bytes at the peak: on the host beside what the process has, or on a CUDA device."""
+    """Bytes at the peak, on the host without what the process has before."""
     memory_bytes: int
     """Those of the whole process, or on a CUDA device those there."""
     disk_bytes: int
@@ -169,12 +169,17 @@ def products_on(device: torch.device, objective: Objective) -> torch.dtype:
 
 
 def memory_needed(
-    store: ActivationStore, sae: SAESettings, training: SAETrainingSettings, batch_size: int
+    store: ActivationStore,
+    sae: SAESettings,
+    training: SAETrainingSettings,
+    batch_size: int,
+    at_once: int,
 ) -> int:
-    """Bytes that a layer takes at its peak: on the host beside the process, or on a CUDA device."""
+    """Bytes that one of `at_once` layers takes at its peak, on the device it trains on."""
     device = training_device(training.device)
     D, F = store.d_model, sae.d_hidden
-    stored = memory.stored_bytes(store, training.evaluation_rows, resident=fits(store, device))
+    resident = fits(store, device, at_once)
+    stored = memory.stored_bytes(store, training.evaluation_rows, resident=resident)
     if device.type == "cuda":
         return memory.device_bytes(D, F, batch_size, stored)
     products = products_on(device, objective_of(sae, training, D))
@@ -194,8 +199,9 @@ def plan_training(
     sae: SAESettings,
     training: SAETrainingSettings,
     workspace: Workspace,
+    at_once: int = 1,
 ) -> TrainingPlan:
-    """What training a layer would take, from manifests alone.
+    """What training a layer, one of `at_once` at a time, would take, from manifests alone.
 
     How many rows the mask leaves out is known only to a training that has begun; before that the
     plan counts them all.
@@ -209,7 +215,7 @@ def plan_training(
     progress = read_progress(workspace.training_progress(layer)) or {}
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
     batch_size, epoch_steps = steps_of(max(1, train_rows), training)
-    needed = memory_needed(store, sae, training, batch_size)
+    needed = memory_needed(store, sae, training, batch_size, at_once)
     return TrainingPlan(
         layer=layer,
         rows=store.rows,

@@ -60,9 +60,9 @@ def block_rows(store: ActivationStore) -> int:
     return store.rows if store.rows <= BLOCKS_HELD * size else size
 
 
-def fits(store: ActivationStore, device: torch.device) -> bool:
-    """Whether a layer's rows may stay on the device while it trains."""
-    size = store.rows * store.identity.row_bytes
+def fits(store: ActivationStore, device: torch.device, at_once: int) -> bool:
+    """Whether the rows of so many layers that train at once may stay on the device."""
+    size = at_once * store.rows * store.identity.row_bytes
     return size <= RESIDENT_SHARE * runtime.available_bytes(device)
 
 
@@ -92,7 +92,7 @@ class TrainingRows(Protocol):
 
 
 class LayerRows:
-    """The rows of a layer of a store."""
+    """The rows of a layer of a store, one of `at_once` that share the memory."""
 
     def __init__(
         self,
@@ -100,10 +100,13 @@ class LayerRows:
         layer: int,
         training: SAETrainingSettings,
         device: torch.device,
+        *,
+        at_once: int = 1,
     ) -> None:
         self._store = store
         self._layer = layer
         self._device = device
+        self._at_once = at_once
         self._seed = training.seed
         validation = split_documents(store.doc_ids(), training.val_fraction, training.seed)  # (N,)
         sums = _SurveySums(store, layer, validation)
@@ -120,7 +123,7 @@ class LayerRows:
             self._train,
             batch_size=batch_size,
             seed=self._seed,
-            resident=fits(self._store, self._device),
+            resident=fits(self._store, self._device, self._at_once),
             block_rows=block_rows(self._store),
             device=self._device,
         )

@@ -68,7 +68,8 @@ class TrainingResult:
 class Trainer:
     """Trains the SAE of one layer; running it again continues it.
 
-    `overwrite` forgets what an earlier training left. The store is only read.
+    `overwrite` forgets what an earlier training left. The store is only read. `at_once` layers in
+    all, this one among them, train at the same time and share the memory.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Trainer:
         monitor: Monitor = SILENT,
         *,
         overwrite: bool = False,
+        at_once: int = 1,
     ) -> None:
         self.store = store
         self.layer = layer
@@ -89,6 +91,7 @@ class Trainer:
         self.workspace = workspace
         self.monitor = monitor
         self.overwrite = overwrite
+        self.at_once = at_once
 
     def run(self) -> TrainingResult:
         """Train to the end.
@@ -142,7 +145,9 @@ class Trainer:
         """The session at the newest checkpoint, or at the beginning."""
         device = training_device(self.training.device)
         state, record = self._start(device)
-        rows: TrainingRows = LayerRows(self.store, self.layer, self.training, device)
+        rows: TrainingRows = LayerRows(
+            self.store, self.layer, self.training, device, at_once=self.at_once
+        )
         survey = rows.survey
         batch_size, epoch_steps = steps_of(survey.train_rows, self.training)
         schedule = Schedule.of(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.cli.actions.extract import plan_extraction, run_extraction
 from ghosttrack_cli.cli.actions.interpret import interpret_layers, layers_to_interpret
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.train import check_loggers, stored_layers, train_layers
+from ghosttrack_cli.cli.actions.train import check_settings, stored_layers, train_layers
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def run(session: Session, *, dry_run: bool) -> None:
 
 def run_all(session: Session) -> Outcome:
     """Run the three stages and put their outcomes together."""
-    check_loggers(session)
+    check_settings(session)
     session.console.detail(line(Span("1 of 3  extract", "bold")))
     extracted = run_extraction(session, overwrite=False)
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))

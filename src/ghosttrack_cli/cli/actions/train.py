@@ -36,7 +36,7 @@ def train(
     yes: bool,
 ) -> None:
     """Plan the training, or do it."""
-    check_loggers(session)
+    check_settings(session)
     chosen = stored_layers(session, layers)
     if dry_run:
         give(session, plan_layers(session, chosen))
@@ -46,11 +46,13 @@ def train(
     give(session, train_layers(session, chosen, overwrite=overwrite))
 
 
-def check_loggers(session: Session) -> None:
-    """Refuse a logger that is not installed, before hours of work end without it."""
+def check_settings(session: Session) -> None:
+    """Refuse what training would refuse, before hours of work end without it."""
+    from ghosttrack_cli.training.layers import check_at_once
     from ghosttrack_cli.training.loggers import logger_names
 
     logger_names(session.settings.sae_training.log_to)
+    check_at_once(session.settings.sae_training)
 
 
 def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:
@@ -68,11 +70,9 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
 
     settings, workspace = session.settings, session.workspace
     store = ActivationStore.open(workspace.store)
-    plans = [
-        plan_training(store, layer, settings.sae, settings.sae_training, workspace)
-        for layer in layers
-    ]
-    at_once = min(len(layers), layers_at_once(store, settings.sae, settings.sae_training))
+    sae, training = settings.sae, settings.sae_training
+    at_once = layers_at_once(store, sae, training, len(layers), session.console.notice)
+    plans = [plan_training(store, layer, sae, training, workspace, at_once) for layer in layers]
     free = files.free_bytes(workspace.root)
     disk = sum(plan.disk_bytes for plan in plans)
     blocks: list[Line | Table] = [
@@ -118,10 +118,12 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
     store = ActivationStore.open(workspace.store)
 
     def train_layer(layer: int, monitor: Monitor) -> None:
-        Trainer(store, layer, sae, training, workspace, monitor, overwrite=overwrite).run()
+        Trainer(
+            store, layer, sae, training, workspace, monitor, overwrite=overwrite, at_once=at_once
+        ).run()
 
+    at_once = several.layers_at_once(store, sae, training, len(layers), session.console.notice)
     with session.monitor() as monitor:
-        at_once = several.layers_at_once(store, sae, training)
         several.train_layers(layers, train_layer, monitor, at_once=at_once)
     return _trained(workspace, layers)
 
