@@ -342,9 +342,10 @@ def test_the_default_learning_rate(
     sae = SAESettings(d_hidden=d_hidden, target_l0=64)
     found = learning_rate(sae, SAETrainingSettings(), d_model, batch_size)
     assert found == pytest.approx(expected)
-    fixed = SAESettings(d_hidden=d_hidden, target_l0=64, sparsity="batchtopk")  # nothing revived
-    found = learning_rate(fixed, SAETrainingSettings(), d_model, batch_size)
-    assert found == pytest.approx(expected * 0.0225 / 0.04)
+    for sparsity, rate in (("batchtopk", 0.034), ("l1", 0.0225)):  # nothing is revived there
+        fixed = SAESettings(d_hidden=d_hidden, target_l0=64, sparsity=sparsity)
+        found = learning_rate(fixed, SAETrainingSettings(), d_model, batch_size)
+        assert found == pytest.approx(expected * rate / 0.04)
     asked = SAETrainingSettings(learning_rate=0.002)
     assert learning_rate(sae, asked, d_model, batch_size) == 0.002
 

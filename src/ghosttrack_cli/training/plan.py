@@ -11,7 +11,7 @@ import torch
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.training import memory
-from ghosttrack_cli.training.objective import UNTRAINED, Objective, tanh_slope
+from ghosttrack_cli.training.objective import Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
 
-LEARNING_RATE, UNREVIVED_RATE = 0.04, 0.0225
-"""Where quiet features are revived and where not; of `RATE_WIDTH` wide rows in batches of
-`RATE_BATCH`, if every feature fired on every row."""
+LEARNING_RATE = 0.04
+"""Of `RATE_WIDTH` wide rows in batches of `RATE_BATCH`, if every feature fired on every row."""
+UNREVIVED_RATES = {"batchtopk": 0.034, "l1": 0.0225}
+"""The same where features that go quiet stay so."""
 RATE_WIDTH, RATE_BATCH = 768, 4096
 ENCODER_RATE, DECODER_RATE, THRESHOLD_RATE, BIAS_RATE = 0.7, 2.0, 10.0, 4.0
 """Of the learning rate; the last two are divided by `target_l0`."""
@@ -56,7 +57,7 @@ def learning_rate(
 
         0.04 √(target_l0 / F) √(768 / D) (min(B, 4096) / 4096)^⅓
 
-    with 0.0225 for 0.04 where thresholds are not trained, so that features that die stay dead.
+    with 0.034 (`batchtopk`) and 0.0225 (`l1`) for 0.04, since features that die there stay dead.
     The best rates of two models, D 192 and 576, B 512 to 4096, follow it (docs/recipe.md); larger
     batches were not tried with it.
     """
@@ -65,7 +66,7 @@ def learning_rate(
     firing = math.sqrt(target_l0(sae, training) / sae.d_hidden)
     width = math.sqrt(RATE_WIDTH / d_model)
     batch = math.cbrt(min(batch_size, RATE_BATCH) / RATE_BATCH)
-    rate = UNREVIVED_RATE if sae.sparsity in UNTRAINED else LEARNING_RATE
+    rate = UNREVIVED_RATES.get(sae.sparsity, LEARNING_RATE)
     return rate * firing * width * batch
 
 
