@@ -48,11 +48,14 @@ def train(
 
 def check_settings(session: Session) -> None:
     """Refuse what training would refuse, before hours of work end without it."""
-    from ghosttrack_cli.training.layers import check_at_once
     from ghosttrack_cli.training.loggers import logger_names
 
-    logger_names(session.settings.sae_training.log_to)
-    check_at_once(session.settings.sae_training)
+    training = session.settings.sae_training
+    logger_names(training.log_to)
+    if training.layers_at_once is not None:  # to ask for the device loads torch
+        from ghosttrack_cli.training.layers import check_at_once
+
+        check_at_once(training)
 
 
 def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:
