@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +202,7 @@ def read_raw(store: ActivationStore) -> None:
 
 def consume(batches: RowBatches) -> None:
     """One epoch."""
-    for _ in batches.batches(0):
+    for _ in islice(batches.batches(), batches.steps_per_epoch):
         pass
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +40,7 @@ def make(
     batch_size: int = 20,
     seed: int = 7,
     block_rows: int = 64,
+    device: str = "cpu",
 ) -> RowBatches:
     return RowBatches(
         store,
@@ -47,13 +50,24 @@ def make(
         seed=seed,
         resident=resident,
         block_rows=block_rows,
+        device=device,
     )
 
 
+def epochs(batches: RowBatches, first: int, count: int = 1) -> list[torch.Tensor]:
+    """All batches of some epochs."""
+    start = first * batches.steps_per_epoch
+    return list(islice(batches.batches(start), count * batches.steps_per_epoch))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
 @pytest.mark.parametrize("resident", [True, False])
-def test_an_epoch_is_the_kept_rows_in_its_order(store: ActivationStore, resident: bool) -> None:
-    batches = make(store, resident=resident)
-    rows = torch.cat(list(batches.batches(epoch=3)))
+def test_an_epoch_is_the_kept_rows_in_its_order(
+    store: ActivationStore, resident: bool, device: str
+) -> None:
+    """Gathered in the host's memory, and as on a device of its own."""
+    batches = make(store, resident=resident, device=device)
+    rows = torch.cat(epochs(batches, 3))
     order = batches.order(3)[: len(rows)]
     assert batches.rows == int((store.positions() != 0).sum())
     assert len(set(order.tolist())) == len(order) == batches.steps_per_epoch * 20
@@ -69,7 +83,7 @@ def test_an_epoch_is_the_kept_rows_in_its_order(store: ActivationStore, resident
     seed=st.integers(0, 2**63),
     data=st.data(),
 )
-def test_any_start_continues_the_epoch(
+def test_any_start_continues_the_epoch_and_the_next_one(
     store: ActivationStore,
     batch_size: int,
     block_rows: int,
@@ -81,11 +95,14 @@ def test_any_start_continues_the_epoch(
         make(store, resident=where, batch_size=batch_size, block_rows=block_rows, seed=seed)
         for where in (True, False)
     )
-    whole = list(resident.batches(epoch))
-    start = data.draw(st.integers(0, len(whole)))
-    rest = list(streamed.batches(epoch, start))
-    assert len(whole) == resident.steps_per_epoch
+    whole = epochs(resident, epoch, 2)
+    start = data.draw(st.integers(0, resident.steps_per_epoch))
+    first = epoch * resident.steps_per_epoch
+    rest = islice(streamed.batches(first + start), len(whole) - start)
     assert all(torch.equal(a, b) for a, b in zip(whole[start:], rest, strict=True))
+    assert torch.equal(
+        torch.cat(whole), torch.cat(epochs(resident, epoch) + epochs(resident, epoch + 1))
+    )
 
 
 def test_orders_differ_between_epochs_and_seeds(store: ActivationStore) -> None:
@@ -108,10 +125,14 @@ def test_no_block_is_a_small_rest(count: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_leaving_early_stops_the_threads(store: ActivationStore) -> None:
-    stream = make(store, resident=False).batches(0)
+@pytest.mark.parametrize("resident", [True, False])
+def test_leaving_early_stops_the_threads(store: ActivationStore, resident: bool) -> None:
+    before = threading.active_count()
+    stream = make(store, resident=resident).batches()
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() > before
+    stream.close()
+    assert threading.active_count() == before
 
 
 def test_a_bad_chunk_reaches_the_trainer(tmp_path: Path) -> None:
@@ -119,7 +140,7 @@ def test_a_bad_chunk_reaches_the_trainer(tmp_path: Path) -> None:
     layout.chunk_path(tmp_path / "a.zarr", layout.layer_array(2), 9).unlink()
     store = ActivationStore.open(tmp_path / "a.zarr")
     with pytest.raises(CorruptionError, match="chunk 9"):
-        list(make(store, resident=False).batches(0))
+        epochs(make(store, resident=False), 0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 20, 400])

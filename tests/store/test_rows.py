@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghosttrack_cli.store.order import permutation, splitmix64
+from ghosttrack_cli.store.order import fold_keys, permutation, splitmix64
 from ghosttrack_cli.store.rows import row_mask, split_documents
 
 
@@ -60,3 +60,11 @@ def test_permutations_are_permutations_and_repeatable(n: int, seed: int, epoch: 
 
 def test_the_order_is_the_same_on_every_machine() -> None:
     assert permutation(8, 0, 0).tolist() == [6, 4, 1, 3, 7, 0, 2, 5]
+
+
+def test_a_large_order_is_that_of_different_keys() -> None:
+    """Sorted by vector instructions or not, there is one order alone."""
+    with np.errstate(over="ignore"):
+        keys = splitmix64(fold_keys(3, 4) + np.arange(100_000, dtype=np.uint64))
+    assert len(np.unique(keys)) == len(keys)
+    assert np.array_equal(permutation(100_000, 3, 4), np.argsort(keys, kind="stable"))

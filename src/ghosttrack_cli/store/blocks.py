@@ -1,10 +1,11 @@
-"""Blocks of chunks read ahead of the training that uses them."""
+"""Blocks of chunks, ordered and read ahead of the training that uses them."""
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ LOAD_THREADS = 2
 class Block:
     """Chunks that are shuffled together; `number` counts the blocks of an epoch."""
 
+    epoch: int
     number: int
     chunks: Array
 
@@ -39,6 +41,7 @@ class Block:
 class ShuffledBlock:
     """Rows (n, D) in the memory of the host, and the order (k,) in which k of them are taken."""
 
+    epoch: int
     rows: Array
     order: Array
 
@@ -50,11 +53,17 @@ class ShuffledBlock:
         # numpy moves whole rows here; indexing in torch goes element by element.
         return to_torch(np.take(self.rows, self.order[start:stop], axis=0))
 
+    def to(self, device: torch.device | str) -> DeviceBlock:
+        """The same on a torch device."""
+        order = on_device(self.order, device)
+        return DeviceBlock(self.epoch, to_torch(self.rows).to(device), order)
+
 
 @dataclass(frozen=True)
 class DeviceBlock:
-    """The same on a torch device."""
+    """A `ShuffledBlock` on a torch device."""
 
+    epoch: int
     rows: torch.Tensor
     order: torch.Tensor
 
@@ -66,8 +75,31 @@ class DeviceBlock:
         return self.rows.index_select(0, self.order[start:stop])
 
 
+def on_device(order: Array, device: torch.device | str) -> torch.Tensor:
+    """An order on a torch device; from pinned memory, so that steps need not be waited for."""
+    import torch
+
+    places = torch.from_numpy(order)
+    if torch.device(device).type == "cuda":
+        places = places.pin_memory()
+    return places.to(device, non_blocking=True)
+
+
+def ordered_ahead(
+    blocks: Iterator[Block], order: Callable[[Block], Array]
+) -> Generator[tuple[Block, Array]]:
+    """Each of endless blocks with its order, which a thread works out while the last is in use."""
+    with ThreadPoolExecutor(1, thread_name_prefix="row-orders") as pool:
+        ahead: Future[Array] | None = None
+        for block, following in pairwise(blocks):
+            now = ahead or pool.submit(order, block)
+            ahead = pool.submit(order, following)
+            yield block, now.result()
+
+
 @dataclass(frozen=True)
 class _Loading:
+    block: Block
     buffer: Array
     chunks: list[Future[None]]
     order: Future[Array]
@@ -76,10 +108,10 @@ class _Loading:
 def stream_blocks(
     store: ActivationStore,
     layer: int,
-    blocks: list[Block],
+    blocks: Iterator[Block],
     order: Callable[[Block], Array],
 ) -> Generator[ShuffledBlock]:
-    """Read blocks from the disk, two ahead of the one in use, every chunk checked.
+    """Read endless blocks from the disk, two ahead of the one in use, every chunk checked.
 
     `order` gives the places to take inside a block whose chunks lie one after the other, a full
     chunk's rows apart. A block is valid until the next one is asked for.
@@ -89,7 +121,7 @@ def stream_blocks(
     """
     with ThreadPoolExecutor(LOAD_THREADS, thread_name_prefix="row-batches") as pool:
         try:
-            yield from _stream(store, layer, iter(blocks), order, pool)
+            yield from _stream(store, layer, blocks, order, pool)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -105,10 +137,7 @@ def _stream(
     spare: list[Array] = []
     ahead: deque[_Loading] = deque()
 
-    def start_next() -> None:
-        block = next(todo, None)
-        if block is None:
-            return
+    def start(block: Block) -> None:
         size = len(block.chunks) * store.chunk_rows
         fitting = next((buffer for buffer in spare if len(buffer) == size), None)
         spare.clear()
@@ -117,21 +146,21 @@ def _stream(
             pool.submit(_load, store, layer, int(index), buffer[slot * store.chunk_rows :])
             for slot, index in enumerate(block.chunks)
         ]
-        ahead.append(_Loading(buffer, chunks, pool.submit(order, block)))
+        ahead.append(_Loading(block, buffer, chunks, pool.submit(order, block)))
 
-    for _ in range(BLOCKS_AHEAD):
-        start_next()
-    while ahead:
+    for block in islice(todo, BLOCKS_AHEAD):
+        start(block)
+    for block in todo:
         loading = ahead.popleft()
         yield _finished(loading)
         spare.append(loading.buffer)
-        start_next()
+        start(block)
 
 
 def _finished(loading: _Loading) -> ShuffledBlock:
     for chunk in loading.chunks:
         chunk.result()
-    return ShuffledBlock(loading.buffer, loading.order.result())
+    return ShuffledBlock(loading.block.epoch, loading.buffer, loading.order.result())
 
 
 def _load(store: ActivationStore, layer: int, index: int, out: Array) -> None:

@@ -127,10 +127,7 @@ class LayerRows:
             block_rows=block_rows(self._store),
             device=self._device,
         )
-        epoch, start = divmod(step, rows.steps_per_epoch)
-        while True:
-            yield from rows.batches(epoch, start)
-            epoch, start = epoch + 1, 0
+        return rows.batches(step)
 
     def validation(self, limit: int | None = None) -> Iterator[Tensor]:
         """All held-out rows, or the same random `limit` of them, each once."""

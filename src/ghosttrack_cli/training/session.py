@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ghosttrack_cli import runtime
@@ -83,7 +84,7 @@ class Session:
         """Whether all steps are taken, or none of the last evaluations was a better one."""
         return self.step >= self.schedule.total_steps or self._out_of_patience()
 
-    @property
+    @cached_property
     def evaluation_steps(self) -> frozenset[int]:
         """The steps after which held-out rows are looked at; the last one is among them."""
         total, count = self.schedule.total_steps, self.training.evaluations
