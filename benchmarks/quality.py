@@ -173,7 +173,7 @@ class Bench:
         after = look(rows.validation(), trained)
         counts = FiringCounts(self.d_hidden)
         for x in blocks(rows.sample(DEAD_ROWS), sae):
-            counts.update(encode(trained, x))
+            counts.update(encode(trained, x) > 0)
         metrics = after.result()
         return Outcome(
             metrics.fvu,

@@ -153,10 +153,10 @@ class FiringCounts:
         self.rows = 0
         self.counts = torch.zeros(d_hidden, dtype=torch.int64, device=device)  # (F,)
 
-    def update(self, acts: Tensor) -> None:
-        """Add a batch of acts, (B, F)."""
-        self.rows += acts.shape[0]
-        self.counts += torch.count_nonzero(acts > 0, dim=0)
+    def update(self, fires: Tensor) -> None:
+        """Add a batch: which features fire in which rows, bool (B, F)."""
+        self.rows += fires.shape[0]
+        self.counts += fires.sum(dim=0, dtype=torch.int32)
 
     def rates(self) -> Tensor:
         """The share of rows in which each feature fires, (F,) float64."""

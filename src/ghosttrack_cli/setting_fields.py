@@ -39,6 +39,7 @@ EXAMPLES = {
     "sae_training.learning_rate": 0.002,
     "sae_training.patience": 5,
     "sae_training.revive_rows": 2000,
+    "sae_training.evaluation_rows": 8192,
     "sae_training.checkpoint_steps": 1000,
     "sae_training.layers_at_once": 1,
     "sae_training.log_to": "tensorboard",

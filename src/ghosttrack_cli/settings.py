@@ -169,8 +169,10 @@ class SAETrainingSettings(Section):
         0.05, description="share of the documents held out"
     )
     evaluations: int = Field(20, ge=1, description="evaluations on held-out rows during training")
-    evaluation_rows: Amount = Field(
-        65_536, description="held-out rows of an evaluation during training; the last takes all"
+    evaluation_rows: Amount | None = Field(
+        None,
+        description="held-out rows of an evaluation during training; by default an eighth of the"
+        " rows trained on since the last one, at least 8,192 and at most 65,536",
     )
     patience: int | None = Field(
         None, ge=1, description="stop after this many evaluations without a better one"

@@ -102,12 +102,12 @@ def test_batches_and_merging_do_not_matter(cut: int) -> None:
 
 def test_firing_counts_by_hand() -> None:
     counts = FiringCounts(4)
-    acts = torch.zeros(200, 4)
-    acts[:, 0] = 1  # always
-    acts[:3, 1] = 1  # 1.5 %
-    acts[0, 2] = 1  # 0.5 %
-    counts.update(acts[:50])
-    counts.update(acts[50:])
+    fires = torch.zeros(200, 4, dtype=torch.bool)
+    fires[:, 0] = True  # always
+    fires[:3, 1] = True  # 1.5 %
+    fires[0, 2] = True  # 0.5 %
+    counts.update(fires[:50])
+    counts.update(fires[50:])
     found = counts.result()
     assert counts.counts.tolist() == [200, 3, 1, 0]
     assert (found.rows, found.features, found.dead) == (200, 4, 1)

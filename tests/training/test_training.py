@@ -21,6 +21,7 @@ from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.guard import check_entry, dying
 from ghosttrack_cli.training.history import COLUMNS, History
 from ghosttrack_cli.training.plan import (
+    evaluation_rows,
     learning_rate,
     moves,
     plan_training,
@@ -357,6 +358,15 @@ def test_a_feature_is_quiet_when_an_average_one_has_fired_40_times() -> None:
     assert revive_rows(sae, SAETrainingSettings(revive_rows=7)) == 7
     middle = SAETrainingSettings(target_sparsity_min=20, target_sparsity_max=30)
     assert revive_rows(SAESettings(d_hidden=1000), middle) == 1600
+
+
+def test_evaluations_look_at_fewer_rows_than_are_trained_on_between_them() -> None:
+    twenty = SAETrainingSettings(evaluations=20)
+    assert evaluation_rows(twenty, 600_000) == 8_192  # of 30,000 between two
+    assert evaluation_rows(twenty, 4_000_000) == 25_000
+    assert evaluation_rows(twenty, 200_000_000) == 65_536
+    asked = SAETrainingSettings(evaluation_rows=100)
+    assert evaluation_rows(asked, 600_000) == 100
 
 
 def test_thresholds_and_biases_move_less_the_more_features_share_a_row() -> None:

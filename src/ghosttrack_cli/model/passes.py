@@ -67,7 +67,11 @@ def _side_by_side(
 
     waiting: deque[tuple[Item, Future[Streams]]] = deque()
     failure: list[Exception] = []
-    with torch_threads(threads // count), ThreadPoolExecutor(count, "forward") as pool:
+    with (
+        torch_threads(threads // count),
+        # A thread obeys the number of threads once it has asked for it.
+        ThreadPoolExecutor(count, "forward", initializer=torch.get_num_threads) as pool,
+    ):
         try:
             for item, ids in _until_failure(batches, failure):
                 waiting.append((item, pool.submit(run, ids)))

@@ -1,4 +1,4 @@
-"""Norms of rows: the same bits for a row however many rows come with it.
+"""Norms of rows, the same bits for a row however many rows come with it, and sums of rows.
 
 D d_model, N rows.
 """
@@ -23,7 +23,7 @@ def square_norms(rows: Array) -> Array:
     Squares are summed in float32, where they fit, because that is four times faster; a row with a
     NaN or an infinity gives one.
     """
-    block = max(1, BLOCK_BYTES // (4 * rows.shape[1]))
+    block = _block(rows)
     squares = np.empty(len(rows), np.float64)  # (N,)
     for start in range(0, len(rows), block):
         values = rows[start : start + block].astype(np.float32, copy=False)  # (n, D)
@@ -35,9 +35,28 @@ def square_norms(rows: Array) -> Array:
     return squares
 
 
+def column_sums(rows: Array) -> Array:
+    """The sum of rows (N, D) in any float dtype, float64 (D,)."""
+    block = _block(rows)
+    total = np.zeros(rows.shape[1])  # (D,)
+    for start in range(0, len(rows), block):
+        total += rows[start : start + block].astype(np.float64).sum(axis=0)
+    return total
+
+
+def _block(rows: Array) -> int:
+    """How many rows at a time stay in the processor's cache."""
+    return max(1, BLOCK_BYTES // (4 * int(rows.shape[1])))
+
+
 def row_norms(rows: Array) -> Array:
     """The norm of each row, float32 (N,)."""
-    norms: Array = np.sqrt(square_norms(rows)).astype(np.float32)
+    return norms_of(square_norms(rows))
+
+
+def norms_of(squares: Array) -> Array:
+    """Norms, float32 (N,), of squared norms, float64 (N,)."""
+    norms: Array = np.sqrt(squares).astype(np.float32)
     return norms
 
 
@@ -45,7 +64,7 @@ def norm_sums(squares: Array) -> NormSums:
     """Sums and histogram of squared norms, float64 (N,), all finite."""
     if not len(squares):
         return NormSums()
-    norms = np.sqrt(squares).astype(np.float32)  # (N,)
+    norms = norms_of(squares)  # (N,)
     bins, counts = np.unique(norms.view(np.uint32) >> BIN_SHIFT, return_counts=True)
     histogram = dict(zip(bins.tolist(), counts.tolist(), strict=True))
     return NormSums(len(squares), float(squares.sum()), float(norms.max()), histogram)

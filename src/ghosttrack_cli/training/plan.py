@@ -35,6 +35,9 @@ BETAS = Betas(0.8, 0.98)
 """Adam's, unless `l1` has its own defaults."""
 REVIVE_FIRINGS = 40
 """Of an average feature, in the time in which one has to fire once."""
+LEAST_EVALUATED, MOST_EVALUATED = 8_192, 65_536
+ROWS_PER_EVALUATED = 8
+"""Trained on between two evaluations, for each that an evaluation looks at."""
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
 
 
@@ -99,6 +102,17 @@ def revive_rows(sae: SAESettings, training: SAETrainingSettings) -> int:
     if training.revive_rows is not None:
         return training.revive_rows
     return math.ceil(REVIVE_FIRINGS * sae.d_hidden / target_l0(sae, training))
+
+
+def evaluation_rows(training: SAETrainingSettings, rows: int) -> int:
+    """Held-out rows of an evaluation in a training of `rows`, those of every epoch counted.
+
+    A row costs about as much there as a step on it, and evaluations shall cost far less than steps.
+    """
+    if training.evaluation_rows is not None:
+        return training.evaluation_rows
+    between = rows // training.evaluations
+    return min(MOST_EVALUATED, max(LEAST_EVALUATED, between // ROWS_PER_EVALUATED))
 
 
 def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) -> Objective:
@@ -180,7 +194,8 @@ def memory_needed(
     device = training_device(training.device)
     D, F = store.d_model, sae.d_hidden
     resident = fits(store, device, at_once)
-    stored = memory.stored_bytes(store, training.evaluation_rows, resident=resident)
+    evaluated = evaluation_rows(training, store.rows * training.epochs)
+    stored = memory.stored_bytes(store, evaluated, resident=resident)
     if device.type == "cuda":
         return memory.device_bytes(D, F, batch_size, stored)
     products = products_on(device, objective_of(sae, training, D))

@@ -5,20 +5,18 @@ B batch, N rows, D d_model.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from ghosttrack_cli import runtime
-from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
 from ghosttrack_cli.store.blocks import BLOCKS_HELD
 from ghosttrack_cli.store.dtypes import to_torch
-from ghosttrack_cli.store.norms import row_norms
 from ghosttrack_cli.store.order import fold_keys, splitmix64
-from ghosttrack_cli.store.rows import row_mask, split_documents
+from ghosttrack_cli.store.rows import split_documents
+from ghosttrack_cli.training.survey import survey_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,26 +26,12 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.settings import SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.training.survey import Survey
 
 RESIDENT_SHARE = 0.5
 BLOCK_BYTES = 2**28
 FOLDS = 8
 FOLD_ROWS = 4096
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What one pass over a layer found.
-
-    `scale` = 1 / sqrt(E |x|^2) and `mean` = scale E x, (D,), over the unmasked training rows;
-    `mask` counts all rows, those left out by reason, and those kept.
-    """
-
-    scale: float
-    mean: Tensor
-    mask: dict[str, int]
-    train_rows: int
-    val_rows: int
 
 
 def block_rows(store: ActivationStore) -> int:
@@ -109,10 +93,9 @@ class LayerRows:
         self._at_once = at_once
         self._seed = training.seed
         validation = split_documents(store.doc_ids(), training.val_fraction, training.seed)  # (N,)
-        sums = _SurveySums(store, layer, validation)
-        self._train = sums.keep & ~validation  # (N,)
-        self._validation = sums.keep & validation  # (N,)
-        self.survey = sums.result()
+        self.survey, keep = survey_layer(store, layer, validation)
+        self._train = keep & ~validation  # (N,)
+        self._validation = keep & validation  # (N,)
         self._resident: dict[int, list[Tensor]] = {}
 
     def batches(self, batch_size: int, step: int) -> Iterator[Tensor]:
@@ -179,53 +162,3 @@ class LayerRows:
             inside = keep[start : start + size]
             if inside.any():
                 yield index, inside
-
-
-class _SurveySums:
-    """One pass over a layer: the mask of each row, and sums over the unmasked training rows."""
-
-    def __init__(self, store: ActivationStore, layer: int, validation: NDArray[np.bool_]) -> None:
-        self._store = store
-        self._layer = layer
-        self.keep = np.zeros(store.rows, bool)  # (N,)
-        self._total = torch.zeros(store.d_model, dtype=torch.float64)  # (D,)
-        self._energy = 0.0
-        self._counts: dict[str, int] = {}
-        self._train_rows = self._val_rows = 0
-        self._positions, self._tokens = store.positions(), store.token_ids()
-        median = store.statistics(layer).median_norm
-        for index, start in enumerate(range(0, store.rows, store.chunk_rows)):
-            self._add(index, slice(start, start + store.chunk_rows), validation, median)
-
-    def _add(self, index: int, place: slice, validation: NDArray[np.bool_], median: float) -> None:
-        rows = self._store.chunk(self._layer, index)  # (n, D)
-        keep, report = row_mask(
-            self._positions[place],
-            self._tokens[place],
-            self._store.identity.special_token_ids,
-            row_norms(rows),
-            median,
-        )
-        self.keep[place] = keep
-        for name, count in asdict(report).items():
-            self._counts[name] = self._counts.get(name, 0) + count
-        train = keep & ~validation[place]
-        x = to_torch(rows[train]).double()  # (n, D)
-        self._total += x.sum(dim=0)
-        self._energy += x.square().sum().item()
-        self._train_rows += int(train.sum())
-        self._val_rows += int((keep & validation[place]).sum())
-
-    def result(self) -> Survey:
-        """The survey; CorpusError where a side of the split has no rows."""
-        for side, rows in (("train on", self._train_rows), ("validate on", self._val_rows)):
-            if rows == 0:
-                raise CorpusError(
-                    f"layer {self._layer}: no rows to {side} among {self._store.rows:,} stored",
-                    hint="extract more documents, or change val_fraction",
-                )
-        if self._energy == 0:
-            raise CorpusError(f"layer {self._layer}: all rows are zero")
-        scale = (self._train_rows / self._energy) ** 0.5
-        mean = (self._total / self._train_rows * scale).float()
-        return Survey(scale, mean, self._counts, self._train_rows, self._val_rows)

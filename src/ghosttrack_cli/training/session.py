@@ -45,6 +45,7 @@ class Session:
     monitor: Monitor
     batch_size: int
     epoch_steps: int
+    evaluation_rows: int
     source: dict[str, Any]
     """What cfg.json says about where the SAE comes from."""
     identity: dict[str, Any]
@@ -127,7 +128,7 @@ class Session:
         if self.engine.halted(wait=True):
             self._halt()
         sae = self.folded()
-        evaluation = self.look(sae, self.rows.validation(self.training.evaluation_rows))
+        evaluation = self.look(sae, self.rows.validation(self.evaluation_rows))
         entry = books.history_entry(self, evaluation)
         guard.check_entry(self.layer, self.history, entry, self.training, self.schedule.peak)
         self.history.add(entry)

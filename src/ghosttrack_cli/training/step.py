@@ -118,37 +118,21 @@ def update(
     """Take the step, or, where it is not sound, set `halted` and change nothing from then on."""
     norm = gradient_norm(gradients.weights)
     state.halted.logical_or_(~is_sound(state, gradients.figures, norm))
-    keep = ~state.halted
     clip = clipping(norm, settings)
-    t = (state.step + 1).float()
+    moved = _moved(state, gradients, controls[0], clip, settings)
     shrink = (-quiet_decay(controls[2], rows, settings)).exp()
-    for name, weight, first, second, gradient, factor in zip(
-        Weights._fields,
-        state.weights,
-        state.first,
-        state.second,
-        gradients.weights,
-        settings.moves.rates,
-        strict=True,
-    ):
-        rate = controls[0] * factor
-        shrunk = weight * (1 - rate * settings.decay_of(name))
-        clipped = gradient * clip
-        new = adam_step(shrunk, first, second, clipped, t, settings.moves.betas, rate)
-        if name == "W_dec":
-            new = new._replace(weight=unit_rows(new.weight))
-        if name == "b_enc":
-            new = new._replace(weight=next_bias(new.weight, state, shrink, settings))
-        if name == "threshold":
-            new = new._replace(
-                weight=next_threshold(new.weight, gradients.cut, state, shrink, settings)
-            )
-        kept = torch.where(keep, new.weight, weight)
-        if name == "W_dec":
-            state.weights.W_enc.add_((kept - weight).T, alpha=settings.moves.following)
-        weight.copy_(kept)
-        first.copy_(torch.where(keep, new.first, first))
-        second.copy_(torch.where(keep, new.second, second))
+    W_enc, b_enc, W_dec, b_dec, threshold = moved.weights
+    W_dec = unit_rows(W_dec)
+    after = Weights(
+        W_enc=W_enc + settings.moves.following * (W_dec - state.weights.W_dec).T,
+        b_enc=next_bias(b_enc, state, shrink, settings),
+        W_dec=W_dec,
+        b_dec=b_dec,
+        threshold=next_threshold(threshold, gradients.cut, state, shrink, settings),
+    )
+    before = (*state.weights, *state.first, *state.second)
+    for old, new in zip(before, (*after, *moved.first, *moved.second), strict=True):
+        old.copy_(torch.where(state.halted, old, new))
     count(state, gradients, norm, clip, rows)
 
 
@@ -167,9 +151,40 @@ def count(state: State, gradients: Gradients, norm: Tensor, clip: Tensor, rows: 
 
 
 class _Moved(NamedTuple):
-    weight: Tensor
-    first: Tensor
-    second: Tensor
+    """Weights and moments as Adam leaves them."""
+
+    weights: Weights
+    first: Weights
+    second: Weights
+
+
+def _moved(
+    state: State, gradients: Gradients, rate: Tensor, clip: Tensor, settings: StepSettings
+) -> _Moved:
+    """The next step of Adam for each part; nothing is changed yet."""
+    t = (state.step + 1).float()
+    parts = [
+        adam_step(
+            weight * (1 - rate * factor * settings.decay_of(name)),
+            first,
+            second,
+            gradient * clip,
+            t,
+            settings.moves.betas,
+            rate * factor,
+        )
+        for name, weight, first, second, gradient, factor in zip(
+            Weights._fields,
+            state.weights,
+            state.first,
+            state.second,
+            gradients.weights,
+            settings.moves.rates,
+            strict=True,
+        )
+    ]
+    weights, first, second = zip(*parts, strict=True)
+    return _Moved(Weights(*weights), Weights(*first), Weights(*second))
 
 
 def adam_step(
@@ -180,13 +195,13 @@ def adam_step(
     t: Tensor,
     betas: Betas,
     rate: Tensor,
-) -> _Moved:
+) -> tuple[Tensor, Tensor, Tensor]:
     """The `t`-th step of Adam, counted from 1: the new weight and moments."""
     first = betas.first * first + (1 - betas.first) * gradient
     second = betas.second * second + (1 - betas.second) * gradient.square()
     corrected1, corrected2 = first / (1 - betas.first**t), second / (1 - betas.second**t)
     change = corrected1 / (corrected2.sqrt() + EPSILON)
-    return _Moved(weight - rate * change, first, second)
+    return weight - rate * change, first, second
 
 
 def unit_rows(W_dec: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from ghosttrack_cli.training.identity import (
 )
 from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
 from ghosttrack_cli.training.plan import (
+    evaluation_rows,
     learning_rate,
     moves,
     objective_of,
@@ -169,6 +170,7 @@ class Trainer:
             monitor=self.monitor,
             batch_size=batch_size,
             epoch_steps=epoch_steps,
+            evaluation_rows=evaluation_rows(self.training, schedule.total_steps * batch_size),
             source=self._source(),
             identity={
                 "store": store_identity(self.store),
