@@ -206,7 +206,8 @@ def dense_gradients(
     acts = torch.where(active, h, 0.0)  # (B, F)
     acts_low = acts.to(products)
     error = (acts_low @ W_dec).float() + (weights.b_dec - x)  # (B, D)
-    l0 = active.sum(dtype=torch.float32) / rows
+    firings = active.sum(dim=0, dtype=torch.float32)  # (F,)
+    l0 = firings.sum() / rows
     figures = Figures(
         recon_loss=error.square().sum() / rows,
         sparsity_loss=weight * penalty(objective, acts, l0, rows),
@@ -234,7 +235,7 @@ def dense_gradients(
         b_dec=error.sum(dim=0),
         threshold=threshold,
     )
-    return Gradients(gradient, figures, active.any(dim=0), cut)
+    return Gradients(gradient, figures, firings > 0, cut)
 
 
 def project(gradient: Tensor, W_dec: Tensor) -> Tensor:
