@@ -150,15 +150,16 @@ class Bench:
         rows = self.rows(cell)
         scaling = Scaling(rows.survey.scale, rows.survey.mean)
         batch_size, epoch_steps = steps_of(rows.survey.train_rows, self.training)
+        steps = epoch_steps * self.training.epochs
         return train(
             cell.kind,
-            (scaling.apply(raw) for raw in rows.batches(batch_size, 0)),
+            (scaling.apply(raw) for raw in rows.batches(batch_size, 0, steps)),
             scaling.mean,
             scaling.scale,
             d_hidden=self.d_hidden,
             target_l0=cell.target_l0,
             learning_rate=cell.learning_rate,
-            steps=epoch_steps * self.training.epochs,
+            steps=steps,
             seed=cell.seed,
         )
 

@@ -16,7 +16,6 @@ import statistics
 import tempfile
 import time
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +201,7 @@ def read_raw(store: ActivationStore) -> None:
 
 def consume(batches: RowBatches) -> None:
     """One epoch."""
-    for _ in islice(batches.batches(), batches.steps_per_epoch):
+    for _ in batches.batches(0, batches.steps_per_epoch):
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,3 +82,21 @@ def test_a_system_that_does_not_tell_has_half_of_its_memory_free(figures: Path) 
     (figures / "meminfo").unlink()
     (figures / "cgroup").unlink()
     assert 2**28 < runtime.available_bytes(CPU) < 2**45
+
+
+def test_workers_obey_the_number_of_threads_before_their_first_operation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that never asked for the number takes as many as there are cores."""
+    before, asked = torch.get_num_threads(), set()
+    ask = torch.get_num_threads
+
+    def recorded() -> int:
+        asked.add(threading.get_ident())
+        return ask()
+
+    monkeypatch.setattr(torch, "get_num_threads", recorded)
+    with runtime.torch_pool(3, 1, "test") as pool:
+        inside = list(pool.map(lambda _: (threading.get_ident() in asked, ask()), range(9)))
+    assert inside == [(True, 1)] * 9
+    assert ask() == before

@@ -16,6 +16,7 @@ from ghosttrack_cli.errors import LockedError, Stopped, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import ThreadPoolExecutor
     from types import FrameType
 
     import torch
@@ -156,6 +157,21 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def torch_pool(workers: int, threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """So many workers in each of which torch uses `threads` threads, which the caller does too."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    with (
+        torch_threads(threads),
+        # A thread obeys the number of threads once it has asked for it.
+        ThreadPoolExecutor(workers, name, initializer=torch.get_num_threads) as pool,
+    ):
+        yield pool
 
 
 def resolve_device(name: str) -> torch.device:

@@ -104,12 +104,12 @@ class JumpReLUSAE(nn.Module):
 
     def pre_acts(self, x: Tensor) -> Tensor:
         """Return h = x W_enc + b_enc, (..., D) to (..., F)."""
-        return x.to(self.W_enc.dtype) @ self.W_enc + self.b_enc
+        return (x.to(self.W_enc.dtype) @ self.W_enc).add_(self.b_enc)
 
     def encode(self, x: Tensor) -> Tensor:
         """The features' activations, (..., D) to (..., F): h where h > threshold, else 0."""
         h = self.pre_acts(x)
-        return h.relu() * (h > self.threshold)
+        return h.masked_fill_(h <= self.threshold.clamp(min=0), 0.0)
 
     def decode(self, acts: Tensor) -> Tensor:
         """x_hat = acts W_dec + b_dec, (..., F) to (..., D)."""

@@ -56,6 +56,7 @@ def test_a_layer_that_does_not_fit_is_planned_as_blocks(
     monkeypatch.setattr(rows, "BLOCK_BYTES", 0)
     assert memory.stored_bytes(store, 100, resident=False) == 3_100 * row_bytes
     assert rows.block_rows(store) == 1000
+    assert memory.order_bytes(store) == 48_000
 
 
 def test_a_layer_no_larger_than_three_blocks_is_mixed_whole(

@@ -53,17 +53,19 @@ def test_scale_and_mean_are_those_of_the_kept_training_rows(
     assert (survey.train_rows, survey.val_rows) == (len(train), int((keep & validation).sum()))
 
 
-def test_threads_change_no_bit(store: ActivationStore) -> None:
+def test_threads_change_no_bit(tmp_path: Path, x: np.ndarray) -> None:
+    write_store(tmp_path / "b.zarr", x, chunk_rows=32)  # 79 chunks
+    store = ActivationStore.open(tmp_path / "b.zarr")
     validation = np.arange(ROWS) >= 2000
     before, seen = torch.get_num_threads(), []
     try:
-        for threads in (1, 3):
+        for threads in (1, 3, 8):
             torch.set_num_threads(threads)
             seen.append(survey_layer(store, LAYER, validation)[0])
     finally:
         torch.set_num_threads(before)
-    assert seen[0].scale == seen[1].scale
-    assert torch.equal(seen[0].mean, seen[1].mean)
+    assert len({survey.scale for survey in seen}) == 1
+    assert all(torch.equal(survey.mean, seen[0].mean) for survey in seen)
 
 
 @pytest.mark.parametrize(("held_out", "side"), [(False, "validate on"), (True, "train on")])
@@ -75,4 +77,4 @@ def test_a_side_without_rows_is_said(store: ActivationStore, held_out: bool, sid
 def test_sums_are_exact_where_float32_is_not() -> None:
     rows = np.ones((100_000, 3), np.float32)
     rows[0] = 2.0**24
-    assert column_sums(rows).tolist() == [2.0**24 + 99_999] * 3
+    assert column_sums(rows, np.arange(100_000) < 70_000).tolist() == [2.0**24 + 69_999] * 3

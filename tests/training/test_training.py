@@ -116,6 +116,14 @@ def test_progress_counts_tokens(bench: Bench) -> None:
     assert {"loss", "L0", "FVU", "dead"} <= bench.reports[-1].figures.keys()
 
 
+def test_evaluations_look_at_as_many_rows_as_asked_and_the_end_at_all(bench: Bench) -> None:
+    bench.trainer(evaluation_rows=100).run()
+    history = json.loads(bench.workspace.history(LAYER).read_bytes())
+    assert history["val_rows"] == [100] * 4
+    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    assert progress["metrics"]["rows"] == progress["val_rows"] > 100
+
+
 def test_calibration_reaches_the_target_on_the_rows_it_sees(bench: Bench) -> None:
     bench.trainer().run()
     sae = JumpReLUSAE.load(bench.workspace.sae(LAYER, "best"))

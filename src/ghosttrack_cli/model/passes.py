@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import torch
 
-from ghosttrack_cli.runtime import torch_threads
+from ghosttrack_cli.runtime import torch_pool
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator
@@ -67,11 +66,7 @@ def _side_by_side(
 
     waiting: deque[tuple[Item, Future[Streams]]] = deque()
     failure: list[Exception] = []
-    with (
-        torch_threads(threads // count),
-        # A thread obeys the number of threads once it has asked for it.
-        ThreadPoolExecutor(count, "forward", initializer=torch.get_num_threads) as pool,
-    ):
+    with torch_pool(count, threads // count, "forward") as pool:
         try:
             for item, ids in _until_failure(batches, failure):
                 waiting.append((item, pool.submit(run, ids)))

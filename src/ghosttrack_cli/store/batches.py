@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
-from itertools import count, groupby, islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.order import permutation
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     import torch
 
@@ -64,9 +64,9 @@ class RowBatches:
     ) -> None:
         """Prepare batches of the rows where `keep`, bool (rows,), holds.
 
-        `resident` loads the whole layer to `device` at once; else blocks of about `block_rows` rows
-        are read ahead by a thread. A block of all rows shuffles best; take `block_rows=store.rows`
-        where a layer fits the memory.
+        `resident` loads the whole layer to `device` at once, which is done with one block anyway;
+        else blocks of about `block_rows` rows are read ahead by threads. A block of all rows
+        shuffles best; take `block_rows=store.rows` where a layer fits the memory.
         """
         assert keep.shape == (store.rows,)
         assert keep.any()
@@ -79,42 +79,51 @@ class RowBatches:
         self._blocks = min(store.chunks, math.ceil(store.rows / block_rows))
         starts = np.arange(0, store.rows, store.chunk_rows)
         self._kept_in_chunk = np.add.reduceat(keep, starts, dtype=np.int64)
-        rows = store.read(layer) if resident else None
         self._at_host = str(device) == "cpu"
-        self._rows = rows if self._at_host else None
-        self._on_device = None if rows is None or self._at_host else to_torch(rows).to(device)
+        self._rows = self._loaded() if resident or self._blocks == 1 else None
+
+    def _loaded(self) -> Array | torch.Tensor:
+        """The whole layer in memory; numpy on the host, where it gathers rows faster than torch."""
+        rows = self.store.read(self.layer)
+        return rows if self._at_host else to_torch(rows).to(self.device)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the whole layer is in memory."""
+        return self._rows is not None
+
+    def take(self, places: Array) -> torch.Tensor:
+        """Rows (n, D) of a resident layer by their numbers in the store, int64 (n,)."""
+        return self._in_memory(0, places).take(0, len(places))
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch; the rows after the last full batch wait for another epoch."""
         return self.rows // self.batch_size
 
-    def batches(self, step: int = 0) -> Generator[torch.Tensor]:
-        """Batches (B, D) after the first `step`, epoch after epoch; the same whenever asked.
+    def batches(self, step: int, stop: int) -> Generator[torch.Tensor]:
+        """Batches (B, D) after the first `step` of `stop`, epoch after epoch.
 
         Raises:
             CorruptionError: a chunk is missing or not what was committed.
         """
         epoch, done = divmod(step, self.steps_per_epoch)
         start, skip = self._place(epoch, done * self.batch_size)
-        with closing(self._shuffled(islice(self._blocks_from(epoch), start, None))) as shuffled:
-            for _, blocks in groupby(shuffled, key=lambda block: block.epoch):
-                yield from self._cut(blocks, skip)
-                skip = 0
+        coming = self._blocks_of(range(epoch, math.ceil(stop / self.steps_per_epoch)))
+        with closing(self._shuffled(islice(coming, start, None))) as shuffled:
+            yield from islice(self._epochs(shuffled, skip), stop - step)
 
     def order(self, epoch: int) -> Array:
         """Row numbers in the order of an epoch, int64 (rows,)."""
-        blocks = islice(self._blocks_from(epoch), self._blocks)
-        return np.concatenate([self._block_order(block) for block in blocks])
+        return np.concatenate([self._block_order(block) for block in self._blocks_of([epoch])])
 
-    def _blocks_from(self, epoch: int) -> Iterator[Block]:
-        """All blocks of an epoch and of those after it."""
-        for later in count(epoch):
-            yield from shuffled_blocks(self.store.chunks, self._blocks, self.seed, later)
+    def _blocks_of(self, epochs: Iterable[int]) -> Iterator[Block]:
+        for epoch in epochs:
+            yield from shuffled_blocks(self.store.chunks, self._blocks, self.seed, epoch)
 
     def _place(self, epoch: int, position: int) -> tuple[int, int]:
         """The block of an epoch in which its kept row `position` lies, and where in it."""
-        blocks = islice(self._blocks_from(epoch), self._blocks)
+        blocks = self._blocks_of([epoch])
         kept = [int(self._kept_in_chunk[block.chunks].sum()) for block in blocks]
         ends = np.cumsum(kept)
         number = int(np.searchsorted(ends, position, side="right"))
@@ -131,21 +140,18 @@ class RowBatches:
         return self._keep[start : start + self.store.chunk_rows]
 
     def _shuffled(self, blocks: Iterator[Block]) -> Generator[ShuffledBlock | DeviceBlock]:
-        if self._on_device is not None:
-            return self._device_blocks(self._on_device, blocks)
-        if self._rows is not None:
-            return self._resident_blocks(self._rows, blocks)
-        return self._streamed_blocks(blocks)
+        return self._resident_blocks(blocks) if self.resident else self._streamed_blocks(blocks)
 
-    def _resident_blocks(self, rows: Array, blocks: Iterator[Block]) -> Generator[ShuffledBlock]:
+    def _resident_blocks(self, blocks: Iterator[Block]) -> Generator[ShuffledBlock | DeviceBlock]:
         with closing(ordered_ahead(blocks, self._block_order)) as ordered:
             for block, order in ordered:
-                yield ShuffledBlock(block.epoch, rows, order)
+                yield self._in_memory(block.epoch, order)
 
-    def _device_blocks(self, rows: torch.Tensor, blocks: Iterator[Block]) -> Generator[DeviceBlock]:
-        with closing(ordered_ahead(blocks, self._block_order)) as ordered:
-            for block, order in ordered:
-                yield DeviceBlock(block.epoch, rows, on_device(order, self.device))
+    def _in_memory(self, epoch: int, order: Array) -> ShuffledBlock | DeviceBlock:
+        assert self._rows is not None, "the layer is not resident"
+        if isinstance(self._rows, np.ndarray):
+            return ShuffledBlock(epoch, self._rows, order)
+        return DeviceBlock(epoch, self._rows, on_device(order, self.device))
 
     def _streamed_blocks(self, blocks: Iterator[Block]) -> Generator[ShuffledBlock | DeviceBlock]:
         """Blocks from the disk; whole ones to a device, where their rows are gathered faster."""
@@ -160,6 +166,14 @@ class RowBatches:
         chunks, places = np.divmod(self._block_order(block), self.store.chunk_rows)
         inside: Array = slots[chunks] * self.store.chunk_rows + places
         return inside
+
+    def _epochs(
+        self, shuffled: Iterator[ShuffledBlock | DeviceBlock], skip: int
+    ) -> Generator[torch.Tensor]:
+        """Batches of all epochs, without the first `skip` rows of the first one."""
+        for _, blocks in groupby(shuffled, key=lambda block: block.epoch):
+            yield from self._cut(blocks, skip)
+            skip = 0
 
     def _cut(
         self, blocks: Iterator[ShuffledBlock | DeviceBlock], skip: int

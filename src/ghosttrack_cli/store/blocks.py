@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -26,6 +25,7 @@ BLOCKS_AHEAD = 2
 BLOCKS_HELD = 1 + BLOCKS_AHEAD
 """In memory at once: the one in use and those read ahead."""
 LOAD_THREADS = 2
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,24 @@ def on_device(order: Array, device: torch.device | str) -> torch.Tensor:
     return places.to(device, non_blocking=True)
 
 
+def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
+    """Items, each given once `depth` more have been taken from where they come."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > depth:
+            yield waiting.popleft()
+    yield from waiting
+
+
 def ordered_ahead(
     blocks: Iterator[Block], order: Callable[[Block], Array]
 ) -> Generator[tuple[Block, Array]]:
-    """Each of endless blocks with its order, which a thread works out while the last is in use."""
+    """Each block with its order, which a thread works out while the one before is in use."""
     with ThreadPoolExecutor(1, thread_name_prefix="row-orders") as pool:
-        ahead: Future[Array] | None = None
-        for block, following in pairwise(blocks):
-            now = ahead or pool.submit(order, block)
-            ahead = pool.submit(order, following)
-            yield block, now.result()
+        begun = ((block, pool.submit(order, block)) for block in blocks)
+        for block, ordered in _ahead(begun, 1):
+            yield block, ordered.result()
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ def stream_blocks(
     blocks: Iterator[Block],
     order: Callable[[Block], Array],
 ) -> Generator[ShuffledBlock]:
-    """Read endless blocks from the disk, two ahead of the one in use, every chunk checked.
+    """Read blocks from the disk, two ahead of the one in use, every chunk checked.
 
     `order` gives the places to take inside a block whose chunks lie one after the other, a full
     chunk's rows apart. A block is valid until the next one is asked for.
@@ -129,15 +137,14 @@ def stream_blocks(
 def _stream(
     store: ActivationStore,
     layer: int,
-    todo: Iterator[Block],
+    blocks: Iterator[Block],
     order: Callable[[Block], Array],
     pool: ThreadPoolExecutor,
 ) -> Generator[ShuffledBlock]:
     spec = ChunkSpec.of(store.identity, layout.layer_array(layer))
     spare: list[Array] = []
-    ahead: deque[_Loading] = deque()
 
-    def start(block: Block) -> None:
+    def start(block: Block) -> _Loading:
         size = len(block.chunks) * store.chunk_rows
         fitting = next((buffer for buffer in spare if len(buffer) == size), None)
         spare.clear()
@@ -146,15 +153,11 @@ def _stream(
             pool.submit(_load, store, layer, int(index), buffer[slot * store.chunk_rows :])
             for slot, index in enumerate(block.chunks)
         ]
-        ahead.append(_Loading(block, buffer, chunks, pool.submit(order, block)))
+        return _Loading(block, buffer, chunks, pool.submit(order, block))
 
-    for block in islice(todo, BLOCKS_AHEAD):
-        start(block)
-    for block in todo:
-        loading = ahead.popleft()
+    for loading in _ahead(map(start, blocks), BLOCKS_AHEAD):
         yield _finished(loading)
         spare.append(loading.buffer)
-        start(block)
 
 
 def _finished(loading: _Loading) -> ShuffledBlock:

@@ -35,12 +35,13 @@ def square_norms(rows: Array) -> Array:
     return squares
 
 
-def column_sums(rows: Array) -> Array:
-    """The sum of rows (N, D) in any float dtype, float64 (D,)."""
+def column_sums(rows: Array, keep: Array) -> Array:
+    """The sum, float64 (D,), of the rows (N, D) in any float dtype for which `keep` (N,) holds."""
     block = _block(rows)
     total = np.zeros(rows.shape[1])  # (D,)
     for start in range(0, len(rows), block):
-        total += rows[start : start + block].astype(np.float64).sum(axis=0)
+        place = slice(start, start + block)
+        total += rows[place][keep[place]].astype(np.float64).sum(axis=0)
     return total
 
 

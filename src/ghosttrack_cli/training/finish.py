@@ -68,7 +68,8 @@ def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **a
     """Let the final SAE compete for the best one.
 
     It takes the place of the last evaluation, which had the same weights before they were
-    calibrated; without any other it is the best there is.
+    calibrated; without any other it is the best there is. Others are compared with it on the rows
+    that they were seen with.
     """
     metrics = evaluation.metrics
     nothing = session.best is None
@@ -76,7 +77,8 @@ def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **a
         session.best = {"step": session.step, "fvu": metrics.fvu, "l0": metrics.l0}
         session.save_sae(sae, "best", **about)
     else:
-        session.offer(sae, metrics.fvu, metrics.l0, **about)
+        seen = session.look(sae, session.evaluated_rows()).metrics
+        session.offer(sae, seen.fvu, seen.l0, **about)
     if nothing and not session.in_band(metrics.l0):
         low, high = session.training.target_sparsity_min, session.training.target_sparsity_max
         session.monitor.notice(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -114,11 +113,7 @@ def _side_by_side(layers: Sequence[int], train: TrainLayer, monitor: Monitor) ->
             together.ended(layer)
 
     threads = max(1, torch.get_num_threads() // len(layers))
-    with (
-        runtime.torch_threads(threads),
-        # A thread obeys the number of threads once it has asked for it.
-        ThreadPoolExecutor(len(layers), "train", initializer=torch.get_num_threads) as pool,
-    ):
+    with runtime.torch_pool(len(layers), threads, "train") as pool:
         futures = [pool.submit(run, layer) for layer in layers]
     if together.failure is not None:
         raise together.failure

@@ -5,7 +5,7 @@ less than a few megabytes at any shape is left out.
 
 On the CPU, beside what the process has before, the larger of two moments counts. When a checkpoint
 is read, its bytes and its tensors are there at once: two states. Later there are one state, the
-encoder's buffers, the rows, and either a step or an evaluation:
+encoder's buffers, the rows with their order, and either a step or an evaluation:
 
     a step         the gradients, and temporaries of the entries that are taken one by one, or of a
                    block of rows that is done densely (the first steps, in which most features fire)
@@ -44,8 +44,14 @@ ROUNDED_ENTRY_BYTES = 40
 """For each entry that is taken one by one where products are in bfloat16: no sparse product."""
 ROUNDED_BYTES = 6
 """More where products are in bfloat16: h anew; activations, slopes and matrices in that dtype."""
-EVALUATED_BYTES = 13
-"""For each entry of an evaluation: h, its positive part, a mask and the product."""
+EVALUATED_BYTES = 11
+"""For each entry of a calibration, more than of an evaluation: h, h / theta and three masks."""
+KEPT_BYTES = 2**25
+"""Freed memory that the C library keeps and steps cannot use: 0 to 100 MB were seen."""
+EAGER_MATRICES = 12
+"""(F, D) in float32 at the peak of an update that is not compiled, beside the gradients."""
+ORDER_BYTES = 48
+"""For each row of a block: 8 of its order in use, 40 at the peak of working out the next one."""
 BATCH_COPIES = 4
 """A batch in float32: as stored, scaled, reconstructed, and one temporary."""
 
@@ -70,7 +76,7 @@ def host_bytes(
     evaluated = min(evaluated_rows, evaluate.block_rows(d_hidden, torch.device("cpu"))) * d_hidden
     weights = state // 3
     batch = BATCH_COPIES * 4 * batch_size * d_model
-    working = weights + scratch + batch + max(step, EVALUATED_BYTES * evaluated)
+    working = weights + scratch + batch + max(step, EVALUATED_BYTES * evaluated) + KEPT_BYTES
     return stored_bytes + max(2 * state, state + working)
 
 
@@ -81,19 +87,30 @@ def _dense_bytes(entries: int, products: torch.dtype) -> int:
     return DENSE_BYTES + (0 if products == torch.float32 else ROUNDED_BYTES)
 
 
-def device_bytes(d_model: int, d_hidden: int, batch_size: int, stored_bytes: int) -> int:
+def device_bytes(
+    d_model: int, d_hidden: int, batch_size: int, stored_bytes: int, *, compiled: bool
+) -> int:
     """Bytes on a CUDA device: everything is dense there. Not measured yet.
 
-    Beside state and gradients there is one matrix more: the new W_dec, or its movement.
+    Beside state and gradients there is one matrix more, the new W_dec, or its movement; where steps
+    are not compiled there are all the new weights and moments and what they are made of.
     """
     state = state_bytes(d_model, d_hidden)
     entries = batch_size * d_hidden * (4 + DENSE_BYTES)
-    weights = state // 3 + 4 * d_hidden * d_model
+    weights = state // 3 + 4 * d_hidden * d_model * (1 if compiled else EAGER_MATRICES)
     batch = BATCH_COPIES * 4 * batch_size * d_model
     return state + weights + entries + batch + stored_bytes
 
 
+def order_bytes(store: ActivationStore) -> int:
+    """Bytes of the order of the block in use, and of working out the next one."""
+    return ORDER_BYTES * min(store.rows, block_rows(store))
+
+
 def stored_bytes(store: ActivationStore, evaluation_rows: int, *, resident: bool) -> int:
-    """Bytes of rows that are kept: a layer's, or the blocks in use and ahead; and held-out ones."""
+    """Bytes of rows that are kept: a layer's, or the blocks in use and ahead; and held-out ones.
+
+    On a CUDA device fewer blocks are held than on its host.
+    """
     rows = store.rows if resident else min(store.rows, BLOCKS_HELD * block_rows(store))
     return (rows + min(store.rows, evaluation_rows)) * store.identity.row_bytes

@@ -107,7 +107,8 @@ def revive_rows(sae: SAESettings, training: SAETrainingSettings) -> int:
 def evaluation_rows(training: SAETrainingSettings, rows: int) -> int:
     """Held-out rows of an evaluation in a training of `rows`, those of every epoch counted.
 
-    A row costs about as much there as a step on it, and evaluations shall cost far less than steps.
+    A row costs about as much there as a step on it, so that the steps of long trainings cost far
+    more than their evaluations.
     """
     if training.evaluation_rows is not None:
         return training.evaluation_rows
@@ -197,10 +198,12 @@ def memory_needed(
     evaluated = evaluation_rows(training, store.rows * training.epochs)
     stored = memory.stored_bytes(store, evaluated, resident=resident)
     if device.type == "cuda":
-        return memory.device_bytes(D, F, batch_size, stored)
+        compiled = not training.deterministic
+        return memory.device_bytes(D, F, batch_size, stored, compiled=compiled)
     products = products_on(device, objective_of(sae, training, D))
     evaluated_rows = min(store.rows, store.chunk_rows)
-    return memory.host_bytes(D, F, batch_size, evaluated_rows, stored, products)
+    rows = stored + memory.order_bytes(store)
+    return memory.host_bytes(D, F, batch_size, evaluated_rows, rows, products)
 
 
 def disk_bytes(d_model: int, d_hidden: int) -> int:

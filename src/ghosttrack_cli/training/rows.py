@@ -58,8 +58,8 @@ class TrainingRows(Protocol):
         """Scale, mean and counts."""
         ...
 
-    def batches(self, batch_size: int, step: int) -> Iterator[Tensor]:
-        """Batches (B, D) from the step after `step` finished ones on, epoch after epoch."""
+    def batches(self, batch_size: int, step: int, stop: int) -> Iterator[Tensor]:
+        """Batches (B, D) after the first `step` of `stop`, epoch after epoch."""
         ...
 
     def validation(self, limit: int | None = None) -> Iterator[Tensor]:
@@ -96,11 +96,12 @@ class LayerRows:
         self.survey, keep = survey_layer(store, layer, validation)
         self._train = keep & ~validation  # (N,)
         self._validation = keep & validation  # (N,)
-        self._resident: dict[int, list[Tensor]] = {}
+        self._looked_at: dict[int, list[Tensor]] = {}
+        self._batches: RowBatches | None = None
 
-    def batches(self, batch_size: int, step: int) -> Iterator[Tensor]:
-        """Batches (B, D) from the step after `step` finished ones on, epoch after epoch."""
-        rows = RowBatches(
+    def batches(self, batch_size: int, step: int, stop: int) -> Iterator[Tensor]:
+        """Batches (B, D) after the first `step` of `stop`, epoch after epoch."""
+        self._batches = RowBatches(
             self._store,
             self._layer,
             self._train,
@@ -110,15 +111,15 @@ class LayerRows:
             block_rows=block_rows(self._store),
             device=self._device,
         )
-        return rows.batches(step)
+        return self._batches.batches(step, stop)
 
     def validation(self, limit: int | None = None) -> Iterator[Tensor]:
         """All held-out rows, or the same random `limit` of them, each once."""
         if limit is None:
             return self._read(self._validation)
-        if limit not in self._resident:
-            self._resident = {limit: list(self._read(self._some(self._validation, limit)))}
-        return iter(self._resident[limit])
+        if limit not in self._looked_at:
+            self._looked_at = {limit: list(self._read(self._some(self._validation, limit)))}
+        return iter(self._looked_at[limit])
 
     def folds(self) -> Iterator[tuple[int, Tensor]]:
         """All held-out rows with the fold of their documents, 0 to FOLDS - 1, each once."""
@@ -126,11 +127,12 @@ class LayerRows:
         fold = (hashes % np.uint64(FOLDS)).astype(np.int64)  # (N,)
         waiting: list[list[Tensor]] = [[] for _ in range(FOLDS)]
         for index, inside in self._chunks(self._validation):
-            rows = self._store.chunk(self._layer, index)
             start = index * self._store.chunk_rows
-            numbers = fold[start : start + len(rows)]
-            for number in np.unique(numbers[inside]).tolist():
-                waiting[number].append(to_torch(rows[inside & (numbers == number)]))
+            numbers = fold[start : start + len(inside)][inside]  # (n,)
+            rows = self._rows(index, inside)  # (n, D)
+            for number in np.unique(numbers).tolist():
+                here = torch.from_numpy(np.flatnonzero(numbers == number))
+                waiting[number].append(rows.index_select(0, here.to(rows.device)))
                 if sum(map(len, waiting[number])) >= FOLD_ROWS:
                     yield number, torch.cat(waiting[number])
                     waiting[number] = []
@@ -153,7 +155,13 @@ class LayerRows:
     def _read(self, keep: NDArray[np.bool_]) -> Iterator[Tensor]:
         """The kept rows in stored order, chunk by chunk."""
         for index, inside in self._chunks(keep):
-            yield to_torch(self._store.chunk(self._layer, index)[inside])
+            yield self._rows(index, inside)
+
+    def _rows(self, index: int, inside: NDArray[np.bool_]) -> Tensor:
+        """Rows (n, D) of a chunk, from where training has them, in memory or on the disk."""
+        if self._batches is not None and self._batches.resident:
+            return self._batches.take(index * self._store.chunk_rows + np.flatnonzero(inside))
+        return to_torch(self._store.chunk(self._layer, index)[inside])
 
     def _chunks(self, keep: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """The chunks that have kept rows, each with which of its rows are."""

@@ -16,7 +16,7 @@ from ghosttrack_cli.training.history import History
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -68,7 +68,7 @@ class Session:
         if self.done():
             prune(self._checkpoints)
             return
-        for raw in self.rows.batches(self.batch_size, self.step):
+        for raw in self.rows.batches(self.batch_size, self.step, self.schedule.total_steps):
             self.engine.step(raw)
             self.step += 1
             self.monitor.progress(books.progress(self))
@@ -128,7 +128,7 @@ class Session:
         if self.engine.halted(wait=True):
             self._halt()
         sae = self.folded()
-        evaluation = self.look(sae, self.rows.validation(self.evaluation_rows))
+        evaluation = self.look(sae, self.evaluated_rows())
         entry = books.history_entry(self, evaluation)
         guard.check_entry(self.layer, self.history, entry, self.training, self.schedule.peak)
         self.history.add(entry)
@@ -138,6 +138,10 @@ class Session:
             logger.write(entry)
         self.metrics = books.manifest_metrics(self, evaluation, *books.dead(self))
         self.write_progress("running")
+
+    def evaluated_rows(self) -> Iterator[Tensor]:
+        """The held-out rows that every evaluation during training looks at."""
+        return self.rows.validation(self.evaluation_rows)
 
     def in_band(self, l0: float) -> bool:
         """Whether an L0 is one that the checklist accepts."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.store.reader import ActivationStore
 
+MOST_CHUNKS = 8
+"""In memory at once: no more than the blocks that training holds (store/blocks.py)."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -67,11 +70,14 @@ def survey_layer(
             median,
         )
         train = keep & ~validation[place]
-        return _Part(keep, report, train, column_sums(rows[train]), squares[train].sum())
+        total = column_sums(rows, train)
+        return _Part(keep, report, int(train.sum()), total, float(squares[train].sum()))
 
-    with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="survey") as pool:
-        parts = list(pool.map(look, range(store.chunks)))
-    return _survey(layer, parts), np.concatenate([part.keep for part in parts])
+    sums = _Sums(store.d_model)
+    threads = min(torch.get_num_threads(), MOST_CHUNKS)
+    with ThreadPoolExecutor(threads, thread_name_prefix="survey") as pool:
+        keep = [sums.add(part) for part in pool.map(look, range(store.chunks))]
+    return sums.result(layer), np.concatenate(keep)
 
 
 class _Part(NamedTuple):
@@ -79,26 +85,44 @@ class _Part(NamedTuple):
 
     keep: NDArray[np.bool_]  # (n,)
     report: MaskReport
-    train: NDArray[np.bool_]  # (n,)
+    train_rows: int
     total: NDArray[np.float64]  # (D,) the sum of its training rows
-    energy: np.float64  # the sum of their squared norms
+    energy: float  # the sum of their squared norms
 
 
-def _survey(layer: int, parts: list[_Part]) -> Survey:
-    mask: Counter[str] = Counter()
-    for part in parts:
-        mask.update(asdict(part.report))
-    train_rows = sum(int(part.train.sum()) for part in parts)
-    val_rows = mask["kept"] - train_rows
-    for side, rows in (("train on", train_rows), ("validate on", val_rows)):
+class _Sums:
+    """The parts of all chunks so far."""
+
+    def __init__(self, d_model: int) -> None:
+        self._mask: Counter[str] = Counter()
+        self._train_rows = 0
+        self._total = np.zeros(d_model)  # (D,)
+        self._energy = 0.0
+
+    def add(self, part: _Part) -> NDArray[np.bool_]:
+        """Add a part; which of its rows are kept."""
+        self._mask.update(asdict(part.report))
+        self._train_rows += part.train_rows
+        self._total += part.total
+        self._energy += part.energy
+        return part.keep
+
+    def result(self, layer: int) -> Survey:
+        """The survey; CorpusError where a side of the split has no rows."""
+        mask, train_rows = self._mask, self._train_rows
+        val_rows = mask["kept"] - train_rows
+        _check_sides(layer, mask["rows"], {"train on": train_rows, "validate on": val_rows})
+        if self._energy == 0:
+            raise CorpusError(f"layer {layer}: all rows are zero")
+        scale = (train_rows / self._energy) ** 0.5
+        mean = torch.from_numpy(self._total / train_rows * scale).float()  # (D,)
+        return Survey(scale, mean, dict(mask), train_rows, val_rows)
+
+
+def _check_sides(layer: int, stored: int, sides: dict[str, int]) -> None:
+    for side, rows in sides.items():
         if rows == 0:
             raise CorpusError(
-                f"layer {layer}: no rows to {side} among {mask['rows']:,} stored",
+                f"layer {layer}: no rows to {side} among {stored:,} stored",
                 hint="extract more documents, or change val_fraction",
             )
-    energy = float(sum(part.energy for part in parts))
-    if energy == 0:
-        raise CorpusError(f"layer {layer}: all rows are zero")
-    scale = (train_rows / energy) ** 0.5
-    mean = np.sum([part.total for part in parts], axis=0) / train_rows * scale  # (D,)
-    return Survey(scale, torch.from_numpy(mean).float(), dict(mask), train_rows, val_rows)
