@@ -29,7 +29,7 @@ BLOCK_ENTRIES = 2**25
 """Of (rows, features) that are computed at a time."""
 MAX_ENTRIES = 2**23
 """That are taken one by one: each costs ENTRY_BYTES, and where F is large so many gain no time."""
-ENTRY_BYTES = 56
+ENTRY_BYTES = 44
 
 
 class Entries(NamedTuple):
