@@ -16,7 +16,7 @@ from tests.store.synthetic import IDENTITY, Plan
 
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.batches import RowBatches, sequential_batches, shuffled_blocks
+from ghosttrack_cli.store.batches import RowBatches, shuffled_blocks
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.reader import ActivationStore
 
@@ -147,13 +147,3 @@ def test_a_bad_chunk_reaches_the_trainer(tmp_path: Path) -> None:
     store = ActivationStore.open(tmp_path / "a.zarr")
     with pytest.raises(CorruptionError, match="chunk 9"):
         epochs(make(store, resident=False), 0)
-
-
-@pytest.mark.parametrize("batch_size", [1, 7, 20, 400])
-def test_sequential_batches_keep_order_and_every_row(
-    store: ActivationStore, batch_size: int
-) -> None:
-    keep = store.positions() % 3 == 1
-    batches = list(sequential_batches(store, 2, keep, batch_size))
-    assert all(len(batch) == batch_size for batch in batches[:-1])
-    assert torch.equal(torch.cat(batches), to_torch(store.read(2)[keep]))

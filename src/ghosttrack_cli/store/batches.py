@@ -192,23 +192,3 @@ class RowBatches:
                 if not missing:
                     yield pieces[0] if len(pieces) == 1 else torch.cat(pieces)
                     pieces, missing = [], self.batch_size
-
-
-def sequential_batches(
-    store: ActivationStore, layer: int, keep: Array, batch_size: int
-) -> Iterator[torch.Tensor]:
-    """All kept rows of a layer in their order, (B, D) with a shorter last batch; for evaluation."""
-    pieces: list[Array] = []
-    for index in range(store.chunks):
-        start = index * store.chunk_rows
-        mask = keep[start : start + store.chunk_rows]
-        if not mask.any():
-            continue
-        pieces.append(store.chunk(layer, index)[mask])
-        rows = np.concatenate(pieces)
-        full = len(rows) // batch_size * batch_size
-        for first in range(0, full, batch_size):
-            yield to_torch(rows[first : first + batch_size])
-        pieces = [rows[full:]]
-    if pieces and len(pieces[0]):
-        yield to_torch(pieces[0])
