@@ -40,6 +40,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extract.py
 	$(BIN)/python benchmarks/tokenise.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/interpret.py
 
