@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.rows import split_documents
-from ghosttrack_cli.training import guard
+from ghosttrack_cli.training import finish, guard
 from ghosttrack_cli.training.api import train_sae_for_layer
 from ghosttrack_cli.training.calibrate import count_ratios
 from ghosttrack_cli.training.checkpoint import load_checkpoint
@@ -27,12 +28,16 @@ from ghosttrack_cli.training.plan import (
     plan_training,
     revive_rows,
 )
+from ghosttrack_cli.training.session import Session
 from ghosttrack_cli.training.step import PLAIN, Rates
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench
+
+    from ghosttrack_cli.training.calibrate import Calibration
+    from ghosttrack_cli.training.evaluate import Evaluation
 
 LAYER = 3
 SEED_KEYS = {
@@ -171,6 +176,28 @@ def test_best_lies_in_the_band_and_final_is_calibrated(bench: Bench) -> None:
     ]
     best = history["step"].index(progress["best_step"])
     assert history["fvu"][best] == min(inside)
+
+
+def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A final SAE that is bad on them, and perfect on all rows, as if those were easier."""
+    calibrated, ended = finish.calibrated, []
+
+    def spoiled(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibration]:
+        ended.append(session.step)
+        evaluation, calibration = calibrated(session, sae)
+        sae.threshold.mul_(10)
+        return replace(evaluation, metrics=replace(evaluation.metrics, fvu=0.0)), calibration
+
+    def in_band(session: Session, _l0: float) -> bool:
+        return bool(ended) or session.step < session.schedule.total_steps
+
+    monkeypatch.setattr(finish, "calibrated", spoiled)
+    monkeypatch.setattr(Session, "in_band", in_band)
+    bench.trainer(evaluation_rows=100).run()
+    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    assert progress["best_step"] < progress["step"] == ended[0]
 
 
 def test_without_an_evaluation_in_the_band_best_is_final(bench: Bench) -> None:
