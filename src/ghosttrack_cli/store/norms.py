@@ -50,11 +50,6 @@ def _block(rows: Array) -> int:
     return max(1, BLOCK_BYTES // (4 * int(rows.shape[1])))
 
 
-def row_norms(rows: Array) -> Array:
-    """The norm of each row, float32 (N,)."""
-    return norms_of(square_norms(rows))
-
-
 def norms_of(squares: Array) -> Array:
     """Norms, float32 (N,), of squared norms, float64 (N,)."""
     norms: Array = np.sqrt(squares).astype(np.float32)

@@ -8,14 +8,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.norms import row_norms
 from ghosttrack_cli.store.segments import read_checksums
 from ghosttrack_cli.store.verify import BadChunk, verify_store
 
@@ -23,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
+
+    import numpy as np
 
     from ghosttrack_cli.store.commit import Commit
     from ghosttrack_cli.store.dtypes import Array
@@ -114,25 +113,13 @@ class ActivationStore:
 
     def chunk(self, layer: int, index: int) -> Array:
         """One chunk of a layer, (chunk_rows or fewer, D), checked."""
-        start = index * self.chunk_rows
-        return self.read(layer, start, min(self.rows, start + self.chunk_rows))
+        out = ChunkSpec.of(self.identity, self._array(layer)).empty(self.committed_rows(index))
+        self.read_chunk_into(layer, index, out)
+        return out
 
     def read_chunk_into(self, layer: int, index: int, out: Array) -> None:
         """Fill `out` (committed_rows(index), D), contiguous, with a chunk of a layer, checked."""
         self._read_chunk(self._array(layer), index, out)
-
-    def norms(self, layer: int) -> Array:
-        """The norm of each row of a layer, float32 (rows,): one pass over its chunks."""
-        norms = np.empty(self.rows, np.float32)
-
-        def compute(index: int) -> None:
-            rows = self.chunk(layer, index)
-            start = index * self.chunk_rows
-            norms[start : start + len(rows)] = row_norms(rows)
-
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            list(pool.map(compute, range(self.chunks)))
-        return norms
 
     def statistics(self, layer: int) -> NormSums:
         """Norm sums of a layer from the commit: `median_norm`, `mean_square_norm`, `max_norm`."""
