@@ -151,17 +151,18 @@ def _explain_error(
 ) -> UsageError:
     location = [str(part) for part in details["loc"]]
     key = next(key for key in (".".join(location[:depth]) for depth in (2, 1)) if key in fields)
-    return _invalid(given[key], fields[key])
+    cause = details.get("ctx", {}).get("error")
+    return _invalid(given[key], fields[key], cause if isinstance(cause, UsageError) else None)
 
 
-def _invalid(given: Given, field: SettingField) -> UsageError:
+def _invalid(given: Given, field: SettingField, cause: UsageError | None = None) -> UsageError:
     shown = mask_secrets(_written(given))
     if len(shown) > MAX_SHOWN:
         shown = shown[:MAX_SHOWN] + "..."
     name = "" if given.kind in {"flag", "environment"} else f"{field.key} = "
     return UsageError(
         f"{given.where}: {name}{shown} is not valid, it takes {field.valid}",
-        hint=f"{field.key}: {field.description}",
+        hint=(cause and cause.hint) or f"{field.key}: {field.description}",
     )
 
 

@@ -1,8 +1,9 @@
-"""Amounts and layers as people write them: "1M" tokens, layers "0,6,11"."""
+"""Amounts, layers and paths as people write them: "1M" tokens, layers "0,6,11", "~/texts"."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import UsageError
@@ -10,31 +11,64 @@ from ghosttrack_cli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
+MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 MAX_AMOUNT = 10**13
+AMOUNT = re.compile(r"([0-9]+(?:_[0-9]+)*)(?:\.([0-9]{1,12}))?(?:e\+?([0-9]{1,2})|\s*([kmbgt]?))")
+THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+AMBIGUOUS = re.compile(r"[0-9][0-9_]*[.,][0-9.,_]*\s*[kmbgt]?")
 LAYERS_HINT = "--layers takes 6, 0,6,11, 0-5, middle or all"
 
 
-def parse_amount(text: str | int) -> int:
-    """Read a positive whole amount: 250000, "300k", "1M", "2.5M", "1_000_000".
+def parse_amount(value: str | float) -> int:
+    """Read a positive whole amount: 250000, "300k", "1M", "2.5M", "1_000_000", "1,000,000", "1e6".
 
-    >>> parse_amount("1M"), parse_amount("2.5k"), parse_amount("1_000")
-    (1000000, 2500, 1000)
+    A comma separates thousands and nothing else, and a point only fractions of a unit: what
+    another convention would read as another amount is refused.
+
+    >>> parse_amount("1M"), parse_amount("2.5k"), parse_amount("1,000"), parse_amount("1e6")
+    (1000000, 2500, 1000, 1000000)
 
     Raises:
-        UsageError: not a number, not whole, below 1 or above 10**13.
+        UsageError: not a number, ambiguous, not whole, below 1 or above 10**13.
     """
-    match = re.fullmatch(r"(\d[\d_,]*)(?:\.(\d{1,12}))?\s*([kmbg]?)", str(text).strip().lower())
-    if match is None or len(str(text)) > 40:
-        raise UsageError(
-            f"not an amount: {str(text)[:40]!r}", hint="write 250000, 300k, 1M or 2.5M"
-        )
-    whole, fraction, suffix = match[1].replace("_", "").replace(",", ""), match[2] or "", match[3]
-    scaled = int(whole + fraction) * MULTIPLIERS[suffix]
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+    plain = text.strip().lower()
+    if THOUSANDS.fullmatch(plain):
+        plain = plain.replace(",", "")
+    match = AMOUNT.fullmatch(plain) if len(text) <= 40 else None
+    if match is None or re.fullmatch(r"[0-9]+\.[0-9]{3}", plain):
+        raise _not_an_amount(text.strip()[:40], ambiguous=AMBIGUOUS.fullmatch(plain) is not None)
+    whole, fraction, power, suffix = match.groups(default="")
+    scaled = int(whole + fraction) * MULTIPLIERS[suffix] * int(10 ** int(power or 0))
     amount, rest = divmod(scaled, int(10 ** len(fraction)))
     if rest or not 1 <= amount <= MAX_AMOUNT:
         raise UsageError(f"not a whole amount from 1 to {MAX_AMOUNT:,}: {text!r}")
     return amount
+
+
+def _not_an_amount(text: str, *, ambiguous: bool) -> UsageError:
+    if not ambiguous:
+        return UsageError(f"not an amount: {text!r}")
+    digits = re.sub(r"[.,]", "", text)
+    return UsageError(
+        f"ambiguous amount: {text!r}",
+        hint=f"a comma separates thousands, as in 1,500, and a point a fraction, as in 1.5k: "
+        f"write {digits} if that is meant",
+    )
+
+
+def expand_home(text: str) -> str:
+    """A path with the home folder for a leading "~", as every path of a setting is read.
+
+    Raises:
+        ValueError: empty, with a NUL character, or of a user that there is not.
+    """
+    if not text or "\0" in text:
+        raise ValueError("a path is not empty and contains no NUL character")
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
 
 
 def format_amount(amount: float) -> str:

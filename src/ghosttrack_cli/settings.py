@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from ghosttrack_cli.quantities import parse_amount
+from ghosttrack_cli.quantities import expand_home, parse_amount
 
 LOGGER_NAMES = ("tensorboard", "wandb")
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
@@ -20,10 +20,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Amount = Annotated[int, BeforeValidator(parse_amount)]
 
 
-def _no_nul(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError("a path cannot contain a NUL character")
-    return path
+def _path(value: object) -> object:
+    return Path(expand_home(str(value))) if isinstance(value, str | Path) else value
 
 
 def _logger_names(text: str) -> str:
@@ -35,7 +33,9 @@ def _logger_names(text: str) -> str:
 
 
 Loggers = Annotated[str, AfterValidator(_logger_names)]
-SafePath = Annotated[Path, AfterValidator(_no_nul)]
+SafePath = Annotated[Path, BeforeValidator(_path)]
+NameOrPath = Annotated[str, AfterValidator(expand_home)]
+"""A name, or a local path with its home folder: a name never begins with "~"."""
 
 
 class Section(BaseModel):
@@ -47,7 +47,7 @@ class Section(BaseModel):
 class ModelSettings(Section):
     """[model]: the language model."""
 
-    name: str = Field(
+    name: NameOrPath = Field(
         "gpt2", min_length=1, description="hub id or local folder of a decoder-only model"
     )
     revision: str | None = Field(None, description="branch, tag or commit on the hub")
@@ -60,7 +60,7 @@ class ModelSettings(Section):
 class CorpusSettings(Section):
     """[corpus]: the text."""
 
-    source: str = Field(
+    source: NameOrPath = Field(
         "wikipedia",
         min_length=1,
         description="wikipedia, python-docs, a hub data set, or .txt, .jsonl and .parquet files",
@@ -207,7 +207,7 @@ class SAETrainingSettings(Section):
 class InterpretationSettings(Section):
     """[interpretation]: what the features mean."""
 
-    texts: str = Field(
+    texts: NameOrPath = Field(
         "store",
         min_length=1,
         description="store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, DiskError, UsageError
+from ghosttrack_cli.quantities import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,10 +42,12 @@ def find_config(config: Path | None) -> Path | None:
     Raises:
         UsageError: a file that was asked for does not exist.
     """
-    asked = config or (Path(os.environ[CONFIG_VARIABLE]) if CONFIG_VARIABLE in os.environ else None)
-    if asked is None:
+    named = str(config) if config else os.environ.get(CONFIG_VARIABLE)
+    if not named:  # an empty variable is as good as none
         return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    asked = Path(named)
     try:
+        asked = Path(expand_home(named))
         exists = asked.is_file()
     except (OSError, ValueError):
         exists = False

@@ -48,7 +48,7 @@ class Session:
         """The settings in force with their origins."""
         from ghosttrack_cli.configuration import resolve
 
-        config = None if self.options.config is None else Path(self.options.config).expanduser()
+        config = None if self.options.config is None else Path(self.options.config)
         given = dict(self.overrides)
         if self.options.workspace is not None:
             given["paths.workspace"] = self.options.workspace
@@ -63,7 +63,7 @@ class Session:
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace of this run."""
-        return Workspace(self.settings.paths.workspace.expanduser())
+        return Workspace(self.settings.paths.workspace)
 
     def again(self, command: str) -> str:
         """The command line for a next step in the same workspace with the same settings file.

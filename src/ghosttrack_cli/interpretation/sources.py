@@ -38,7 +38,7 @@ def open_source(
     if settings.texts == "store":
         return _open_store(settings, model, workspace)
     texts = _open_texts(settings, corpus, cache_dir)
-    everything = texts.kind == "truthfulqa" or Path(settings.texts).expanduser().exists()
+    everything = texts.kind == "truthfulqa" or Path(settings.texts).exists()
     return TextSource(texts, model, settings, max_texts=None if everything else HUB_TEXTS)
 
 
@@ -69,7 +69,7 @@ def _open_texts(
 ) -> Texts:
     from ghosttrack_cli.text.corpus import open_corpus
 
-    path = Path(settings.texts).expanduser()
+    path = Path(settings.texts)
     if settings.texts == "truthfulqa" or is_truthfulqa(path):
         parts = load_truthfulqa(
             None if settings.texts == "truthfulqa" else path, cache_dir=cache_dir

@@ -97,7 +97,7 @@ def find_source(settings: ModelSettings, cache_dir: Path | None = None) -> Model
         HubError: not in the cache and the hub cannot be reached or refuses.
         ModelError: a folder that holds no model.
     """
-    folder = Path(settings.name).expanduser()
+    folder = Path(settings.name)
     if folder.is_dir():
         return _local_source(folder)
     if folder.exists():

@@ -54,7 +54,7 @@ def open_corpus(
 
 def _existing(source: str) -> Path | None:
     try:
-        path = Path(source).expanduser()
+        path = Path(source)
         return path if path.exists() else None
     except (OSError, ValueError, RuntimeError):
         return None

@@ -51,7 +51,7 @@ def remember_source(session: Session, settings: Settings) -> None:
 
 def _lasting(name: str) -> str:
     """A local path from wherever the next command runs; anything else as it is."""
-    path = Path(name).expanduser()
+    path = Path(name)
     try:
         return str(path.resolve()) if path.exists() else name
     except OSError:
