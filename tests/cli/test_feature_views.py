@@ -15,6 +15,7 @@ from ghosttrack_cli.interpretation.report import (
     FiringToken,
     Histogram,
     Neighbour,
+    PositionBins,
 )
 
 HOSTILE = "\x1b[31m\u202e[red]:smile:"
@@ -59,7 +60,7 @@ def feature(**changes: Any) -> FeatureReport:
         "weighted": [0],
         "bands": [],
         "histogram": Histogram(edges=[0.1, 0.2], counts=[40]),
-        "positions": Histogram(edges=[1, 2], counts=[40]),
+        "positions": PositionBins(edges=[1, 2], counts=[40], rows=[400], rates=[0.1]),
         "tokens": [token],
         "tokens_error": 0,
         "promoted": [],

@@ -103,6 +103,7 @@ def check_planted(
     assert sum(feature.histogram.counts) == sum(feature.positions.counts) == expected
     if not expected:
         return
+    assert sum(feature.positions.rows) == rows
     (held,) = feature.tokens
     assert (held.id, held.count, held.occurrences) == (token, expected, expected)
     assert held.p_token_given_fires == held.p_fires_given_token == 1

@@ -20,13 +20,13 @@ def test_published_schema_is_current() -> None:
 def test_schema_key_is_written_and_read_under_its_alias() -> None:
     shard = report.FeatureShard(layer=6, first=0, features=[])
     text = shard.model_dump_json()
-    assert json.loads(text) == {"schema": 1, "layer": 6, "first": 0, "features": []}
+    assert json.loads(text) == {"schema": 2, "layer": 6, "first": 0, "features": []}
     assert report.FeatureShard.model_validate_json(text) == shard
 
 
 def test_other_version_is_refused() -> None:
     with pytest.raises(ValidationError):
-        report.FeatureShard.model_validate({"schema": 2, "layer": 6, "first": 0, "features": []})
+        report.FeatureShard.model_validate({"schema": 1, "layer": 6, "first": 0, "features": []})
 
 
 def test_flag_bits_follow_the_published_order() -> None:

@@ -32,6 +32,22 @@ def test_bounds_enclose_the_rate(firings: int, rows: int) -> None:
     assert 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
+def test_a_feature_that_fires_everywhere_alike_has_one_rate_at_all_positions() -> None:
+    """Octaves hold ever more rows, so that the counts rise where the rate does not."""
+    rows = np.array([0, 10, 20, 40, 80, 0])
+    found = statistics.position_bins(rows // 10, rows, np.array([0, 1, 2, 4, 8, 16, 32]))
+    assert found.edges == [1, 2, 4, 8, 16]
+    assert (found.counts, found.rows) == ([1, 2, 4, 8], [10, 20, 40, 80])
+    assert found.rates == [0.1] * 4
+
+
+def test_positions_without_firings_keep_their_rows() -> None:
+    found = statistics.position_bins(np.array([0, 6]), np.array([3, 8]), np.array([0, 1, 2]))
+    assert (found.rows, found.rates) == ([3, 8], [0, 0.75])
+    dead = statistics.position_bins(np.zeros(2, int), np.array([3, 8]), np.array([0, 1, 2]))
+    assert dead.edges == dead.counts == dead.rows == dead.rates == []
+
+
 @given(st.lists(st.floats(0.5, 100, width=32), min_size=1, max_size=100))
 @settings(max_examples=50, deadline=None)
 def test_bands_hold_equal_shares_to_within_a_bin(values: list[float]) -> None:

@@ -83,7 +83,9 @@ class FeatureBuilder:
             weighted=places["weighted"],
             bands=self._bands(feature, examples, max_act) if firings else [],
             histogram=statistics.trimmed(moments.histogram[feature], bin_edges()),
-            positions=statistics.trimmed(moments.by_position[feature], position_edges()),
+            positions=statistics.position_bins(
+                moments.by_position[feature], moments.rows_by_position, position_edges()
+            ),
             tokens=tokens[:TOKENS_SHOWN],
             tokens_error=int(self._collector.tokens.errors[feature]),
             promoted=self._logits(self._facts.promoted, feature),

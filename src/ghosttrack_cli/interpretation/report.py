@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SHARD_FEATURES = 256
 FLAGS = ("dead", "rare", "dense", "single-token", "position-bound", "duplicate")
 """Names of the flags; bit i of `FeatureIndex.flags` is FLAGS[i]."""
@@ -25,7 +25,8 @@ Flag = Literal["dead", "rare", "dense", "single-token", "position-bound", "dupli
 Answer = Literal["factual", "hallucinated"]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-SchemaVersion = Annotated[Literal[1], Field(alias="schema", description="version of the format")]
+SchemaVersion = Annotated[Literal[2], Field(alias="schema", description="version of the format")]
+SummaryVersion = Annotated[Literal[1], Field(alias="schema", description="version of summary.json")]
 
 
 class Record(BaseModel):
@@ -72,6 +73,19 @@ class Histogram(Record):
 
     edges: list[float]
     counts: list[Count]
+
+
+class PositionBins(Record):
+    """Firings beside the rows on which they could be, by position in the window.
+
+    Bins grow by octaves (0, 1, 2-3, 4-7 and so on), so that counts alone would rise for every
+    feature: `rates` are firings / rows of each bin. Bins hold all counted rows; empty when dead.
+    """
+
+    edges: list[Count] = Field(description="borders of the bins, one more than bins")
+    counts: list[Count] = Field(description="firings")
+    rows: list[Count] = Field(description="counted rows at these positions")
+    rates: list[Share] = Field(description="firings / rows, 0 without rows")
 
 
 class FiringToken(Record):
@@ -123,7 +137,7 @@ class FeatureReport(Record):
     weighted: list[Count] = Field(description="an exact sample weighted by the activation")
     bands: list[Band] = Field(description="strongest first")
     histogram: Histogram = Field(description="firings by activation, four bins an octave")
-    positions: Histogram = Field(description="firings by position in the window, an octave a bin")
+    positions: PositionBins = Field(description="firing rate by position in the window")
     tokens: list[FiringToken] = Field(description="by p log(lift), most telling first")
     tokens_error: Count = Field(description="each count is too small by at most this")
     promoted: list[LogitEntry] = Field(description="logit lens, most promoted first")
@@ -309,7 +323,7 @@ class LayerReport(Record):
 class LayerSummary(Record):
     """summary.json: what `status` shows, and the fingerprint that tells whether it is current."""
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    schema_version: SummaryVersion = 1
     layer: Count
     fingerprint: str = Field(description="SHA-256 of settings and inputs; equal: nothing to do")
     sae: SAEFacts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghosttrack_cli.interpretation.report import Histogram
+from ghosttrack_cli.interpretation.report import Histogram, PositionBins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,6 +85,24 @@ def trimmed(counts: IntArray, edges: AnyArray) -> Histogram:
     first, last = int(filled[0]), int(filled[-1]) + 1
     return Histogram(
         edges=[float(edge) for edge in edges[first : last + 1]], counts=counts[first:last].tolist()
+    )
+
+
+def position_bins(firings: IntArray, rows: IntArray, edges: IntArray) -> PositionBins:
+    """Firings (B,) and counted rows (B,) by position, between `edges` (B + 1,), with their rates.
+
+    Bins reach from the first to the last with rows; a bin without firings stays, its rate is 0.
+    """
+    filled = np.flatnonzero(rows)
+    if len(filled) == 0 or not firings.any():
+        return PositionBins(edges=[], counts=[], rows=[], rates=[])
+    part = slice(int(filled[0]), int(filled[-1]) + 1)
+    rates = firings[part] / rows[part].clip(1)
+    return PositionBins(
+        edges=edges[part.start : part.stop + 1].tolist(),
+        counts=firings[part].tolist(),
+        rows=rows[part].tolist(),
+        rates=[float(f"{rate:.6g}") for rate in rates],
     )
 
 

@@ -35,6 +35,7 @@ from ghosttrack_cli.interpretation.report import (
     Metrics,
     ModelFacts,
     Neighbour,
+    PositionBins,
     Recovered,
     SAEFacts,
     SourceFacts,
@@ -152,9 +153,14 @@ def make_feature(
         histogram=Histogram(edges=[], counts=[])
         if dead
         else Histogram(edges=[0.25, 0.5, 1.0, 2.0], counts=[firings - 12, 10, 2]),
-        positions=Histogram(edges=[], counts=[])
+        positions=PositionBins(edges=[], counts=[], rows=[], rates=[])
         if dead
-        else Histogram(edges=[0, 1, 2, 4, 8], counts=[0, firings - 5, 3, 2]),
+        else PositionBins(
+            edges=[1, 2, 4, 8, 16],
+            counts=[0, firings - 5, 3, 2],
+            rows=[500, 1000, 2000, 4000],
+            rates=[0, (firings - 5) / 1000, 0.0015, 0.0005],
+        ),
         tokens=[] if dead else [token],
         tokens_error=2,
         promoted=[LogitEntry(id=1, text=second, logit=1.75), LogitEntry(id=2, text="ly", logit=1)],

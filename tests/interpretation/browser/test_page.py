@@ -148,6 +148,21 @@ def test_a_features_page_equals_its_report(site: Reports, visit: Visit, feature:
     assert values(page.locator("section[aria-label='Neighbours'] tbody tr")) == [0.61, 17]
 
 
+def test_positions_show_rates_with_the_rows_behind_them(site: Reports, visit: Visit) -> None:
+    page = visit(site, "#layer=6&feature=8")
+    card = page.locator("section[aria-label='Positions']")
+    bins = site.features[6][8].positions
+    shown = zip(bins.rates, bins.counts, bins.rows, strict=True)
+    assert values(card.locator("tbody")) == [value for row in shown for value in row]
+    names = card.locator("tbody th").evaluate_all("nodes => nodes.map(node => node.textContent)")
+    assert names == ["1", "2\u20133", "4\u20137", "8\u201315"]
+    bars = card.locator(".bar").evaluate_all("nodes => nodes.map(n => +n.getAttribute('height'))")
+    largest = max(bins.rates)
+    assert [height / max(bars) for height in bars] == pytest.approx(
+        [rate / largest for rate in bins.rates], abs=0.01
+    )
+
+
 def test_tokens_carry_their_text_and_activation(site: Reports, visit: Visit) -> None:
     page = visit(site, "#layer=6&feature=8")
     example = site.features[6][8].examples[1]

@@ -3,8 +3,8 @@
 
 (() => {
   const { el, icon } = ghosttrack.dom;
-  const { number, count, percent, significant, signed, chip, visible } = ghosttrack.format;
-  const { card, fact, table, meter, flags, featureLink, segmented, empty, crumbs, EFFECT } = ghosttrack.parts;
+  const { number, count, percent, percentTick, significant, chip } = ghosttrack.format;
+  const { card, fact, table, details, meter, flags, featureLink, segmented, empty, crumbs, EFFECT } = ghosttrack.parts;
   const { columns, query, tokens } = ghosttrack;
 
   // Kept while walking from feature to feature.
@@ -190,12 +190,32 @@
     return card("Neighbours", { note: `Nearest decoder directions; co-firing over ${count(report.rows)} rows.` }, table("Nearest features", heads, rows, { class: "tight" }));
   }
 
-  function places(report) {
-    const total = report.positions.counts.reduce((sum, value) => sum + value, 0);
-    if (!total) return null;
-    const edges = report.positions.edges.map((edge) => Math.max(edge, 0.5));
-    const chart = ghosttrack.histogram({ edges, counts: report.positions.counts }, { label: "Firings by position in the window", unit: "firings", title: "position in the window", height: 150, edgeText: (value) => count(value < 1 ? 0 : value) });
-    return card("Positions", {}, chart);
+  function places({ positions }) {
+    if (!positions.counts.length) return null;
+    const bins = positions.rates.map((rate, index) => ({
+      name: span(positions.edges[index], positions.edges[index + 1]),
+      value: rate,
+      said: `${count(positions.counts[index])} firings in ${count(positions.rows[index])} rows`,
+    }));
+    const chart = ghosttrack.lines.bars(bins, { label: "Firing rate by position in the window", text: percent, tick: percentTick, title: "position in the window" });
+    const rows = bins.map((bin, index) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, bin.name),
+        el("td", { class: "number" }, number(bin.value, "percent")),
+        el("td", { class: "number" }, number(positions.counts[index], "count")),
+        el("td", { class: "number" }, number(positions.rows[index], "count")),
+      ),
+    );
+    const heads = [["Positions"], ["Rate", "number"], ["Firings", "number"], ["Rows", "number"]];
+    const figures = details("Figures", table("Firing rate by position", heads, rows, { class: "tight" }));
+    return card("Positions", { note: "Share of the rows at these positions on which it fires." }, chart, figures);
+  }
+
+  // Bins end before the next one begins: 4 to 7, then 8 to 15.
+  function span(low, next) {
+    return next - low > 1 ? `${count(low)}–${count(next - 1)}` : count(low);
   }
 
   function contrastCard(layer, report) {

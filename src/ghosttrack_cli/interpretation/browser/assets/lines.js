@@ -72,15 +72,17 @@
     });
   }
 
-  function bars(entries, { label, height = 150, text = significant, tick }) {
+  // entries: [{name, value, said, pick}]; `said` is what stands behind the value.
+  function bars(entries, { label, height = 150, text = significant, tick, title }) {
     return figure(label, height, (width) => {
-      const [left, right, top, bottom] = [48, width - 8, 20, height - 24];
+      const [left, right, top, bottom] = [48, width - 8, 20, height - (title ? 40 : 24)];
       const values = entries.map((entry) => entry.value);
       const [low, high] = extent(values);
       const y = linear([Math.min(0, low), Math.max(high, 0) * 1.05 || 1], [bottom, top]);
       const band = (right - left) / Math.max(entries.length, 1);
       const thick = Math.min(44, band * 0.62);
-      const every = Math.ceil(26 / band);
+      const longest = Math.max(...entries.map((entry) => (entry.short ?? entry.name).length));
+      const every = Math.ceil(Math.max(26, 7 * longest) / band);
       return canvas(
         width,
         height,
@@ -89,19 +91,20 @@
           const middle = left + band * (index + 0.5);
           const place = isNumber(entry.value) ? y(entry.value) : y(0);
           const box = { x: middle - thick / 2, y: Math.min(place, y(0)), width: thick, height: Math.abs(y(0) - place) };
-          const said = `${entry.name}: ${text(entry.value)}`;
+          const said = [`${entry.name}: ${text(entry.value)}`, entry.said].filter(Boolean).join(", ");
           const group = svg(
             "g",
             { class: "bar-group" },
             svg("rect", { class: "bar", ...box, rx: 2 }),
             band >= WIDE_BAND ? svg("text", { class: "tick", x: middle, y: Math.min(place, y(0)) - 5, "text-anchor": "middle" }, text(entry.value)) : null,
-            index % every === 0 ? svg("text", { class: "tick", x: middle, y: height - 7, "text-anchor": "middle" }, entry.short) : null,
+            index % every === 0 ? svg("text", { class: "tick", x: middle, y: bottom + 16, "text-anchor": "middle" }, entry.short ?? entry.name) : null,
             svg("rect", { class: "bar-target pickable", x: middle - band / 2, y: 0, width: band, height }, svg("title", {}, said)),
           );
           if (entry.pick) group.addEventListener("click", entry.pick);
           return group;
         }),
         svg("line", { class: "axis", x1: left, x2: right, y1: y(0), y2: y(0) }),
+        title ? svg("text", { class: "axis-title", x: right, y: bottom + 33, "text-anchor": "end" }, title) : null,
       );
     });
   }

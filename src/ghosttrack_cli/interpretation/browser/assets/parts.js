@@ -58,6 +58,10 @@
     );
   }
 
+  function details(summary, ...children) {
+    return el("details", {}, el("summary", {}, summary), children);
+  }
+
   function meter(share, properties) {
     const held = Math.min(1, Math.max(0, share || 0));
     return el("span", { class: "meter", "aria-hidden": "true", style: { "--share": held }, ...properties });
@@ -89,5 +93,5 @@
     return el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("ol", {}, parts));
   }
 
-  ghosttrack.parts = { FLAGS, EFFECT, flag, flags, featureLink, card, fact, table, meter, logShare, segmented, empty, crumbs };
+  ghosttrack.parts = { FLAGS, EFFECT, flag, flags, featureLink, card, fact, table, details, meter, logShare, segmented, empty, crumbs };
 })();
