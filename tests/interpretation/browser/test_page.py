@@ -223,7 +223,7 @@ def test_rows_of_the_list_equal_the_report(site: Reports, visit: Visit) -> None:
     for feature in listed(page)[:12]:
         report = site.features[6][feature]
         row = page.locator(f".body-row[data-feature='{feature}']")
-        assert values(row) == [report.rate, report.max_act, report.mean_act]
+        assert values(row) == [report.rate, report.firings, report.max_act, report.mean_act]
         assert row.locator(".flag").all_inner_texts() == report.flags
 
 
@@ -376,7 +376,7 @@ def test_the_point_under_the_pointer_opens(site: Reports, visit: Visit) -> None:
         }"""
     )
     page.mouse.move(x, y)
-    said = page.locator(".cursor .readout").first.inner_html()
+    said = page.locator(".tip span").first.inner_text()
     page.mouse.click(x, y)
     page.wait_for_selector(".feature-head")
     assert page.locator("h1").inner_text() == f"Feature {said}"
@@ -404,7 +404,7 @@ def test_true_against_false(site: Reports, visit: Visit) -> None:
             entry.effect,
             entry.p_corrected,
         ]
-    effect = page.get_by_role("columnheader", name="Effect").get_attribute("title")
+    effect = page.get_by_text("Effect", exact=True).get_attribute("data-tip")
     assert effect is not None
     assert effect.endswith("/ questions")
     page.locator("[data-choice='hallucinated']").click()

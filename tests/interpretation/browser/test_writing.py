@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ghosttrack_cli._version import __version__
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation.browser.script import script
 
@@ -98,7 +99,7 @@ def test_layers_and_prompts_that_are_gone_leave_nothing(reports: Reports) -> Non
 def test_without_reports_there_is_a_page_that_says_so(reports: Reports) -> None:
     page = reports.write()
     assert page == reports.folder / "index.html"
-    assert reports.data("catalogue") == {"layers": [], "prompt": False}
+    assert reports.data("catalogue") == {"version": __version__, "layers": [], "prompt": False}
 
 
 def test_the_shell_forbids_everything_else(reports: Reports) -> None:

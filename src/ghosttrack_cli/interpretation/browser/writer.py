@@ -38,15 +38,18 @@ from ghosttrack_cli.interpretation.report import LayerReport
 if TYPE_CHECKING:
     from pathlib import Path
 
-STYLES = ("base.css", "parts.css", "lists.css", "feature.css")
+STYLES = ("base.css", "parts.css", "lists.css", "feature.css", "print.css")
 SCRIPTS = (
     "core.js",
     "dom.js",
     "format.js",
+    "tip.js",
+    "reader.js",
     "colour.js",
     "theme.js",
     "parts.js",
     "catalogue.js",
+    "about.js",
     "columns.js",
     "query.js",
     "virtual.js",
@@ -86,7 +89,11 @@ def write_browser(interpretations: Path) -> Path:
         _write_layer(folder, data, number) for number, folder in reported_layers(interpretations)
     ]
     prompt = _write_prompt(interpretations, data, {report.layer for report in reports})
-    catalogue = {"layers": [_layer_facts(report) for report in reports], "prompt": prompt}
+    catalogue = {
+        "version": __version__,
+        "layers": [_layer_facts(report) for report in reports],
+        "prompt": prompt,
+    }
     write_bytes(data / "catalogue.js", script("catalogue", catalogue))
     _remove_old_layers(data, {report.layer for report in reports})
     _write_assets(data.parent)

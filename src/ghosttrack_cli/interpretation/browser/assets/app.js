@@ -112,7 +112,7 @@
 
   function start() {
     ghosttrack.theme.start();
-    ghosttrack.tokens.startTip();
+    ghosttrack.tip.start();
     fillMenu();
     document.getElementById("theme-toggle").addEventListener("click", ghosttrack.theme.toggle);
     document.getElementById("help-open").addEventListener("click", () => document.getElementById("help").showModal());

@@ -4,14 +4,18 @@
 (() => {
   const { el, svg, onResize } = ghosttrack.dom;
   const { significant, compact, isNumber } = ghosttrack.format;
+  const { Reader, along } = ghosttrack.reader;
 
+  // `draw(width, height)` gives {drawing, marks, near, cursor}; see reader.js.
   function figure(label, height, draw, caption) {
-    const holder = el("div", { class: "chart", style: { height: `${height}px` } });
+    const holder = el("div", { class: "chart", style: { height: `${height}px` }, tabindex: 0, role: "group", "aria-roledescription": "chart", "aria-label": `${label}. Arrow keys read the values.` });
+    const reader = new Reader(holder);
     onResize(holder, (width) => {
-      const drawing = draw(width, height);
-      drawing.setAttribute("role", "img");
-      drawing.setAttribute("aria-label", label);
+      const drawn = draw(width, height);
+      const { drawing, marks, near = along(marks), cursor } = drawn;
+      drawing.setAttribute("aria-hidden", "true");
       holder.replaceChildren(drawing);
+      reader.read({ drawing, marks, near, cursor });
     });
     return el("figure", {}, holder, caption ? el("figcaption", {}, caption) : null);
   }
@@ -104,10 +108,5 @@
     return known.length ? [Math.min(...known), Math.max(...known)] : [0, 1];
   }
 
-  function readout(text, x, y, width) {
-    const end = x > width * 0.6;
-    return svg("text", { class: "readout", x: end ? x - 7 : x + 7, y, "text-anchor": end ? "end" : "start" }, text);
-  }
-
-  ghosttrack.charts = { figure, canvas, linear, log, axisX, axisY, extent, readout, tickText };
+  ghosttrack.charts = { figure, canvas, linear, log, axisX, axisY, extent, tickText };
 })();

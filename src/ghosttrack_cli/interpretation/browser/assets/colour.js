@@ -65,8 +65,10 @@
   function paint(node, value, maximum) {
     const index = level(value, maximum);
     if (!index) return node;
-    node.style.setProperty("background-color", `var(--heat-${index})`);
-    node.style.setProperty("color", `var(--ink-${index})`);
+    node.style.setProperty("--fill", `var(--heat-${index})`);
+    node.style.setProperty("--ink", `var(--ink-${index})`);
+    node.style.setProperty("--share", index / STEPS);
+    node.classList.add("painted");
     return node;
   }
 

@@ -4,7 +4,7 @@
 (() => {
   const { el, svg } = ghosttrack.dom;
   const { number, count, chip } = ghosttrack.format;
-  const { featureLink, crumbs, card, segmented, fact, EFFECT } = ghosttrack.parts;
+  const { featureLink, crumbs, card, segmented, fact, term, EFFECT } = ghosttrack.parts;
   const { columns, VirtualRows } = ghosttrack;
 
   const ORDERS = {
@@ -45,6 +45,7 @@
         { class: "page" },
         crumbs(["All layers", "#"], [`Layer ${layer}`, `#layer=${layer}`], ["True against false"]),
         el("div", { class: "page-head" }, el("h1", {}, "Features that separate true from false")),
+        ghosttrack.about([ghosttrack.catalogue.layer(layer)]),
         el("p", { class: "lede" }, "The same questions, once with a factual and once with a hallucinated answer: which features fire more on one of the two?"),
         this.facts(),
         card("Features", { class: "contrast-card", note: "Significance is an exact sign test over questions, corrected for the number of features (Benjamini-Hochberg).", actions: this.marks() }, this.holder, this.table()),
@@ -68,7 +69,7 @@
     }
 
     table() {
-      const head = (name, text, title) => el("div", { role: "columnheader", class: `cell cell-${name}`, title }, text);
+      const head = (name, text, tip) => el("div", { role: "columnheader", class: `cell cell-${name}` }, term(text, tip));
       return el(
         "div",
         { class: "grid-table contrast-table", role: "table", "aria-label": "Features by how they separate factual from hallucinated answers", "aria-rowcount": this.contrast.entries.length + 1 },

@@ -9,6 +9,7 @@
       if (value === null || value === undefined || value === false) continue;
       if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
       else if (name === "style") setStyles(node, value);
+      else if (name === "tip") setTip(node, value);
       else node.setAttribute(name, value === true ? "" : String(value));
     }
     node.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
@@ -17,6 +18,12 @@
 
   function setStyles(node, styles) {
     for (const [name, value] of Object.entries(styles)) node.style.setProperty(name, String(value));
+  }
+
+  // What the tip says of a node, which the keyboard must reach too.
+  function setTip(node, text) {
+    node.dataset.tip = text;
+    if (node.tabIndex < 0) node.tabIndex = 0;
   }
 
   function el(tag, properties, ...children) {

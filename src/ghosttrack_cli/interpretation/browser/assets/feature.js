@@ -4,7 +4,7 @@
 (() => {
   const { el, icon } = ghosttrack.dom;
   const { number, count, percent, percentTick, significant, chip } = ghosttrack.format;
-  const { card, fact, table, details, meter, flags, featureLink, segmented, empty, crumbs, EFFECT } = ghosttrack.parts;
+  const { card, fact, table, details, meter, flag, featureLink, segmented, empty, crumbs, EFFECT } = ghosttrack.parts;
   const { columns, query, tokens } = ghosttrack;
 
   // Kept while walking from feature to feature.
@@ -46,13 +46,13 @@
     const step = (target, name, text) =>
       el(
         "a",
-        { class: "button step", href: target === null ? null : `#layer=${layer}&feature=${target}`, "aria-disabled": target === null ? "true" : null, "aria-label": text, title: text },
+        { class: "button step", href: target === null ? null : `#layer=${layer}&feature=${target}`, "aria-disabled": target === null ? "true" : null, "aria-label": text, tip: target === null ? null : text },
         icon(name),
       );
     return el(
       "div",
       { class: "page-head feature-head" },
-      el("div", {}, el("h1", {}, el("span", { class: "h1-kind" }, "Feature "), `#${report.feature}`), flags(report.flags)),
+      el("div", {}, el("h1", {}, el("span", { class: "h1-kind" }, "Feature "), `#${report.feature}`), el("span", { class: "flags" }, report.flags.map((name) => flag(name, true)))),
       el(
         "nav",
         { class: "walk", "aria-label": "Walk through the list" },
@@ -73,7 +73,7 @@
       fact("Firings", number(report.firings, "count"), behind),
       fact("Windows", number(report.windows, "count"), `of ${count(report.windows_seen)}, ${percent(report.windows_seen ? report.windows / report.windows_seen : null, 2)}`, "windows with at least one firing"),
       fact("Strongest", number(report.max_act), `over ${count(report.firings)} firings`),
-      fact("Mean ± sd", el("span", {}, number(report.mean_act), el("span", { class: "soft" }, " ± "), number(report.std_act)), `over ${count(report.firings)} firings`),
+      fact("Mean", number(report.mean_act), ["± ", number(report.std_act), ` sd, over ${count(report.firings)} firings`]),
       fact("Encoder · decoder", number(report.encoder_decoder_cosine), "cosine of the two directions"),
     );
   }
@@ -133,18 +133,18 @@
       el(
         "tr",
         {},
-        el("th", { scope: "row" }, chip(one.text, { title: `id ${one.id}` })),
+        el("th", { scope: "row" }, chip(one.text, { "data-id": one.id, "data-tip": `id ${one.id}` })),
         el("td", { class: "number" }, number(one.count, "count")),
         el("td", { class: "number" }, number(one.p_token_given_fires, "percent", 2), meter(one.p_token_given_fires)),
-        el("td", { class: "number", title: `of the ${count(one.occurrences)} rows that hold this token` }, number(one.p_fires_given_token, "percent", 2), meter(one.p_fires_given_token)),
-        el("td", { class: "number", title: `${count(one.occurrences)} of ${count(report.rows)} rows hold this token` }, number(one.lift, "significant", 2), "×"),
+        el("td", { class: "number" }, number(one.p_fires_given_token, "percent", 2), el("span", { class: "soft" }, ` of ${count(one.occurrences)}`), meter(one.p_fires_given_token)),
+        el("td", { class: "number" }, number(one.lift, "significant", 2), "×"),
       ),
     );
     const heads = [
       ["Token"],
       ["Firings", "number", "firings on this token, at least"],
       ["Of firings", "number", "P(token | fires)"],
-      ["Of token", "number", "P(fires | token)"],
+      ["Of token", "number", "P(fires | token): share of the rows that hold this token"],
       ["Lift", "number", "P(token | fires) / P(token)"],
     ];
     const note = report.tokens_error ? `Counts may be too small by up to ${count(report.tokens_error)} of ${count(report.firings)} firings.` : `Over ${count(report.firings)} firings.`;
@@ -163,7 +163,7 @@
           "ol",
           { class: "lens" },
           entries.map((one) =>
-            el("li", {}, chip(one.text, { title: `id ${one.id}` }), el("span", { class: "lens-value" }, number(one.logit, "signed"), meter(Math.abs(one.logit) / most, { class: `meter ${name}` }))),
+            el("li", {}, chip(one.text, { "data-id": one.id, "data-tip": `id ${one.id}` }), el("span", { class: "lens-value" }, number(one.logit, "signed"), meter(Math.abs(one.logit) / most, { class: `meter ${name}` }))),
           ),
         ),
       );
@@ -269,13 +269,14 @@
         { class: "page" },
         crumbs(["All layers", "#"], [`Layer ${layer}`, `#layer=${layer}`], ["Features", list], [`#${wanted}`]),
         head(layer, report, walk),
+        ghosttrack.about([ghosttrack.catalogue.layer(layer)]),
         headline(report),
         summary(report),
         el(
           "div",
           { class: "feature-columns" },
           el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null, el("div", { class: "weights" }, logits(report), neighbours(layer, report, all))),
-          el("div", { class: "feature-side" }, contrastCard(layer, report), report.firings ? strengths(report) : null, firingTokens(report), places(report)),
+          el("div", { class: "feature-side" }, contrastCard(layer, report), firingTokens(report), report.firings ? strengths(report) : null, places(report)),
         ),
       ),
       key: (name) => {

@@ -4,7 +4,7 @@
 (() => {
   const { el, icon, debounce } = ghosttrack.dom;
   const { number, count, chip } = ghosttrack.format;
-  const { flags, meter, logShare, crumbs, empty, FLAGS } = ghosttrack.parts;
+  const { flags, term, meter, logShare, crumbs, empty, FLAGS } = ghosttrack.parts;
   const { columns, query, VirtualRows } = ghosttrack;
 
   const HEADS = [
@@ -12,6 +12,7 @@
     [null, "Fires on", "tokens on which it fires most"],
     [null, "Promotes", "tokens that its decoder direction makes more likely"],
     ["rate", "Rate", "share of tokens on which it fires; the bar is logarithmic"],
+    ["firings", "Firings", "rows on which it fires"],
     ["max", "Max", "strongest activation"],
     ["mean", "Mean", "mean activation where it fires"],
     [null, "Flags", "what to know before trusting it"],
@@ -35,6 +36,7 @@
         { class: "page list-page" },
         crumbs(["All layers", "#"], [`Layer ${this.layer}`, `#layer=${this.layer}`], ["Features"]),
         el("div", { class: "page-head" }, el("div", {}, el("h1", {}, "Features"), this.behind()), this.total),
+        ghosttrack.about([ghosttrack.catalogue.layer(this.layer)]),
         this.filters(),
         el(
           "div",
@@ -52,8 +54,8 @@
     }
 
     head([key, text, title]) {
-      if (!key) return el("div", { role: "columnheader", class: `cell cell-${text.toLowerCase().replace(" ", "-")}`, title }, text);
-      const button = el("button", { type: "button", title: `${title}: sort`, "data-sort": key, onclick: () => this.sortBy(key) }, text, icon("sort"));
+      if (!key) return el("div", { role: "columnheader", class: `cell cell-${text.toLowerCase().replace(" ", "-")}` }, term(text, title));
+      const button = el("button", { type: "button", tip: `${title}; sorts`, "data-sort": key, onclick: () => this.sortBy(key) }, text, icon("sort"));
       return el("div", { role: "columnheader", class: `cell cell-${key}` }, button);
     }
 
@@ -105,7 +107,7 @@
     flagButton(name, total) {
       const button = el(
         "button",
-        { type: "button", class: "flag-filter", "data-flag": name, "data-total": total, title: `${FLAGS[name] ?? name}. Click: only these, again: without these, again: all` },
+        { type: "button", class: "flag-filter", "data-flag": name, "data-total": total, tip: `${FLAGS[name] ?? name}. Click: only these, again: without these, again: all` },
         el("span", { class: "sign", "aria-hidden": "true" }),
         name,
         el("span", { class: "total" }, count(total)),
@@ -172,7 +174,9 @@
       this.virtual.show(this.rows);
     }
 
+    // The column that the order goes by is the one that a narrow screen shows.
     marks() {
+      this.node.querySelector(".grid-table").dataset.sorted = this.wanted.sort;
       const { sort, descending, include, exclude } = this.wanted;
       for (const head of this.heads) {
         const key = head.querySelector("button")?.dataset.sort;
@@ -192,7 +196,7 @@
     row(row, index) {
       const { all, layer } = this;
       const feature = all.feature[row];
-      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
+      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell", "data-label": name }, children);
       const link = el("a", { class: "row-link", href: `#layer=${layer}&feature=${feature}` }, `#${feature}`);
       return el(
         "div",
@@ -201,6 +205,7 @@
         cell("fires-on", all.firings[row] ? this.chips(all.fires[row], 6) : el("span", { class: "missing" }, "no firings")),
         cell("promotes", this.chips(all.promotes[row], 5)),
         cell("rate", number(all.rate[row], "percent"), meter(logShare(all.rate[row]))),
+        cell("firings", number(all.firings[row], "count")),
         cell("max", number(all.max[row])),
         cell("mean", number(all.mean[row])),
         cell("flags", flags(columns.flagsOf(all, row))),

@@ -59,7 +59,16 @@
   function number(value, form = "significant", digits = undefined) {
     const text = FORMS[form](value, digits);
     if (!isNumber(value)) return el("span", { class: "missing" }, text);
-    return el("data", { value: String(value), title: String(value) }, text);
+    return el("data", { value: String(value), "data-rounded": text }, exact.on ? String(value) : text);
+  }
+
+  // Every figure as it stands in the report, for those who want to quote one.
+  const exact = { on: false };
+
+  function setExact(on) {
+    exact.on = on;
+    document.documentElement.toggleAttribute("data-exact", on);
+    for (const node of document.querySelectorAll("data")) node.textContent = on ? node.value : node.dataset.rounded;
   }
 
   // Characters that would be unseen, reorder the line or end it: shown by name instead.
@@ -93,5 +102,5 @@
     return el("bdi", { class: "chip", ...properties }, token(text));
   }
 
-  ghosttrack.format = { significant, count, compact, percent, percentTick, signed, number, visible, token, chip, isNumber };
+  ghosttrack.format = { significant, count, compact, percent, percentTick, signed, number, exact, setExact, visible, token, chip, isNumber };
 })();

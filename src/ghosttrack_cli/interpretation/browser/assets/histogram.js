@@ -17,18 +17,16 @@
     return { edges: edges.slice(first, last + 2), counts: counts.slice(first, last + 1) };
   }
 
-  function bars({ edges, counts }, x, y, base, options) {
+  function bars({ edges, counts }, x, y, base, options, marks) {
     return counts.map((value, index) => {
       const left = x(edges[index]);
       const width = Math.max(1, x(edges[index + 1]) - left - 1);
       const top = value > 0 ? Math.min(y(value), base - 1.5) : base;
       const range = `${options.edgeText(edges[index])} to ${options.edgeText(edges[index + 1])}: ${count(value)} ${options.unit}`;
+      const { pick } = options;
+      marks.push({ x: left + width / 2, y: top, lines: () => [range], pick: pick && value > 0 ? () => pick(edges[index], edges[index + 1]) : undefined });
       const bar = svg("rect", { class: "bar", x: left, y: top, width, height: base - top, rx: Math.min(2, width / 3) });
-      const target = svg("rect", { class: "bar-target", x: left, y: 0, width: width + 1, height: base }, svg("title", {}, range));
-      if (options.pick && value > 0) {
-        target.classList.add("pickable");
-        target.addEventListener("click", () => options.pick(edges[index], edges[index + 1]));
-      }
+      const target = svg("rect", { class: `bar-target${pick && value > 0 ? " pickable" : ""}`, x: left, y: 0, width: width + 1, height: base });
       return svg("g", { class: "bar-group" }, bar, target);
     });
   }
@@ -43,14 +41,16 @@
       const x = log([shown.edges[0], shown.edges.at(-1)], [left, right]);
       const most = Math.max(...shown.counts);
       const y = settings.logCounts ? log([0.7, most], [bottom, top]) : linear([0, most], [bottom, top]);
-      return canvas(
+      const marks = [];
+      const drawing = canvas(
         width,
         height,
         axisY(y, { left, right, top, wanted: 4 }),
         axisX(x, { top, bottom, right, wanted: Math.max(2, width / 90), text: settings.tick, title: settings.title }),
-        bars(shown, x, y, bottom, settings),
+        bars(shown, x, y, bottom, settings, marks),
         svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }),
       );
+      return { drawing, marks };
     }, settings.caption);
   }
 

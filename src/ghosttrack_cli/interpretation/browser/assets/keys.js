@@ -25,6 +25,10 @@
       document.getElementById("help").showModal();
       return true;
     }
+    if (key === "e") {
+      ghosttrack.format.setExact(!ghosttrack.format.exact.on);
+      return true;
+    }
     if (key === "t") {
       ghosttrack.theme.toggle();
       return true;

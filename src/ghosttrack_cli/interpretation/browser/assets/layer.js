@@ -153,6 +153,7 @@
         { class: "page" },
         crumbs(["All layers", "#"], [`Layer ${wanted}`]),
         head(report),
+        ghosttrack.about([report]),
         headline(report),
         shape(report, columns),
         ghosttrack.curves(report),

@@ -1,10 +1,10 @@
 "use strict";
-// Line charts with a reading under the pointer, and bars for a value per layer.
+// Line charts, and bars for a value each.
 
 (() => {
   const { svg } = ghosttrack.dom;
   const { count, significant, isNumber } = ghosttrack.format;
-  const { figure, canvas, linear, log, axisX, axisY, extent, readout } = ghosttrack.charts;
+  const { figure, canvas, linear, log, axisX, axisY, extent } = ghosttrack.charts;
 
   // Bars this far apart have room for their values above them.
   const WIDE_BAND = 48;
@@ -31,14 +31,6 @@
     return linear([low >= 0 ? Math.max(0, low - room) : low - room, high + room], [bottom, top]);
   }
 
-  function nearest(xs, value) {
-    let best = 0;
-    xs.forEach((x, index) => {
-      if (Math.abs(x - value) < Math.abs(xs[best] - value)) best = index;
-    });
-    return best;
-  }
-
   // series: [{name, xs, ys, class}]; the first is the one that is read.
   function lines(series, { label, height = 180, logarithmic = false, text = significant, tick, title = "step" }) {
     const [main] = series;
@@ -56,19 +48,13 @@
         main.xs.length === 1 ? svg("circle", { class: "dot", cx: x(main.xs[0]), cy: y(main.ys[0]), r: 3 }) : null,
         cursor,
       );
-      const move = (event) => {
-        const index = nearest(main.xs, x.invert(event.clientX - drawing.getBoundingClientRect().left));
-        if (!isNumber(main.ys[index])) return;
-        const [px, py] = [x(main.xs[index]), y(main.ys[index])];
-        cursor.replaceChildren(
-          svg("line", { class: "crosshair", x1: px, x2: px, y1: top, y2: bottom }),
-          svg("circle", { class: "dot", cx: px, cy: py, r: 3.5 }),
-          readout(`${text(main.ys[index])} at ${count(main.xs[index])}`, px, top + 2, width),
-        );
-      };
-      drawing.addEventListener("pointermove", move);
-      drawing.addEventListener("pointerleave", () => cursor.replaceChildren());
-      return drawing;
+      const known = main.xs.map((step, index) => [step, main.ys[index]]).filter(([, value]) => isNumber(value));
+      const marks = known.map(([step, value]) => {
+        const [px, py] = [x(step), y(value)];
+        const cross = () => [svg("line", { class: "crosshair", x1: px, x2: px, y1: top, y2: bottom }), svg("circle", { class: "dot", cx: px, cy: py, r: 3.5 })];
+        return { x: px, y: py, lines: () => [`${text(value)} at ${title} ${count(step)}`], cursor: cross };
+      });
+      return { drawing, marks, cursor };
     });
   }
 
@@ -83,7 +69,8 @@
       const thick = Math.min(44, band * 0.62);
       const longest = Math.max(...entries.map((entry) => (entry.short ?? entry.name).length));
       const every = Math.ceil(Math.max(26, 7 * longest) / band);
-      return canvas(
+      const marks = [];
+      const drawing = canvas(
         width,
         height,
         axisY(y, { left, right, top, wanted: 4, text: tick }),
@@ -91,21 +78,21 @@
           const middle = left + band * (index + 0.5);
           const place = isNumber(entry.value) ? y(entry.value) : y(0);
           const box = { x: middle - thick / 2, y: Math.min(place, y(0)), width: thick, height: Math.abs(y(0) - place) };
-          const said = [`${entry.name}: ${text(entry.value)}`, entry.said].filter(Boolean).join(", ");
-          const group = svg(
+          const lines = () => [`${entry.name}: ${text(entry.value)}`, entry.said].filter(Boolean);
+          marks.push({ x: middle, y: Math.min(place, y(0)), lines, pick: entry.pick });
+          return svg(
             "g",
             { class: "bar-group" },
             svg("rect", { class: "bar", ...box, rx: 2 }),
             band >= WIDE_BAND ? svg("text", { class: "tick", x: middle, y: Math.min(place, y(0)) - 5, "text-anchor": "middle" }, text(entry.value)) : null,
             index % every === 0 ? svg("text", { class: "tick", x: middle, y: bottom + 16, "text-anchor": "middle" }, entry.short ?? entry.name) : null,
-            svg("rect", { class: "bar-target pickable", x: middle - band / 2, y: 0, width: band, height }, svg("title", {}, said)),
+            svg("rect", { class: "bar-target", x: middle - band / 2, y: 0, width: band, height }),
           );
-          if (entry.pick) group.addEventListener("click", entry.pick);
-          return group;
         }),
         svg("line", { class: "axis", x1: left, x2: right, y1: y(0), y2: y(0) }),
         title ? svg("text", { class: "axis-title", x: right, y: bottom + 33, "text-anchor": "end" }, title) : null,
       );
+      return { drawing, marks };
     });
   }
 

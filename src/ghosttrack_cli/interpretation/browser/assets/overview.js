@@ -18,7 +18,7 @@
     const known = CHARTED.filter((key) => layers.some((report) => metrics.value(report, key) !== null));
     return el(
       "div",
-      { class: "multiples" },
+      { class: "multiples", "data-cards": known.length },
       known.map((key) =>
         card(
           metrics.name(key),
@@ -51,17 +51,17 @@
   }
 
   function row(report) {
-    const cells = COLUMNS.map((key) => el("td", { class: "number", "data-metric": key }, metrics.shown(key, metrics.value(report, key))));
+    const cell = (label, ...children) => el("td", { class: "number", "data-label": label }, children);
     return el(
       "tr",
       { "data-layer": report.layer },
       el("th", { scope: "row" }, el("a", { href: `#layer=${report.layer}` }, `Layer ${report.layer}`)),
-      el("td", { class: "number" }, el("a", { href: `#layer=${report.layer}&view=features` }, number(report.counts.features, "count"))),
-      el("td", {}, spark(report.density)),
-      cells,
-      el("td", { class: "number" }, number(metrics.rows(report, "fvu") ?? report.counts.rows, "count")),
-      el("td", { class: "number" }, number(report.recovered?.rows ?? null, "count")),
-      el("td", { class: "number" }, number(report.counts.rows, "count")),
+      cell("Features", el("a", { href: `#layer=${report.layer}&view=features` }, number(report.counts.features, "count"))),
+      cell("Firing rates", spark(report.density)),
+      COLUMNS.map((key) => cell(metrics.name(key), metrics.shown(key, metrics.value(report, key)))),
+      cell("Rows: metrics", number(metrics.rows(report, "fvu") ?? report.counts.rows, "count")),
+      cell("Rows: spliced", number(report.recovered?.rows ?? null, "count")),
+      cell("Rows: features", number(report.counts.rows, "count")),
     );
   }
 
@@ -88,16 +88,6 @@
     );
   }
 
-  function sources(layers) {
-    const said = new Map();
-    for (const { layer, source } of layers) {
-      const text = `${source.name}: ${count(source.rows)} rows in ${count(source.windows)} windows of ${count(source.context_length)} tokens`;
-      if (!said.has(text)) said.set(text, []);
-      said.get(text).push(layer);
-    }
-    return [...said].map(([text, numbers]) => el("p", { class: "lede-more" }, said.size > 1 ? `Layer ${numbers.join(", ")}: ${text}` : text));
-  }
-
   async function overview() {
     const { layers } = ghosttrack.data.get("catalogue");
     const title = [...new Set(layers.map((report) => report.model.name))].join(", ") || "GhostTrack";
@@ -107,7 +97,7 @@
     }
     return {
       title: "All layers",
-      node: el("div", { class: "page" }, head, totals(layers), sources(layers), layers.length > 1 ? charts(layers) : null, comparison(layers)),
+      node: el("div", { class: "page" }, head, ghosttrack.about(layers), totals(layers), layers.length > 1 ? charts(layers) : null, comparison(layers)),
       key: (name) => name === "next" && (open(layers[0].layer)(), true),
     };
   }

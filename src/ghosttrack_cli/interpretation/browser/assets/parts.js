@@ -16,12 +16,13 @@
 
   const EFFECT = "(questions whose factual answer has the higher rate − those whose hallucinated answer has) / questions";
 
-  function flag(name) {
-    return el("span", { class: `flag flag-${name}`, title: FLAGS[name] ?? name }, name);
+  function flag(name, reachable = false) {
+    return el("span", { class: `flag flag-${name}`, [reachable ? "tip" : "data-tip"]: FLAGS[name] ?? name }, name);
   }
 
+  // In a long list the filters explain the flags to the keyboard.
   function flags(names) {
-    return el("span", { class: "flags" }, names.map(flag));
+    return el("span", { class: "flags" }, names.map((name) => flag(name)));
   }
 
   function featureLink(layer, feature, properties) {
@@ -39,18 +40,23 @@
     );
   }
 
+  // A name with what it means behind it.
+  function term(name, tip) {
+    return tip ? el("span", { class: "term", tip }, name) : name;
+  }
+
   // A number that matters, its name, and the rows behind it.
-  function fact(name, value, behind, title) {
+  function fact(name, value, behind, tip) {
     return el(
       "div",
-      { class: "fact", title },
-      el("dt", {}, name),
+      { class: "fact" },
+      el("dt", {}, term(name, tip)),
       el("dd", {}, value, behind ? el("span", { class: "behind" }, behind) : null),
     );
   }
 
   function table(caption, heads, rows, properties) {
-    const head = heads.map(([text, name, title]) => el("th", { scope: "col", class: name, title }, text));
+    const head = heads.map(([text, name, tip]) => el("th", { scope: "col", class: name, role: "columnheader" }, term(text, tip)));
     return el(
       "div",
       { class: "table-scroll", tabindex: "0", role: "group", "aria-label": caption },
@@ -93,5 +99,5 @@
     return el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("ol", {}, parts));
   }
 
-  ghosttrack.parts = { FLAGS, EFFECT, flag, flags, featureLink, card, fact, table, details, meter, logShare, segmented, empty, crumbs };
+  ghosttrack.parts = { FLAGS, EFFECT, flag, flags, featureLink, card, fact, term, table, details, meter, logShare, segmented, empty, crumbs };
 })();

@@ -22,6 +22,7 @@
         { class: "page" },
         crumbs(["All layers", "#"], ["Prompt"]),
         el("div", { class: "page-head" }, el("h1", {}, "Features on a prompt"), this.holder),
+        ghosttrack.about(prompt.layers.map((one) => ghosttrack.catalogue.layer(one.layer))),
         card("Prompt", { class: "prompt-card", note: "Choose a token to list the features that fire on it; choose it again for all." }, this.text),
         this.body,
       );

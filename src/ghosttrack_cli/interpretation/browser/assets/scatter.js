@@ -54,17 +54,15 @@
     return high > 0 ? [low / 1.3, high * 1.3] : [0.1, 1];
   }
 
-  function note(point, columns, width) {
-    const end = point.px > width * 0.55;
-    const at = { x: end ? point.px - 10 : point.px + 10, "text-anchor": end ? "end" : "start" };
-    const lines = [`#${columns.feature[point.row]}`, `rate ${percent(columns.rate[point.row])} · max ${significant(columns.max[point.row])}`];
-    const top = Math.max(22, point.py - 12);
-    return svg(
-      "g",
-      {},
-      svg("circle", { class: "point-ring", cx: point.px, cy: point.py, r: 6 }),
-      lines.map((text, index) => svg("text", { class: "readout", ...at, y: top + 15 * index }, text)),
-    );
+  function mark(point, columns, pick) {
+    const feature = columns.feature[point.row];
+    return {
+      x: point.px,
+      y: point.py,
+      lines: () => [`#${feature}`, `rate ${percent(columns.rate[point.row])}`, `strongest ${significant(columns.max[point.row])}`],
+      pick: () => pick(feature),
+      cursor: () => [svg("circle", { class: "point-ring", cx: point.px, cy: point.py, r: 6 })],
+    };
   }
 
   function scatter(columns, pick) {
@@ -74,6 +72,7 @@
       const x = log(range(columns.rate), [left, right]);
       const y = log(range(columns.max), [bottom, top]);
       const points = placed(columns, x, y);
+      points.sort((a, b) => a.px - b.px).forEach((point, order) => Object.assign(point, { order }));
       const find = lookup(points);
       const over = svg("g", { class: "cursor" });
       const drawing = canvas(
@@ -85,21 +84,8 @@
         cloud(points.filter((point) => !point.plain), "flagged"),
         over,
       );
-      const under = (event) => {
-        const box = drawing.getBoundingClientRect();
-        return find(event.clientX - box.left, event.clientY - box.top);
-      };
-      drawing.addEventListener("pointermove", (event) => {
-        const point = under(event);
-        drawing.classList.toggle("pickable", Boolean(point));
-        over.replaceChildren(...(point ? [note(point, columns, width)] : []));
-      });
-      drawing.addEventListener("pointerleave", () => over.replaceChildren());
-      drawing.addEventListener("click", (event) => {
-        const point = under(event);
-        if (point) pick(columns.feature[point.row]);
-      });
-      return drawing;
+      const marks = points.map((point) => mark(point, columns, pick));
+      return { drawing, marks, near: (px, py) => (find(px, py)?.order ?? -1), cursor: over };
     });
   }
 

@@ -41,6 +41,9 @@
 
   function start() {
     set(remembered() ?? (system.matches ? "dark" : "light"));
+    // Paper is white: the ramp is made for it while it prints.
+    window.addEventListener("beforeprint", () => ghosttrack.colour.apply("light"));
+    window.addEventListener("afterprint", () => ghosttrack.colour.apply(current()));
     system.addEventListener("change", () => {
       if (!remembered()) set(system.matches ? "dark" : "light");
     });

@@ -1,5 +1,5 @@
 "use strict";
-// Text with every token coloured by its activation, and what the pointer shows of one token.
+// Text with every token coloured by its activation.
 
 (() => {
   const { el } = ghosttrack.dom;
@@ -45,7 +45,7 @@
     for (let index = start; index < stop; index += 1) spans.push(tokenSpan(example, index, maximum));
     const before = start > 0 ? el("span", { class: "cut" }, "… ") : null;
     const after = stop < example.t.length ? el("span", { class: "cut" }, " …") : null;
-    return el("p", { class: "tokens", dir: "auto" }, before, spans, after);
+    return el("p", { class: "tokens", dir: "auto", tabindex: 0, role: "group", "aria-label": "Text. Arrow keys read its tokens." }, before, spans, after);
   }
 
   function row(example, maximum) {
@@ -59,7 +59,7 @@
       el(
         "div",
         { class: "example-where" },
-        el("span", { title: "document and position of the strongest token" }, `document ${count(example.doc)} · token ${count(example.pos)}`),
+        el("span", {}, `document ${count(example.doc)} · token ${count(example.pos)}`),
         example.answer ? el("span", {}, `${example.answer} answer`) : null,
         cut ? wholeToggle(example, maximum, holder) : null,
       ),
@@ -100,32 +100,5 @@
     );
   }
 
-  // One tip for the whole page; the pointer or a tap on a token moves and fills it.
-  function startTip() {
-    const tip = el("div", { class: "tip", role: "status", hidden: true });
-    document.body.append(tip);
-    document.addEventListener("pointerover", (event) => show(tip, event.target.closest?.(".t")));
-    window.addEventListener("scroll", () => show(tip, null), { passive: true });
-  }
-
-  function show(tip, span) {
-    const facts = span?.tokenFacts;
-    tip.hidden = !facts;
-    if (!facts) return;
-    tip.replaceChildren(
-      el("bdi", { class: "tip-token" }, facts.text === "" ? "rest of the character before" : token(facts.text)),
-      el("span", {}, facts.activation > 0 ? `activation ${significant(facts.activation, 4)}` : "not active"),
-      facts.id === null ? "" : el("span", { class: "tip-id" }, `id ${facts.id}`),
-    );
-    place(tip, span.getClientRects()[0]);
-  }
-
-  function place(tip, box) {
-    const left = Math.min(Math.max(8, box.left), document.documentElement.clientWidth - tip.offsetWidth - 8);
-    const above = box.top - tip.offsetHeight - 6;
-    tip.style.setProperty("left", `${left}px`);
-    tip.style.setProperty("top", `${above > 60 ? above : box.bottom + 6}px`);
-  }
-
-  ghosttrack.tokens = { list, legend, startTip, text };
+  ghosttrack.tokens = { list, legend, text };
 })();

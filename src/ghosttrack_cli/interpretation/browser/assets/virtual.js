@@ -3,7 +3,9 @@
 
 (() => {
   const { el } = ghosttrack.dom;
+  const { count } = ghosttrack.format;
   const SPARE = 12;
+  const PRINTED = 200;
 
   class VirtualRows {
     // `build(item, index)` makes one row; `heightOf()` is the height of every row in pixels.
@@ -16,17 +18,33 @@
       this.onScroll = () => this.schedule();
       window.addEventListener("scroll", this.onScroll, { passive: true });
       window.addEventListener("resize", this.onScroll, { passive: true });
+      this.onPrint = () => this.showAll(PRINTED);
+      this.onPrinted = () => this.show(this.items);
+      window.addEventListener("beforeprint", this.onPrint);
+      window.addEventListener("afterprint", this.onPrinted);
+      this.cut = el("p", { class: "note print-only" });
     }
 
     destroy() {
       window.removeEventListener("scroll", this.onScroll);
       window.removeEventListener("resize", this.onScroll);
+      window.removeEventListener("beforeprint", this.onPrint);
+      window.removeEventListener("afterprint", this.onPrinted);
     }
 
     show(items) {
       this.items = items;
       this.clear();
       this.draw();
+    }
+
+    // On paper nothing scrolls: the first rows one below the other, and how many there are.
+    showAll(most) {
+      this.clear();
+      this.items.slice(0, most).forEach((_, index) => this.add(index));
+      const left = this.items.length - most;
+      this.cut.textContent = left > 0 ? `The first ${count(most)} of ${count(this.items.length)} rows; the page in a browser holds all.` : "";
+      this.node.after(this.cut);
     }
 
     clear() {

@@ -1,0 +1,57 @@
+"use strict";
+// What a page is about, on every page and every print: model, texts, rows, SAE, settings, version, date.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { count, visible } = ghosttrack.format;
+
+  function pageWritten() {
+    const written = new Date(document.lastModified);
+    return Number.isNaN(written.getTime()) ? null : written.toISOString().slice(0, 10);
+  }
+
+  function checkpoint({ folder, checkpoint: name }) {
+    return folder === name ? folder : `${name} (${folder})`;
+  }
+
+  function readFrom({ source, counts }) {
+    return `${source.name}, ${count(counts.rows)} rows`;
+  }
+
+  // Each distinct saying of the reports once.
+  function distinct(reports, say) {
+    return [...new Set(reports.map(say))].map((text) => visible(String(text))).join("; ");
+  }
+
+  function lines(reports) {
+    const { version } = ghosttrack.data.get("catalogue");
+    const hash = (text) => (text ? `, weights ${text.slice(0, 12)}` : "");
+    return [
+      ["Model", distinct(reports, ({ model }) => `${model.name}${model.revision ? `, revision ${model.revision}` : ""}${hash(model.weights_sha256)}`)],
+      ["Layers", distinct(reports, ({ layer }) => layer)],
+      ["SAE", distinct(reports, ({ sae }) => `${checkpoint(sae)}, ${count(sae.d_model)} inputs, ${count(sae.d_hidden)} features${hash(sae.weights_sha256)}`)],
+      ["Texts", distinct(reports, ({ source }) => `${source.name}${source.texts ? `, ${count(source.texts)} texts` : ""}, ${count(source.windows)} windows of up to ${count(source.context_length)} tokens`)],
+      ["Rows", distinct(reports, ({ mask }) => `${count(mask.rows)} read, ${count(mask.kept)} kept, ${count(mask.counted)} counted`)],
+      ["Settings", distinct(reports, settings)],
+      ["Notes", distinct(reports, ({ notes }) => notes.join(" "))],
+      ["Written", [`GhostTrack ${version}`, pageWritten()].filter(Boolean).join(", ")],
+    ].filter(([, text]) => text);
+  }
+
+  function settings(report) {
+    return Object.entries(report.settings ?? {}).map(([name, value]) => `${name} = ${value}`).join(", ");
+  }
+
+  function summary(reports) {
+    const layer = reports.length === 1 ? `layer ${reports[0].layer}` : `${count(reports.length)} layers`;
+    return [distinct(reports, ({ model }) => model.name), layer, distinct(reports, readFrom), `GhostTrack ${ghosttrack.data.get("catalogue").version}`, pageWritten()].filter(Boolean).join(" · ");
+  }
+
+  function about(reports) {
+    if (!reports.length) return null;
+    const rows = lines(reports).map(([name, text]) => [el("dt", {}, name), el("dd", {}, el("bdi", {}, text))]);
+    return el("details", { class: "about-page" }, el("summary", {}, el("bdi", {}, summary(reports))), el("dl", {}, rows));
+  }
+
+  ghosttrack.about = about;
+})();

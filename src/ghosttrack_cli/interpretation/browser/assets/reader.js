@@ -1,0 +1,69 @@
+"use strict";
+// Reading a chart: the mark under the pointer, or the next one by arrow key, says what it holds.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { tip } = ghosttrack;
+  const KEYS = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+
+  // Marks are {x, y, lines(), pick(), cursor()}, from left to right; `near(x, y)` is the mark meant there.
+  class Reader {
+    constructor(holder) {
+      this.holder = holder;
+      this.at = -1;
+      const { dataset } = holder;
+      holder.addEventListener("pointermove", (event) => this.show(this.under(event)));
+      holder.addEventListener("pointerleave", () => this.show(-1));
+      holder.addEventListener("blur", () => this.show(-1));
+      holder.addEventListener("keydown", (event) => this.key(event));
+      holder.addEventListener("pointerdown", (event) => {
+        const mark = this.under(event);
+        dataset.seen = String(event.pointerType !== "touch" || mark === this.touched);
+        this.touched = mark;
+        this.show(mark);
+      });
+      // A finger reads first and opens with the second tap.
+      holder.addEventListener("click", (event) => dataset.seen === "true" && this.marks[this.under(event)]?.pick?.());
+    }
+
+    read({ drawing, marks, near, cursor }) {
+      Object.assign(this, { drawing, marks, near, cursor, at: -1 });
+    }
+
+    under(event) {
+      const box = this.drawing.getBoundingClientRect();
+      return this.near(event.clientX - box.left, event.clientY - box.top);
+    }
+
+    show(index) {
+      this.at = index;
+      const mark = this.marks?.[index];
+      this.cursor?.replaceChildren(...(mark?.cursor?.() ?? []));
+      this.drawing?.classList.toggle("pickable", Boolean(mark?.pick));
+      if (!mark) return tip.hide();
+      const box = this.drawing.getBoundingClientRect();
+      const [left, top] = [box.left + mark.x, box.top + mark.y];
+      return tip.showAt(mark.lines().map((line) => el("span", {}, line)), { left: left + 8, top, bottom: top + 12 });
+    }
+
+    key(event) {
+      if (event.key in KEYS) {
+        this.show(Math.min(this.marks.length - 1, Math.max(0, this.at + KEYS[event.key])));
+        event.preventDefault();
+      } else if (event.key === "Enter" && this.marks[this.at]?.pick) {
+        this.marks[this.at].pick();
+        event.preventDefault();
+      }
+    }
+  }
+
+  const along = (marks) => (x) => {
+    let best = marks.length ? 0 : -1;
+    marks.forEach((mark, index) => {
+      if (Math.abs(mark.x - x) < Math.abs(marks[best].x - x)) best = index;
+    });
+    return best;
+  };
+
+  ghosttrack.reader = { Reader, along };
+})();

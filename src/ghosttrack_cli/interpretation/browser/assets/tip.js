@@ -1,0 +1,74 @@
+"use strict";
+// What stands behind a mark, a flag, a name or a token, for pointer, touch and keyboard alike: one box
+// for the whole page, which is a status, so that it is also read out.
+
+(() => {
+  const { el } = ghosttrack.dom;
+  const { token, significant } = ghosttrack.format;
+  const TIPPED = "[data-tip], .t";
+  const box = el("div", { class: "tip", role: "status", hidden: true });
+
+  function ofToken({ text, id, activation }) {
+    return [
+      el("bdi", { class: "tip-token" }, text === "" ? "rest of the character before" : token(text)),
+      el("span", {}, activation > 0 ? `activation ${significant(activation, 4)}` : "not active"),
+      id === null ? "" : el("span", { class: "tip-id" }, `id ${id}`),
+    ];
+  }
+
+  function show(node) {
+    if (!node) return hide();
+    const said = node.tokenFacts ? ofToken(node.tokenFacts) : [el("span", {}, node.dataset.tip)];
+    return showAt(said, node.getClientRects()[0] ?? node.getBoundingClientRect());
+  }
+
+  function showAt(said, { left, top, bottom }) {
+    box.hidden = false;
+    box.replaceChildren(...said);
+    const furthest = document.documentElement.clientWidth - box.offsetWidth - 8;
+    const above = top - box.offsetHeight - 6;
+    box.style.setProperty("left", `${Math.max(8, Math.min(left, furthest))}px`);
+    box.style.setProperty("top", `${above > 60 ? above : bottom + 6}px`);
+  }
+
+  function hide() {
+    box.hidden = true;
+  }
+
+  // Tokens of an example are read one by one: a stop for each would be hundreds.
+  function walk(event) {
+    const text = event.target.closest?.(".tokens[tabindex]");
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!text || !step) return;
+    event.preventDefault();
+    const all = [...text.querySelectorAll(".t")];
+    const from = all.findIndex((one) => one.matches(".reading"));
+    const start = from < 0 ? all.findIndex((one) => one.matches(".peak")) - step : from;
+    read(text, all[Math.min(all.length - 1, Math.max(0, start + step))]);
+  }
+
+  function read(text, chosen) {
+    text.querySelector(".reading")?.classList.remove("reading");
+    chosen?.classList.add("reading");
+    show(chosen);
+  }
+
+  function start() {
+    document.body.append(box);
+    document.addEventListener("pointerover", (event) => {
+      if (!event.target.closest?.(".chart")) show(event.target.closest?.(TIPPED));
+    });
+    document.addEventListener("focusin", (event) => {
+      if (event.target.matches(":focus-visible")) show(event.target.closest(TIPPED));
+    });
+    document.addEventListener("focusout", (event) => {
+      hide();
+      if (event.target.matches(".tokens[tabindex]")) read(event.target, null);
+    });
+    document.addEventListener("keydown", walk);
+    window.addEventListener("scroll", hide, { passive: true });
+    window.addEventListener("hashchange", hide);
+  }
+
+  ghosttrack.tip = { start, show, showAt, hide };
+})();
