@@ -61,6 +61,27 @@ FLAGS = (
         (EXTRACT, RUN),
     ),
     Flag(
+        ("--column",),
+        ("corpus.column",),
+        "NAME",
+        "column or JSON key that holds the text",
+        (EXTRACT, INTERPRET, RUN),
+    ),
+    Flag(
+        ("--encoding",),
+        ("corpus.encoding",),
+        "NAME",
+        "encoding of text files that are not UTF-8, UTF-16 or UTF-32, such as cp1252",
+        (EXTRACT, INTERPRET, RUN),
+    ),
+    Flag(
+        ("--min-characters",),
+        ("corpus.min_characters",),
+        "N",
+        "shorter texts are left out",
+        (EXTRACT, INTERPRET, RUN),
+    ),
+    Flag(
         ("--context-length",),
         ("extraction.context_length",),
         "N",

@@ -83,6 +83,15 @@ def format_amount(amount: float) -> str:
     return f"{amount:.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 file, 2,000 files.
+
+    >>> counted(1, "file"), counted(2000, "file")
+    ('1 file', '2,000 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_bytes(size: float) -> str:
     """Write a number of bytes in decimal units: 12.6 MB.
 

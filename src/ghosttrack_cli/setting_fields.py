@@ -30,6 +30,7 @@ HEADER = """\
 EXAMPLES = {
     "model.revision": "main",
     "corpus.config": "default",
+    "corpus.encoding": "cp1252",
     "corpus.revision": "main",
     "extraction.context_length": 512,
     "extraction.batch_size": 8,

@@ -6,6 +6,7 @@ frozen section and never sees the rest.
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +33,19 @@ def _logger_names(text: str) -> str:
     return ",".join(names)
 
 
+def _encoding(name: str) -> str:
+    """The one name of an encoding that Python knows."""
+    try:
+        found = codecs.lookup(name)
+        is_of_text = isinstance(found.incrementaldecoder().decode(b"", final=True), str)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        is_of_text = False
+    if not is_of_text:
+        raise ValueError(f"no such encoding: {name!r}")
+    return found.name
+
+
+TextEncoding = Annotated[str, AfterValidator(_encoding)]
 Loggers = Annotated[str, AfterValidator(_logger_names)]
 SafePath = Annotated[Path, BeforeValidator(_path)]
 NameOrPath = Annotated[str, AfterValidator(expand_home)]
@@ -72,8 +86,11 @@ class CorpusSettings(Section):
     config: str | None = Field(None, description="configuration of another hub data set")
     split: str = Field("train", description="split of a hub data set")
     column: str = Field("text", min_length=1, description="column or JSON key that holds the text")
+    encoding: TextEncoding | None = Field(
+        None, description="of text files that are not UTF-8, UTF-16 or UTF-32, such as cp1252"
+    )
     revision: str | None = Field(None, description="branch, tag or commit of the hub data set")
-    min_characters: int = Field(100, ge=0, description="shorter texts are skipped")
+    min_characters: int = Field(100, ge=0, description="shorter texts are left out")
 
 
 class ExtractionSettings(Section):

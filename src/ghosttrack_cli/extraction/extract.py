@@ -63,9 +63,12 @@ def extract(
         asked = _Asked(model, corpus, extraction, cache_dir)
         _check_finished(asked, planned, commit, workspace, monitor)
         return ExtractionResult.of(workspace.store, commit, rows_before=commit.rows)
+    opened = open_corpus(corpus, cache_dir, recorded=recorded)
+    for left_out in opened.notices():
+        monitor.notice(left_out)
     task = Task(
         ResidualModel.load(model, cache_dir=cache_dir),
-        open_corpus(corpus, cache_dir, recorded=recorded),
+        opened,
         planned.layers,
         extraction,
         workspace.store,
@@ -113,7 +116,7 @@ def _identity(asked: _Asked, planned: ExtractionPlan, commit: Commit) -> StoreId
     corpus = open_corpus(asked.corpus, asked.cache_dir, recorded=commit.identity.corpus)
     return store_identity(
         identify_model(asked.model, asked.cache_dir),
-        corpus.identity(),
+        corpus,
         context_length=planned.context_length,
         batch_size=asked.extraction.batch_size or commit.identity.batch_size,
         d_model=planned.model.d_model,

@@ -106,7 +106,7 @@ class Task:
         """What the store says of itself when `batch_size` windows go through the model at once."""
         return store_identity(
             self.model.identity,
-            self.corpus.identity(),
+            self.corpus,
             context_length=self.context,
             batch_size=batch_size,
             d_model=self.model.d_model,
@@ -118,7 +118,7 @@ class Task:
 
 def store_identity(
     model: ModelIdentity,
-    corpus: dict[str, JSON],
+    corpus: Corpus,
     *,
     context_length: int,
     batch_size: int,
@@ -134,7 +134,7 @@ def store_identity(
         weights_sha256=model.weights_sha256,
         tokenizer_sha256=model.tokenizer_sha256,
         special_token_ids=model.special_token_ids,
-        corpus=corpus,
+        corpus={**corpus.identity(), "name": corpus.name},
         context_length=context_length,
         batch_size=batch_size,
         d_model=d_model,

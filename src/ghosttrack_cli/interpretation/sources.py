@@ -70,10 +70,12 @@ def _open_texts(
     from ghosttrack_cli.text.corpus import open_corpus
 
     path = Path(settings.texts)
-    if settings.texts == "truthfulqa" or is_truthfulqa(path):
+    if settings.texts == "truthfulqa" or is_truthfulqa(path, corpus.encoding):
         parts = load_truthfulqa(
-            None if settings.texts == "truthfulqa" else path, cache_dir=cache_dir
+            None if settings.texts == "truthfulqa" else path,
+            cache_dir=cache_dir,
+            encoding=corpus.encoding,
         )
         return TruthfulQATexts([example for part in parts for example in part], "truthfulqa")
     named = corpus.model_copy(update={"source": settings.texts})
-    return CorpusTexts(open_corpus(named, cache_dir), path.name)
+    return CorpusTexts(open_corpus(named, cache_dir, flag="--texts"), path.name)

@@ -13,6 +13,9 @@ JSON: TypeAlias = Any
 StoreDtype = Literal["float32", "float16", "bfloat16"]
 Compression = Literal["none", "lz4", "zstd"]
 
+NAMES_ONLY = {"corpus.name"}
+"""What something is called, which may change while it stays the same."""
+
 ITEM_SIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 MAX_CHUNK_ROWS = 2**20
 MAX_D_MODEL = 2**20
@@ -77,7 +80,7 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
     fields = {
         name: (on_disk.get(name), wanted.get(name))
         for name in dict.fromkeys([*on_disk, *wanted])
-        if on_disk.get(name) != wanted.get(name)
+        if name not in NAMES_ONLY and on_disk.get(name) != wanted.get(name)
     }
     if fields:
         raise ConflictError(

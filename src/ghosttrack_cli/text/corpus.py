@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.formats import FORMATS
+from ghosttrack_cli.text.formats import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +23,13 @@ def open_corpus(
     cache_dir: Path | None = None,
     *,
     recorded: Mapping[str, JSON] | None = None,
+    flag: str = "--corpus",
 ) -> Corpus:
     """The corpus that `settings.source` names: wikipedia, python-docs, a path, or a hub data set.
 
     `recorded` is the corpus identity of a run to be resumed: without a revision in the settings,
-    the same data set on the hub is opened at the commit recorded there.
+    the same data set on the hub is opened at the commit recorded there. `flag` is the one that
+    named the source, for hints.
 
     Raises:
         CorpusError: no such file or folder, or nothing in it that can be read.
@@ -43,13 +45,21 @@ def open_corpus(
         if path is not None:
             from ghosttrack_cli.text.local import LocalCorpus
 
-            return LocalCorpus(path, column=settings.column, min_characters=settings.min_characters)
-        if not HUB_ID.fullmatch(source) or Path(source).suffix.lower() in FORMATS:
-            raise CorpusError(
-                f"no such file or folder: {source[:200]}",
-                hint="--corpus takes wikipedia, python-docs, a path, or owner/name on the hub",
+            return LocalCorpus(
+                path,
+                column=settings.column,
+                encoding=settings.encoding,
+                min_characters=settings.min_characters,
+                flag=flag,
             )
-    return _hub_corpus(settings, cache_dir, recorded or {})
+        if not HUB_ID.fullmatch(source) or kind_of(Path(source)) is not None:
+            raise CorpusError(f"no such file or folder: {source[:200]}", hint=_hint(flag))
+    return _hub_corpus(settings, cache_dir, recorded or {}, flag)
+
+
+def _hint(flag: str) -> str:
+    names = "store, truthfulqa, wikipedia" if flag == "--texts" else "wikipedia, python-docs"
+    return f"{flag} takes {names}, a file or folder, or owner/name on the hub"
 
 
 def _existing(source: str) -> Path | None:
@@ -61,7 +71,7 @@ def _existing(source: str) -> Path | None:
 
 
 def _hub_corpus(
-    settings: CorpusSettings, cache_dir: Path | None, recorded: Mapping[str, JSON]
+    settings: CorpusSettings, cache_dir: Path | None, recorded: Mapping[str, JSON], flag: str
 ) -> Corpus:
     from ghosttrack_cli.text.hub import WIKIPEDIA, HubCorpus, WikipediaCorpus
 
@@ -79,6 +89,7 @@ def _hub_corpus(
             column=settings.column,
             revision=revision,
             min_characters=settings.min_characters,
+            flag=flag,
         )
     return HubCorpus(
         repository,
@@ -88,4 +99,5 @@ def _hub_corpus(
         revision=revision,
         min_characters=settings.min_characters,
         cache_dir=cache_dir,
+        flag=flag,
     )

@@ -32,8 +32,17 @@ class DocumentStream(Protocol):
 class Corpus(Protocol):
     """Text in a fixed order."""
 
+    @property
+    def name(self) -> str:
+        """What people call it: a data set's id, or the name of a file or folder."""
+        ...
+
     def identity(self) -> dict[str, JSON]:
         """What must be equal for a run to be resumed: kind, source, revision, file hashes."""
+        ...
+
+    def notices(self) -> list[str]:
+        """What lies beside the text and is not read, in sentences."""
         ...
 
     def documents(self, state: JSON | None = None) -> DocumentStream:

@@ -3,95 +3,128 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import itertools
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text import separated
+from ghosttrack_cli.text.opening import COMPRESSED, open_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    Texts = Iterator[tuple[str, int]]
-    Format = Callable[[Path, str, int], Texts]
+    Texts = Iterator[tuple[str | None, int]]
+    Format = Callable[["TextFile", int], Texts]
 
 MAX_DOCUMENT_BYTES = 2**28
 PARQUET_ROWS = 256
-BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+COLUMN_HINT = "name the column that holds the text: --column NAME"
+LINES_HINT = "write one JSON object a line: .jsonl"
 
 
-def read_txt(path: Path, _column: str, place: int) -> Texts:
-    """The whole file as one document; bytes that are not UTF-8 become U+FFFD."""
+@dataclass(frozen=True)
+class TextFile:
+    """A file and how to read it: the column of its text, and its encoding if that is not Unicode.
+
+    A format yields None for a text that is null.
+    """
+
+    path: Path
+    column: str = "text"
+    encoding: str | None = None
+
+    def read(self, place: int = 0) -> Texts:
+        """The texts from `place` on, each with the place of the next."""
+        kind = kind_of(self.path)
+        assert kind is not None
+        return FORMATS[kind](self, place)
+
+
+def kind_of(path: Path) -> str | None:
+    """The ending that says what a file holds, that of its compression left out; None if unknown."""
+    unpacked = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    kind = unpacked.suffix.lower()
+    packed_parquet = kind == ".parquet" and unpacked != path
+    return kind if kind in FORMATS and not packed_parquet else None
+
+
+def supported() -> str:
+    """What a corpus can be made of, in words."""
+    return f"{', '.join(FORMATS)} files, also as .gz or .zst, or a folder of them"
+
+
+def read_txt(file: TextFile, place: int) -> Texts:
+    """The whole file as one document."""
     if place:
         return
-    with path.open("rb") as file:
-        data = file.read(MAX_DOCUMENT_BYTES + 1)
+    with open_utf8(file.path, file.encoding) as stream:
+        data = stream.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise _too_large(path)
-    encodings = (name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark))
-    yield data.decode(next(encodings, "utf-8"), "replace"), 1
+        raise _too_large(file.path)
+    if data:
+        yield data.decode(), 1
 
 
-def read_jsonl(path: Path, column: str, place: int) -> Texts:
-    """One JSON object a line, its text under the key `column`; null and empty lines are skipped.
+def read_jsonl(file: TextFile, place: int) -> Texts:
+    """One JSON object a line, its text under the key `column`; empty lines are skipped.
 
-    A place is the offset of a line in bytes.
+    A place is the offset of a line in the bytes of the text as UTF-8.
     """
-    with path.open("rb") as file:
-        file.seek(place)
-        while line := file.readline(MAX_DOCUMENT_BYTES + 1):
+    with open_utf8(file.path, file.encoding, place) as stream:
+        while line := stream.readline(MAX_DOCUMENT_BYTES + 1):
             if len(line) > MAX_DOCUMENT_BYTES:
-                raise _too_large(path)
+                raise _too_large(file.path)
             start, place = place, place + len(line)
-            text = _json_text(line, column, path, start)
-            if text is not None:
-                yield text, place
+            content = line.removeprefix(codecs.BOM_UTF8).strip()
+            if content:
+                yield _json_text(content, file, start, whole=line.endswith(b"\n")), place
 
 
-def _json_text(line: bytes, column: str, path: Path, place: int) -> str | None:
-    content = line.removeprefix(codecs.BOM_UTF8).strip()
-    if not content:
-        return None
+def _json_text(content: bytes, file: TextFile, place: int, *, whole: bool) -> str | None:
     try:
-        record = json.loads(content.decode("utf-8", "replace"))
+        record = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"not JSON: {_line(path, place)}: {error}") from error
+        if whole:
+            raise CorpusError(f"not JSON: {_line(file, place)}: {error}") from error
+        raise CorpusError(
+            f"not JSON: {_line(file, place)}: {error}: the file ends inside its last line",
+            hint="bring the whole file, or delete its last line",
+        ) from error
     if not isinstance(record, dict):
-        raise CorpusError(f"not a JSON object: {_line(path, place)}")
-    if column not in record:
-        raise missing_column(_line(path, place), column, record)
-    return checked_text(record[column], column, lambda: _line(path, place))
+        raise CorpusError(f"not a JSON object: {_line(file, place)}", hint=LINES_HINT)
+    if file.column not in record:
+        raise missing_column(_line(file, place), file.column, record)
+    return checked_text(record[file.column], file.column, lambda: _line(file, place))
 
 
-def _line(path: Path, place: int) -> str:
-    with path.open("rb") as file:
-        blocks = iter(lambda: file.read(min(2**20, place - file.tell())), b"")
-        before = sum(block.count(b"\n") for block in blocks)
-    return f"{path}, line {before + 1}"
+def _line(file: TextFile, place: int) -> str:
+    before = 0
+    with open_utf8(file.path, file.encoding) as stream:
+        while place and (block := stream.read(min(2**20, place))):
+            place -= len(block)
+            before += block.count(b"\n")
+    return f"{file.path}, line {before + 1}"
 
 
-def read_parquet(path: Path, column: str, place: int) -> Texts:
-    """The rows of a Parquet file; null is skipped. A place is a row number."""
+def read_parquet(file: TextFile, place: int) -> Texts:
+    """The rows of a Parquet file. A place is a row number."""
     import pyarrow as pa
     from pyarrow import parquet
 
+    path, column = file.path, file.column
     try:
-        with parquet.ParquetFile(path) as file:
-            if column not in file.schema_arrow.names:
-                raise missing_column(str(path), column, file.schema_arrow.names)
-            groups, first = _groups_from(file, place)
-            rows = file.iter_batches(PARQUET_ROWS, row_groups=groups, columns=[column])
+        with parquet.ParquetFile(path) as opened:
+            if column not in opened.schema_arrow.names:
+                raise missing_column(str(path), column, opened.schema_arrow.names)
+            groups, first = _groups_from(opened, place)
+            rows = opened.iter_batches(PARQUET_ROWS, row_groups=groups, columns=[column])
             values = (value for batch in rows for value in batch.column(0).to_pylist())
             for row, value in enumerate(itertools.islice(values, place - first, None), place):
                 text = checked_text(value, column, lambda row=row: f"{path}, row {row}")  # type: ignore[misc]
-                if text is not None:
-                    yield text, row + 1
+                yield text, row + 1
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(f"not a readable Parquet file: {path}: {error}") from error
 
@@ -106,28 +139,28 @@ def _groups_from(file: Any, place: int) -> tuple[list[int], int]:
     return [], place
 
 
-def read_csv(path: Path, column: str, place: int) -> Texts:
-    """The records of a CSV file with a header line. A place is a record number."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        records = csv.DictReader(file)
-        try:
-            if column not in (records.fieldnames or ()):
-                raise missing_column(str(path), column, records.fieldnames or ())
-            for number, record in enumerate(itertools.islice(records, place, None), place):
-                if record[column] is not None:
-                    yield record[column], number + 1
-        except csv.Error as error:
-            raise CorpusError(
-                f"not readable as CSV: {path}, line {records.line_num}: {error}",
-                hint="write one JSON object a line instead: .jsonl",
-            ) from error
+def read_csv(file: TextFile, place: int) -> Texts:
+    """The records of a file with a header line and a column of texts. A place is their number."""
+    path, column = file.path, file.column
+    delimiter, header = separated.header_of(path, file.encoding, column)
+    if column not in header:
+        if not header:
+            return
+        where = f"{path}, separated by {separated.NAMES[delimiter]},"
+        raise missing_column(where, column, header)
+    index = header.index(column)
+    records = separated.records(path, file.encoding, delimiter, len(header))
+    for number, record in enumerate(itertools.islice(records, place, None), place):
+        yield record[index] if index < len(record) else None, number + 1
 
 
 FORMATS: dict[str, Format] = {
     ".txt": read_txt,
     ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
+    ".ndjson": read_jsonl,
     ".csv": read_csv,
+    ".tsv": read_csv,
+    ".parquet": read_parquet,
 }
 
 
@@ -136,17 +169,17 @@ def checked_text(value: object, column: str, where: Callable[[], str]) -> str | 
     if value is None or isinstance(value, str):
         return value
     raise CorpusError(
-        f"{column!r} holds {type(value).__name__}, no text: {where()}",
-        hint="name the column that holds the text: [corpus] column",
+        f"{column!r} holds {type(value).__name__}, no text: {where()}", hint=COLUMN_HINT
     )
 
 
 def missing_column(where: str, column: str, columns: Any) -> CorpusError:
     """There is no such column; the message lists those that exist."""
-    names = ", ".join(repr(str(name)[:40]) for name in itertools.islice(columns, 20))
+    names = [str(name)[:40] for name in itertools.islice(columns, 20)]
+    shown = ", ".join(map(repr, names)) or "none"
     return CorpusError(
-        f"no column {column!r}: {where} has {names or 'none'}",
-        hint="name the column that holds the text: [corpus] column",
+        f"no column {column!r}: {where} has {shown}",
+        hint=COLUMN_HINT if not names else f"{COLUMN_HINT}, as in --column {names[0]!r}",
     )
 
 

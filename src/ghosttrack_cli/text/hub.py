@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.text.documents import JSON, Document
 
 WIKIPEDIA = "wikimedia/wikipedia"
-START = {"file": 0, "row": 0, "document": 0}
-"""A place: a file of the split, a row of it, and how many documents came before."""
+START = {"file": 0, "row": 0, **Keeper("", 0).state()}
+"""A place: a file of the split, a row of it, and how many documents came before or were dropped."""
 
 
 class HubCorpus:
@@ -45,7 +45,9 @@ class HubCorpus:
         revision: str | None = None,
         min_characters: int = 100,
         cache_dir: Path | None = None,
+        flag: str = "--corpus",
     ) -> None:
+        self.flag = flag
         self.repository = repository
         self.config = config
         self.split = split
@@ -54,6 +56,11 @@ class HubCorpus:
         self.min_characters = min_characters
         self.cache_dir = cache_dir
         self.watch = HubWatch(f"the data set {repository!r}")
+
+    @property
+    def name(self) -> str:
+        """The id of the data set."""
+        return self.repository
 
     def identity(self) -> dict[str, JSON]:
         """What must be equal for a run to be resumed: the commit and the files of the split."""
@@ -69,6 +76,10 @@ class HubCorpus:
             "column": self.column,
             "min_characters": self.min_characters,
         }
+
+    def notices(self) -> list[str]:
+        """Nothing: all files of the split are read."""
+        return []
 
     def documents(self, state: JSON | None = None) -> HubStream:
         """The documents from `state` on, or from the beginning."""
@@ -134,7 +145,7 @@ class HubStream:
     def __init__(self, corpus: HubCorpus, state: JSON | None) -> None:
         self._corpus = corpus
         place = START if state is None else _checked(state)
-        self._keeper = Keeper(corpus.watch.what, corpus.min_characters, place["document"])
+        self._keeper = Keeper(corpus.watch.what, corpus.min_characters, place, flag=corpus.flag)
         # The library has a state of its own, but that tells where a stream was resumed, too: two
         # runs that are at the same place would not be equal.
         self._rows = corpus.rows()
@@ -173,11 +184,11 @@ class HubStream:
         if column not in row:
             raise missing_column(what, column, row)
         text = checked_text(row[column], column, lambda: what)
-        return None if text is None else self._keeper.keep(text)
+        return self._keeper.keep(text)
 
     def state(self) -> JSON:
         """Where the stream is."""
-        return {"file": self._file, "row": self._row, "document": self._keeper.count}
+        return {"file": self._file, "row": self._row, **self._keeper.state()}
 
 
 class WikipediaCorpus(HubCorpus):
@@ -193,6 +204,7 @@ class WikipediaCorpus(HubCorpus):
         column: str = "text",
         revision: str | None = None,
         min_characters: int = 100,
+        flag: str = "--corpus",
     ) -> None:
         super().__init__(
             WIKIPEDIA,
@@ -202,6 +214,7 @@ class WikipediaCorpus(HubCorpus):
             revision=revision,
             min_characters=min_characters,
             cache_dir=cache_dir,
+            flag=flag,
         )
 
     def load(self) -> Self:

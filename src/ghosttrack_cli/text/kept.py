@@ -1,31 +1,106 @@
-"""Which texts become documents, and what is said when none does."""
+"""Which texts become documents, how many do not and why, and what is said when none does."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING
+
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.text.documents import Document
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.text.documents import JSON
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What became no document, or another one than the file says.
+
+    `short` texts have fewer than `min_characters` characters, `blank` ones are null or white
+    space; `replaced` documents held half a surrogate pair, which is no character, and have U+FFFD
+    there; `empty_files` held no text at all.
+    """
+
+    short: int = 0
+    blank: int = 0
+    replaced: int = 0
+    empty_files: int = 0
+
+    @classmethod
+    def of(cls, state: JSON) -> LeftOut:
+        """As the state of a document stream has it."""
+        known = state if isinstance(state, dict) else {}
+        return cls(**{field.name: known.get(field.name, 0) for field in fields(cls)})
+
+    @property
+    def dropped(self) -> int:
+        """Texts that became no document."""
+        return self.short + self.blank
+
+    def __sub__(self, other: LeftOut) -> LeftOut:
+        mine, theirs = asdict(self), asdict(other)
+        return LeftOut(**{name: mine[name] - theirs[name] for name in mine})
+
+    def sentences(self, min_characters: int) -> list[str]:
+        """What a person has to know."""
+        told = {
+            f"left out: {counted(self.short, 'text')} of fewer than {min_characters:,} characters"
+            " (--min-characters)": self.short,
+            f"left out: {counted(self.blank, 'blank text')}": self.blank,
+            f"left out: {counted(self.empty_files, 'empty file')}": self.empty_files,
+            f"replaced by U+FFFD: half a surrogate pair, in {counted(self.replaced, 'text')}": (
+                self.replaced
+            ),
+        }
+        return [sentence for sentence, count in told.items() if count]
 
 
 class Keeper:
     """Numbers the texts worth keeping: `min_characters` long and not blank.
 
-    `count` documents were kept before. `source` names the corpus in the error.
+    `source` names the corpus in the error and `flag` chose it; `state` is that of the stream to go
+    on with.
     """
 
-    def __init__(self, source: str, min_characters: int, count: int = 0) -> None:
+    def __init__(
+        self, source: str, min_characters: int, state: JSON = None, *, flag: str = "--corpus"
+    ) -> None:
         self.source = source
+        self._other_text = f"{flag} names other text"
         self.min_characters = min_characters
-        self.count = count
-        self._seen = 0
+        self.count: int = (state or {}).get("document", 0)
+        self.left_out = LeftOut.of(state)
 
-    def keep(self, text: str) -> Document | None:
+    @property
+    def seen(self) -> int:
+        """All texts so far, kept or not."""
+        return self.count + self.left_out.dropped
+
+    def keep(self, text: str | None) -> Document | None:
         """The document of `text`, or None if it is too short or blank."""
-        self._seen += 1
-        text = encodable(text)
-        if len(text) < self.min_characters or not text or text.isspace():
+        if not text or text.isspace():
+            self._count("blank")
             return None
+        whole = encodable(text)
+        if len(whole) < self.min_characters:
+            self._count("short")
+            return None
+        if whole.count("\ufffd") > text.count("\ufffd"):
+            self._count("replaced")
         self.count += 1
-        return Document(self.count - 1, text)
+        return Document(self.count - 1, whole)
+
+    def empty_file(self) -> None:
+        """Note a file that holds no text at all."""
+        self._count("empty_files")
+
+    def _count(self, name: str) -> None:
+        self.left_out = replace(self.left_out, **{name: getattr(self.left_out, name) + 1})
+
+    def state(self) -> dict[str, int]:
+        """Its part of the state of a stream: documents, and what was left out."""
+        return {"document": self.count, **asdict(self.left_out)}
 
     def require_any(self) -> None:
         """Call at the end of the corpus.
@@ -35,12 +110,13 @@ class Keeper:
         """
         if self.count:
             return
-        if not self._seen:
-            raise CorpusError(f"no text in the corpus: {self.source}")
+        if not self.seen:
+            raise CorpusError(f"no text in the corpus: {self.source}", hint=self._other_text)
+        hint = "--min-characters takes shorter texts, as in --min-characters 1"
         raise CorpusError(
-            f"no usable text in the corpus: all {self._seen:,} texts are blank or shorter than"
+            f"no usable text in the corpus: all {self.seen:,} texts are blank or shorter than"
             f" {self.min_characters} characters: {self.source}",
-            hint="lower [corpus] min_characters",
+            hint=hint if self.left_out.short else self._other_text,
         )
 
 

@@ -1,55 +1,80 @@
-"""Text in local files: .txt, .jsonl, .parquet and .csv, one of them or a folder of them."""
+"""Text in local files: one of them or a folder of them, packed or not, in any encoding."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.formats import FORMATS
+from ghosttrack_cli.errors import ConflictError, CorpusError
+from ghosttrack_cli.text.cursor import CHANGED_HINT
+from ghosttrack_cli.text.fingerprint import Fingerprint, fingerprint
+from ghosttrack_cli.text.folder import find_texts
+from ghosttrack_cli.text.formats import TextFile
 from ghosttrack_cli.text.kept import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ghosttrack_cli.text.documents import JSON, Document
-
-SAMPLE_BYTES = 65_536
 
 
 class LocalCorpus:
     """The documents of one file, or of all files of the known formats under a folder.
 
     Files come in the order of their relative names' bytes; hidden files and folders are left out.
+    `encoding` is that of text files that are not UTF-8, UTF-16 or UTF-32; `flag` named the path.
 
     Raises:
         CorpusError: nothing there, or no file of a known format.
     """
 
-    def __init__(self, path: Path, *, column: str = "text", min_characters: int = 100) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        column: str = "text",
+        encoding: str | None = None,
+        min_characters: int = 100,
+        flag: str = "--corpus",
+    ) -> None:
         self.path = path
         self.column = column
+        self.encoding = encoding
         self.min_characters = min_characters
-        self.root, self.names = _find(path)
+        self.flag = flag
+        self._found = find_texts(path, flag)
+        self.root, self.names = self._found.root, self._found.names
+
+    @property
+    def name(self) -> str:
+        """The name of the folder or file."""
+        return self.path.resolve().name
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Of the files as they are when first asked for."""
+        return fingerprint(self.root, self.names)
 
     def identity(self) -> dict[str, JSON]:
-        """What must be equal for a run to be resumed: names, sizes, beginnings and ends of files.
+        """What must be equal for a run to be resumed: what is in the files, and how it is read.
 
-        The folder's own place does not count, so that a corpus may move.
+        The place and the name of the folder or file do not count: a corpus may move.
         """
-        digest = hashlib.sha256()
-        for name in self.names:
-            digest.update(os.fsencode(name.as_posix()) + b"\0")
-            digest.update(_fingerprint(self.root / name))
         return {
             "kind": "files",
             "files": len(self.names),
-            "sha256": digest.hexdigest(),
+            "bytes": self.fingerprint.bytes,
+            "sha256": self.fingerprint.sha256,
             "column": self.column,
+            "encoding": self.encoding,
             "min_characters": self.min_characters,
         }
+
+    def notices(self) -> list[str]:
+        """What in the folder is not read."""
+        return self._found.sentences()
 
     def documents(self, state: JSON | None = None) -> LocalStream:
         """The documents from `state` on, or from the beginning."""
@@ -57,14 +82,21 @@ class LocalCorpus:
 
 
 class LocalStream:
-    """Reads file after file; its place is a file, a place in it, and the documents so far."""
+    """Reads file after file; its place is a file, a place in it, and the documents so far.
+
+    Of a corpus that is too large to be hashed, the state has a hash of all texts read so far.
+    Whoever goes on from such a state reads them again first, which takes much less time than
+    running them through a model did, and ends with a ConflictError if they are others.
+    """
 
     def __init__(self, corpus: LocalCorpus, state: JSON | None) -> None:
         start = state or {"file": 0, "place": 0, "document": 0}
         self._corpus = corpus
         self._file: int = start["file"]
         self._place: int = start["place"]
-        self._keeper = Keeper(str(corpus.path), corpus.min_characters, start["document"])
+        self._keeper = Keeper(str(corpus.path), corpus.min_characters, start, flag=corpus.flag)
+        self._read_so_far = hashlib.sha256() if corpus.fingerprint.sampled else None
+        self._expected: str | None = start.get("sha256")
         self._documents = self._read()
 
     def __iter__(self) -> LocalStream:
@@ -74,65 +106,54 @@ class LocalStream:
         return next(self._documents)
 
     def _read(self) -> Iterator[Document]:
+        if self._read_so_far is not None and (self._file or self._place):
+            self._compare()
         while self._file < len(self._corpus.names):
-            yield from self._read_file(self._corpus.root / self._corpus.names[self._file])
+            yield from self._read_file()
             self._file, self._place = self._file + 1, 0
         self._keeper.require_any()
 
-    def _read_file(self, path: Path) -> Iterator[Document]:
-        read = FORMATS[path.suffix.lower()]
+    def _read_file(self) -> Iterator[Document]:
+        first = not self._place
+        seen = self._keeper.seen
+        for text, place in self._texts(self._file, self._place):
+            self._place = place
+            self._note(text)
+            document = self._keeper.keep(text)
+            if document is not None:
+                yield document
+        if first and self._keeper.seen == seen:
+            self._keeper.empty_file()
+
+    def _texts(self, file: int, place: int) -> Iterator[tuple[str | None, int]]:
+        corpus = self._corpus
+        path = corpus.root / corpus.names[file]
         try:
-            for text, place in read(path, self._corpus.column, self._place):
-                self._place = place
-                document = self._keeper.keep(text)
-                if document is not None:
-                    yield document
+            if path.stat().st_size:
+                yield from TextFile(path, corpus.column, corpus.encoding).read(place)
         except OSError as error:
             raise CorpusError(f"cannot read the text: {path}: {error.strerror or error}") from error
 
+    def _compare(self) -> None:
+        """Read again what was read before this state."""
+        for file in range(self._file + 1):
+            for text, place in self._texts(file, 0):
+                if file == self._file and place > self._place:
+                    break
+                self._note(text)
+        found = self._read_so_far and self._read_so_far.hexdigest()
+        if self._expected is not None and found != self._expected:
+            fields = {"corpus.text read so far": (self._expected, found)}
+            raise ConflictError("the corpus changed", fields=fields, hint=CHANGED_HINT)
+
+    def _note(self, text: str | None) -> None:
+        if self._read_so_far is not None:
+            data = (text or "").encode("utf-8", "surrogatepass")
+            self._read_so_far.update(len(data).to_bytes(8, "little") + data)
+
     def state(self) -> JSON:
         """Where the stream is."""
-        return {"file": self._file, "place": self._place, "document": self._keeper.count}
-
-
-def _find(path: Path) -> tuple[Path, list[Path]]:
-    try:
-        if path.is_dir():
-            root, names = path, sorted(_walk(path), key=os.fsencode)
-        else:
-            known = path.suffix.lower() in FORMATS and path.is_file()
-            root, names = path.parent, [Path(path.name)] if known else []
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"cannot read the corpus: {path}: {error}") from error
-    if not names:
-        raise CorpusError(
-            f"no text there: {path}",
-            hint=f"--corpus takes {', '.join(FORMATS)} files or a folder of them",
-        )
-    return root, names
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in FORMATS and path.is_file():
-                yield path.relative_to(folder)
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _fingerprint(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            begin = file.read(SAMPLE_BYTES)
-            file.seek(max(0, size - SAMPLE_BYTES))
-            sample = begin + file.read(SAMPLE_BYTES)
-    except OSError as error:
-        raise CorpusError(f"cannot read the text: {path}: {error.strerror or error}") from error
-    return size.to_bytes(8, "little") + hashlib.sha256(sample).digest()
+        place: dict[str, JSON] = {"file": self._file, "place": self._place, **self._keeper.state()}
+        if self._read_so_far is not None:
+            place["sha256"] = self._read_so_far.hexdigest()
+        return place

@@ -67,6 +67,8 @@ class PythonDocsCorpus:
         CorpusError: there is no source file in the folder.
     """
 
+    name = "python-docs"
+
     def __init__(self, folder: Path | None = None, *, min_characters: int = 100) -> None:
         self.folder = folder or Path(sysconfig.get_path("stdlib"))
         self.min_characters = min_characters
@@ -95,6 +97,10 @@ class PythonDocsCorpus:
             "sha256": hashlib.sha256("".join(sizes).encode()).hexdigest(),
             "min_characters": self.min_characters,
         }
+
+    def notices(self) -> list[str]:
+        """Nothing: what is not read is no text."""
+        return []
 
     def documents(self, state: JSON | None = None) -> PythonDocsStream:
         """The documents from `state` on, or from the beginning."""

@@ -72,7 +72,11 @@ class RetryingStream:
     def _next(self) -> Document:
         if self._stream is None:
             self._stream = self._corpus.documents(self._state)
-        document = next(self._stream)
+        try:
+            document = next(self._stream)
+        except StopIteration:
+            self._state = self._stream.state()
+            raise
         self._state = self._stream.state()
         self._started = True
         return document

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.formats import kind_of
 from ghosttrack_cli.text.kept import encodable
+from ghosttrack_cli.text.opening import open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,19 +40,23 @@ Split = tuple[list[TruthfulQAExample], list[TruthfulQAExample], list[TruthfulQAE
 
 
 def load_truthfulqa(
-    path: Path | str | None = None, *, cache_dir: Path | None = None, seed: int = 0
+    path: Path | str | None = None,
+    *,
+    cache_dir: Path | None = None,
+    seed: int = 0,
+    encoding: str | None = None,
 ) -> Split:
     """Train, validation and test (80, 10 and 10 %), each with its share of every category.
 
-    `path` is a local CSV of the data set (column names of the hub or of the original file);
-    without it, the hub's `truthfulqa/truthful_qa` is read. The split depends on the examples and
-    `seed` only, not on their order.
+    `path` is a local CSV of the data set (column names of the hub or of the original file), and
+    `encoding` its own if it is not Unicode; without a path, the hub's `truthfulqa/truthful_qa` is
+    read. The split depends on the examples and `seed` only, not on their order.
 
     Raises:
         CorpusError: the file cannot be read or lacks a column.
         HubError: the hub cannot be reached or refuses.
     """
-    records = _from_hub(cache_dir) if path is None else _from_csv(Path(path))
+    records = _from_hub(cache_dir) if path is None else _from_csv(Path(path), encoding)
     return split_examples(_examples(records), seed)
 
 
@@ -116,17 +122,15 @@ def _answers(value: str | Sequence[str] | None) -> list[str]:
     return [text for part in parts if (text := _text(part))]
 
 
-def _from_csv(path: Path) -> Iterator[dict[str, Any]]:
+def _from_csv(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with open_text(path, encoding) as file:
             reader = csv.DictReader(file)
             columns = {_column(name): name for name in reader.fieldnames or ()}
             _require(columns, str(path))
             for record in reader:
                 yield {name: record[columns[name]] for name in COLUMNS}
-    except (OSError, csv.Error, ValueError) as error:
-        if isinstance(error, CorpusError):
-            raise
+    except (OSError, ValueError, csv.Error) as error:
         raise CorpusError(f"cannot read TruthfulQA: {path}: {error}") from error
 
 
@@ -134,14 +138,14 @@ def _column(name: str) -> str:
     return name.strip().lower().replace(" ", "_")
 
 
-def is_truthfulqa(path: Path) -> bool:
+def is_truthfulqa(path: Path, encoding: str | None = None) -> bool:
     """Whether a local file is a CSV with TruthfulQA's columns."""
-    if path.suffix.lower() != ".csv":
+    if kind_of(path) != ".csv":
         return False
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with open_text(path, encoding) as file:
             header = next(csv.reader(file), [])
-    except (OSError, ValueError, csv.Error):
+    except (OSError, ValueError, CorpusError, csv.Error):
         return False
     return set(COLUMNS) <= {_column(name) for name in header}
 

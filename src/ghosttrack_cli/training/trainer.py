@@ -241,7 +241,7 @@ class Trainer:
             "hook_name": f"blocks.{self.layer}.hook_{identity.hook_point}",
             "context_size": identity.context_length,
             "prepend_bos": True,
-            "dataset_path": str(identity.corpus.get("source", identity.corpus.get("kind", ""))),
+            "dataset_path": str(identity.corpus.get("name") or identity.corpus.get("kind", "")),
         }
 
     def _result(

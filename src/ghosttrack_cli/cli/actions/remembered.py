@@ -29,6 +29,7 @@ KEYS = {
         "config",
         "split",
         "column",
+        "encoding",
         "revision",
         "min_characters",
     ),
