@@ -1,4 +1,4 @@
-"""Write what is generated from the code: command reference, settings file, report schema, tree.
+"""Write what is generated: commands, settings file, report schema, models, tree.
 
 .venv/bin/python -m tools.write_docs
 """
@@ -6,6 +6,7 @@
 import json
 from pathlib import Path
 
+from tools.model_types import models_page
 from tools.source_tree import with_tree
 
 from ghosttrack_cli.cli.app import app
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 (ROOT / "docs" / "report.schema.json").write_text(
     json.dumps(json_schema(), indent=1, sort_keys=True) + "\n"
 )
+(ROOT / "docs" / "models.md").write_text(models_page())
 (ROOT / "ghosttrack.toml").write_text(reference_toml())
 architecture = ROOT / "docs" / "architecture.md"
 architecture.write_text(with_tree(architecture.read_text(), ROOT / "src" / "ghosttrack_cli"))

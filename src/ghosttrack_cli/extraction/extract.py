@@ -67,7 +67,7 @@ def extract(
     for left_out in opened.notices():
         monitor.notice(left_out)
     task = Task(
-        ResidualModel.load(model, cache_dir=cache_dir),
+        ResidualModel.load(model, cache_dir=cache_dir, notice=monitor.notice),
         opened,
         planned.layers,
         extraction,

@@ -64,7 +64,7 @@ def repair(
         monitor.notice("nothing to repair: every chunk is as it was committed")
         return RepairResult(())
     task = Task(
-        ResidualModel.load(pinned(model, commit), cache_dir=cache_dir),
+        ResidualModel.load(pinned(model, commit), cache_dir=cache_dir, notice=monitor.notice),
         open_corpus(corpus, cache_dir, recorded=commit.identity.corpus),
         tuple(commit.layers),
         extraction,

@@ -69,7 +69,7 @@ def open_stage(
     cache_dir: Path | None = None,
 ) -> Stage:
     """Load the model and open the source of rows."""
-    model = ResidualModel.load(model_settings, cache_dir=cache_dir)
+    model = ResidualModel.load(model_settings, cache_dir=cache_dir, notice=monitor.notice)
     source = open_source(settings, corpus_settings, model, workspace, cache_dir)
     return Stage(model, source, settings, workspace, monitor)
 
@@ -91,6 +91,7 @@ class Stage:
         self.workspace = workspace
         self.monitor = monitor
         self.texts = TokenTexts(model.tokenizer)
+        self._no_lens: str | None = None
 
     def run(self, layers: Sequence[int]) -> list[LayerSummary]:
         """Interpret what is not current, write the page, and give all summaries."""
@@ -150,9 +151,9 @@ class Stage:
     def weight_facts(self, trained: Trained) -> WeightFacts:
         """What the weights of an SAE say without any text."""
         sae = trained.sae
-        _, unembedding = self.model.unembed()
-        vocabulary = min(len(self.model.tokenizer), self.model.vocab_size)
-        promoted, suppressed = weights.logit_lens(sae.W_dec, unembedding, vocabulary)
+        promoted, suppressed, self._no_lens = weights.promoted_tokens(sae.W_dec, self.model)
+        if self._no_lens:
+            self.monitor.notice(self._no_lens)
         return WeightFacts(
             neighbours=weights.decoder_neighbours(sae.W_dec),
             promoted=promoted,
@@ -236,6 +237,8 @@ class Stage:
 
     def _notes(self, source: SourceFacts, job: Job) -> list[str]:
         notes = [f"Recovered loss is measured on the first {PROBE_ROWS:,} rows at most."]
+        if self._no_lens:
+            notes.append(f"{self._no_lens[0].upper()}{self._no_lens[1:]}.")
         if source.truncated:
             notes.append(
                 f"{source.truncated:,} texts are longer than {source.context_length:,} tokens and"

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
+from ghosttrack_cli.errors import ModelError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.sae import JumpReLUSAE
 
 CHUNK_ELEMENTS = 1 << 24
@@ -65,6 +68,20 @@ def logit_lens(
         most.append(logits.topk(count, dim=1))
         least.append(logits.topk(count, dim=1, largest=False))
     return _joined(most), _joined(least)
+
+
+def promoted_tokens(W_dec: Tensor, model: ResidualModel) -> tuple[Ranked, Ranked, str | None]:
+    """What decoder directions promote and suppress in `model`, or nothing and why it is not known.
+
+    Tokens are those that both the tokenizer and the model know.
+    """
+    try:
+        _, unembedding = model.unembed()
+    except ModelError as error:
+        nothing = Ranked(torch.zeros(len(W_dec), 0, dtype=torch.int64), torch.zeros(len(W_dec), 0))
+        return nothing, nothing, error.what
+    vocabulary = min(len(model.tokenizer), model.vocab_size)
+    return *logit_lens(W_dec, unembedding, vocabulary), None
 
 
 @torch.inference_mode()

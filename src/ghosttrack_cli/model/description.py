@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, ModelError
+from ghosttrack_cli.model.kinds import check_kind, layer_count_name, text_config
 from ghosttrack_cli.model.source import MAX_SMALL_FILE, find_source, weight_bytes
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ MAX_LAYERS = 2048
 MAX_WIDTH = 2**20
 MAX_VOCABULARY = 2**24
 UNLIMITED_CONTEXT = 2**20
+MIN_CONTEXT = 2
+CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length")
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,16 @@ def describe_model(settings: ModelSettings, cache_dir: Path | None = None) -> Mo
 def describe(source: ModelSource) -> ModelDescription:
     """The measures of a model whose small files are here."""
     config = read_config(source)
-    text = config.get_text_config()
+    text = text_config(config)
     total, absent = weight_bytes(source)
     return ModelDescription(
         name=source.name,
         revision=source.revision,
         architecture=str(config.model_type),
-        n_layers=_measure(text, "num_hidden_layers", MAX_LAYERS, source),
+        n_layers=_measure(text, layer_count_name(text), MAX_LAYERS, source),
         d_model=_measure(text, "hidden_size", MAX_WIDTH, source),
         vocab_size=_measure(text, "vocab_size", MAX_VOCABULARY, source),
-        max_context=int(getattr(text, "max_position_embeddings", None) or UNLIMITED_CONTEXT),
+        max_context=_max_context(text, source),
         weight_bytes=total,
         download_bytes=absent,
     )
@@ -85,13 +88,20 @@ def read_config(source: ModelSource) -> PreTrainedConfig:
             f"configuration not usable: {source.config}: model_type {kind!r}: {_first_line(error)}",
             hint="a model that transformers itself supports is needed; its own code is never run",
         ) from error
-    if document.get("quantization_config") is not None:
+    assert isinstance(config, PreTrainedConfig)
+    check_kind(config)
+    if _is_quantized(document):
         raise ModelError(
             f"quantised weights are not supported: {source.name}",
             hint="take the model's unquantised release",
         )
-    assert isinstance(config, PreTrainedConfig)
     return config
+
+
+def _is_quantized(document: dict[str, Any]) -> bool:
+    """Whether the configuration, or that of a part, says how its weights were quantised."""
+    parts = [document, *(part for part in document.values() if isinstance(part, dict))]
+    return any(part.get("quantization_config") is not None for part in parts)
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -112,6 +122,18 @@ def _measure(config: PreTrainedConfig, name: str, limit: int, source: ModelSourc
             f"valid are 1 to {limit:,}"
         )
     return value
+
+
+def _max_context(text: PreTrainedConfig, source: ModelSource) -> int:
+    """Tokens a window may have; recurrent models and those with ALiBi name no limit."""
+    limits = (getattr(text, name, None) for name in CONTEXT_NAMES)
+    limit = next((one for one in limits if isinstance(one, int) and one > 0), UNLIMITED_CONTEXT)
+    if limit < MIN_CONTEXT:
+        raise ModelError(
+            f"configuration not usable: {source.config}: the model takes {limit} token at a time, "
+            f"windows have at least {MIN_CONTEXT}"
+        )
+    return limit
 
 
 def _first_line(error: Exception) -> str:

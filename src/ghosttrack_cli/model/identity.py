@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
+from ghosttrack_cli.model.deciding import deciding_config
+from ghosttrack_cli.model.tokenizer import deciding_settings, special_token_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
     from ghosttrack_cli.model.source import ModelSource
 
@@ -29,19 +33,22 @@ class ModelIdentity:
     weights_sha256: str
     tokenizer_sha256: str
     special_token_ids: tuple[int, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+    """what of the configuration and of the tokenizer's settings decides the rows"""
 
 
 def identify(
-    source: ModelSource, architecture: str, special_token_ids: tuple[int, ...]
+    source: ModelSource, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast
 ) -> ModelIdentity:
     """Hash the files of `source`; its weights must have been fetched."""
     return ModelIdentity(
         source.name,
         source.revision,
-        architecture,
+        str(config.model_type),
         hash_files(source.folder, source.weight_files()),
         hash_files(source.folder, _defining_files(source)),
-        special_token_ids,
+        special_token_ids(tokenizer),
+        deciding_config(config) | {"tokenizer": deciding_settings(tokenizer)},
     )
 
 

@@ -31,6 +31,8 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerFast
     identity: ModelIdentity
     max_context: int
+    notices: tuple[str, ...] = ()
+    """what a user should know about how the model was loaded"""
 
 
 def load_parts(settings: ModelSettings, cache_dir: Path | None = None) -> LoadedModel:
@@ -48,22 +50,49 @@ def load_parts(settings: ModelSettings, cache_dir: Path | None = None) -> Loaded
     tokenizer = open_tokenizer(source)
     _check_tokenizer(tokenizer, description)
     fetch_weights(source, cache_dir)
-    model: Any = load_model(source, read_config(source), dtype)
-    identity = identify(source, description.architecture, special_token_ids(tokenizer))
-    return LoadedModel(model.to(device), tokenizer, identity, description.max_context)
+    config = read_config(source)
+    model: Any
+    model, notices = load_model(source, config, dtype)
+    return LoadedModel(
+        model.to(device),
+        tokenizer,
+        identify(source, config, tokenizer),
+        description.max_context,
+        (*notices, *_surplus(tokenizer, description)),
+    )
 
 
 def identify_model(settings: ModelSettings, cache_dir: Path | None = None) -> ModelIdentity:
     """The identity that `load_parts` would give, without loading the model into memory."""
     source = find_source(settings, cache_dir)
-    special = special_token_ids(open_tokenizer(source))
+    tokenizer = open_tokenizer(source)
     fetch_weights(source, cache_dir)
-    return identify(source, describe(source).architecture, special)
+    return identify(source, read_config(source), tokenizer)
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, description: ModelDescription) -> None:
-    if len(tokenizer) > description.vocab_size:
+    """Special tokens may lie beyond the embeddings, as Gemma 3's image token: no text has them."""
+    special = set(special_token_ids(tokenizer))
+    vocabulary = tokenizer.get_vocab()
+    beyond = [
+        token
+        for token, number in vocabulary.items()
+        if number >= description.vocab_size and number not in special
+    ]
+    opening = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    if beyond or any(one is not None and one >= description.vocab_size for one in opening):
         raise ModelError(
-            f"tokenizer does not fit: {description.name} has {len(tokenizer):,} tokens "
-            f"and embeddings for {description.vocab_size:,}"
+            f"tokenizer does not fit: {description.name} has {max(vocabulary.values()) + 1:,} "
+            f"tokens and embeddings for {description.vocab_size:,}",
+            hint="take the tokenizer that the model was trained with, or resize the embeddings: "
+            "model.resize_token_embeddings(len(tokenizer)), then save both again",
         )
+
+
+def _surplus(tokenizer: PreTrainedTokenizerFast, description: ModelDescription) -> tuple[str, ...]:
+    beyond = [
+        token for token, number in tokenizer.get_vocab().items() if number >= description.vocab_size
+    ]
+    if not beyond:
+        return ()
+    return (f"the model has no embedding for {len(beyond):,} special tokens: {beyond[0]}",)

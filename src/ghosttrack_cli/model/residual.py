@@ -6,6 +6,7 @@ Shapes: B batch, T context, D d_model, V vocabulary.
 from __future__ import annotations
 
 import copy
+import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ import torch
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.model import architectures
 from ghosttrack_cli.model.architectures import block_output, weight_of
+from ghosttrack_cli.model.kinds import text_config
+from ghosttrack_cli.model.lens import find_lens
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
+from ghosttrack_cli.model.stream import TOKENS, check_stream
 from ghosttrack_cli.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+
+
+ORDINARY_TEXT = "A model of language reads one word after another, 0 1 2 3 4 5 6 7 8 9."
 
 
 class ForwardEndsError(Exception):
@@ -40,15 +47,26 @@ class ResidualModel:
         self._parts = architectures.find_parts(loaded.model)
 
     @staticmethod
-    def load(settings: ModelSettings, *, cache_dir: Path | None = None) -> ResidualModel:
+    def load(
+        settings: ModelSettings,
+        *,
+        cache_dir: Path | None = None,
+        notice: Callable[[str], None] = warnings.warn,
+    ) -> ResidualModel:
         """Load a hub id or a local folder, safetensors only, code of its own never.
+
+        `notice` is told what a user should know about the files, as tensors that are not used.
 
         Raises:
             UsageError: no such folder, device or dtype.
             HubError: the hub cannot be reached or refuses.
-            ModelError: files that are missing, damaged or of an unknown kind.
+            ModelError: files that are missing, damaged or of an unknown kind, or a model without
+                one residual stream.
         """
-        return ResidualModel(load_parts(settings, cache_dir))
+        loaded = load_parts(settings, cache_dir)
+        for message in loaded.notices:
+            notice(message)
+        return _checked(ResidualModel(loaded))
 
     def twin(self) -> ResidualModel:
         """The same weights in modules of its own, so that two threads can each run one."""
@@ -65,7 +83,7 @@ class ResidualModel:
     @property
     def d_model(self) -> int:
         """Width of the residual stream, D."""
-        return int(self.model.config.get_text_config().hidden_size)
+        return int(text_config(self.model.config).hidden_size)
 
     @property
     def vocab_size(self) -> int:
@@ -81,6 +99,11 @@ class ResidualModel:
     def dtype(self) -> torch.dtype:
         """What the model computes in."""
         return self.model.dtype
+
+    @property
+    def project_out(self) -> torch.nn.Module | None:
+        """The projection to a narrower embedding, if there is one."""
+        return self._parts.project_out
 
     @property
     def blocks(self) -> torch.nn.ModuleList:
@@ -107,14 +130,14 @@ class ResidualModel:
         Raises:
             UsageError: a layer that the model does not have.
         """
-        asked = self._checked(layers)
+        asked = self._in_order(layers)
         kept: dict[int, Tensor] = {}
         with ExitStack() as hooks:
             for layer in asked:
                 read = _reader(kept, layer, last=layer == asked[-1])
                 hooks.enter_context(_hooked(self._parts.blocks[layer], read))
             with suppress(ForwardEndsError):
-                self._run(self._parts.body, input_ids, attention_mask)
+                self._run(self.model, input_ids, attention_mask)
         return kept
 
     @torch.inference_mode()
@@ -133,7 +156,7 @@ class ResidualModel:
         with ExitStack() as hooks:
             if replace is not None:
                 assert layer is not None
-                (layer,) = self._checked((layer,))
+                (layer,) = self._in_order((layer,))
                 hooks.enter_context(_hooked(self._parts.blocks[layer], _replacer(replace)))
             logits = self._run(self.model, input_ids, attention_mask).logits
         assert isinstance(logits, torch.Tensor)
@@ -144,8 +167,22 @@ class ResidualModel:
 
         A direction v (D,) adds `W @ v` to the logits, up to the norm's common factor; `scale` is
         already in W.
+
+        Raises:
+            ModelError: that is not how this model's logits come about.
         """
-        return architectures.folded_unembedding(self._parts)
+        lens = find_lens(self)
+        return lens.scale, lens.unembedding
+
+    def some_ids(self, count: int) -> Tensor:
+        """Ids of ordinary tokens, (count,), as different from one another as there are."""
+        special = set(self.identity.special_token_ids)
+        ids = range(self.vocab_size)
+        if self.tokenizer is not None:
+            ids = self.tokenizer(ORDINARY_TEXT, add_special_tokens=False)["input_ids"]
+        ordinary = [token for token in dict.fromkeys(ids) if token < self.vocab_size]
+        chosen = [token for token in ordinary if token not in special][-count:] or [0]
+        return torch.tensor([chosen[place % len(chosen)] for place in range(count)])
 
     def _run(self, module: Any, input_ids: Tensor, attention_mask: Tensor | None) -> Any:
         device = self.device
@@ -154,7 +191,7 @@ class ResidualModel:
             input_ids=input_ids.to(device, non_blocking=True), attention_mask=mask, use_cache=False
         )
 
-    def _checked(self, layers: Collection[int]) -> list[int]:
+    def _in_order(self, layers: Collection[int]) -> list[int]:
         asked = sorted(set(layers))
         assert asked, "at least one layer"
         for layer in asked:
@@ -178,7 +215,16 @@ class GPT2WithResidualHooks(ResidualModel):
         settings = ModelSettings.model_validate(
             {"name": model_name, "device": device, "dtype": dtype, "revision": revision}
         )
-        super().__init__(load_parts(settings, cache_dir))
+        loaded = load_parts(settings, cache_dir)
+        for message in loaded.notices:
+            warnings.warn(message, stacklevel=2)
+        super().__init__(loaded)
+        _checked(self)
+
+
+def _checked(model: ResidualModel) -> ResidualModel:
+    check_stream(model, model.some_ids(min(TOKENS, model.max_context)))
+    return model
 
 
 @contextmanager
@@ -203,6 +249,8 @@ def _replacer(replace: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
     def swap(_block: object, _inputs: object, output: Any) -> Any:
         stream = block_output(output)
         replaced = replace(stream).to(stream.dtype)
-        return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
+        return (
+            type(output)((replaced, *output[1:])) if isinstance(output, tuple | list) else replaced
+        )
 
     return swap

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.model.source import find_source
@@ -51,3 +53,15 @@ def special_token_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
     """Ids that stand for no text, in order."""
     marked = (number for number, token in tokenizer.added_tokens_decoder.items() if token.special)
     return tuple(sorted({*tokenizer.all_special_ids, *marked}))
+
+
+def deciding_settings(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """What tokenizer_config.json changes of what tokenizer.json says: how windows open and end."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    parts = {name: backend.get(name) for name in ("normalizer", "pre_tokenizer", "added_tokens")}
+    document = json.dumps(parts, sort_keys=True).encode()
+    return {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "splitting_sha256": hashlib.sha256(document).hexdigest(),
+    }

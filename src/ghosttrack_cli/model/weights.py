@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.model.kinds import model_class, text_config
+from ghosttrack_cli.model.unused import check_adapter, unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,31 +22,29 @@ if TYPE_CHECKING:
     from ghosttrack_cli.model.source import ModelSource
 
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+QUANTIZED = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F8_E4M3", "F8_E5M2")
 
 
 def load_model(
     source: ModelSource, config: PreTrainedConfig, dtype: torch.dtype
-) -> PreTrainedModel:
-    """Build the model of `config` and fill it with the weights of `source`, in evaluation mode.
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """Build the model of `config`, fill it with the weights of `source`, in evaluation mode.
+
+    The second value says which tensors of the files are not used.
 
     Raises:
-        ModelError: a file that is no safetensors file, weights that are missing or of the wrong
-            shape, an architecture without a causal language model.
+        ModelError: a file that is no safetensors file, weights that are missing, of the wrong shape
+            or beside those that the model uses, an architecture without a language model.
     """
-    from transformers import AutoModelForCausalLM
-
+    found, config = model_class(config)
+    check_adapter(source)
     weights = {}
     for name in source.weight_files():
         weights.update(_open_weights(source.folder / name))
     with quiet_transformers():
         try:
-            model_class = AutoModelForCausalLM._model_mapping[type(config)]  # noqa: SLF001
-            model, report = model_class.from_pretrained(  # type: ignore[attr-defined]
-                None,
-                config=config,
-                state_dict=weights,
-                dtype=dtype,
-                output_loading_info=True,
+            model, report = found.from_pretrained(
+                None, config=config, state_dict=weights, dtype=dtype, output_loading_info=True
             )
         except (ValueError, KeyError, RuntimeError, AttributeError, ImportError) as error:
             raise ModelError(f"model not usable: {source.folder}: {error}") from error
@@ -53,14 +53,32 @@ def load_model(
         raise ModelError(
             f"weights missing: {source.folder} lacks {len(missing)}: {', '.join(missing[:5])}"
         )
-    return _settled(model)
+    _check_whole_numbers(source, weights)
+    return settled(model), unused(source, model, sorted(report["unexpected_keys"]))
 
 
-def _settled(model: PreTrainedModel) -> PreTrainedModel:
+def settled(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` as it is run: in evaluation mode, without gradients, without a padding id."""
     model.train(mode=False).requires_grad_(requires_grad=False)
     # With a padding id, every forward pass compares the ids on the host and waits for the device.
-    model.config.pad_token_id = None
+    if text_config(model.config) is model.config:  # larger ones mask images with it
+        vars(model.config)["pad_token_id"] = None  # some check what is assigned to them
     return model
+
+
+def _check_whole_numbers(source: ModelSource, weights: dict[str, Any]) -> None:
+    """Refuse weights that are quantised though the configuration does not say so."""
+    whole = [
+        name
+        for name, tensor in weights.items()
+        if tensor.get_dtype() in QUANTIZED and name.endswith("weight")
+    ]
+    if whole:
+        raise ModelError(
+            f"quantised weights are not supported: {source.folder}: {len(whole)} are whole numbers "
+            f"or of 8 bits: {', '.join(sorted(whole)[:5])}",
+            hint="take the model's unquantised release",
+        )
 
 
 def _open_weights(path: Path) -> dict[str, Any]:

@@ -99,14 +99,14 @@ def _token_rows(one: FeatureReport) -> tuple[Line, ...]:
 
 def _weight_lines(one: FeatureReport) -> list[Line | Table]:
     lines: list[Line | Table] = [line()]
-    if one.promoted:
-        lines.append(line(Span("promotes    ", "bold"), _logits(one.promoted)))
+    promoted = _logits(one.promoted) if one.promoted else "not known for this model"
+    lines.append(line(Span("promotes    ", "bold"), promoted))
     if one.suppressed:
         lines.append(line(Span("suppresses  ", "bold"), _logits(one.suppressed)))
     if one.neighbours:
         near = "  ".join(_neighbour(other) for other in one.neighbours)
         lines.append(line(Span("neighbours  ", "bold"), near))
-    return lines if len(lines) > 1 else []
+    return lines
 
 
 def _neighbour(other: Neighbour) -> str:

@@ -23,7 +23,9 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     chosen = layers_to_interpret(session, layers)
     settings, workspace = stage_settings(session), session.workspace
     with session.monitor():
-        model = ResidualModel.load(settings.model, cache_dir=settings.paths.cache_dir)
+        model = ResidualModel.load(
+            settings.model, cache_dir=settings.paths.cache_dir, notice=session.console.notice
+        )
         report = explain_prompt(text, chosen, settings.interpretation, model, workspace)
         if workspace.browser.is_file():
             save_prompt(workspace, report)

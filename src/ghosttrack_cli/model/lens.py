@@ -1,0 +1,188 @@
+"""What a direction of the residual stream adds to the logits, by running the model's own head.
+
+The stream after the last block is replaced by probes, and what the output projection gets and gives
+is read. So the final norm is never guessed by its name: its scale is measured, and where a weight
+of the model says the same, that weight is taken for its exact digits. The result is compared
+with the head on other probes; where the two differ there is no lens.
+
+Shapes: P probes, D d_model, V rows of the output projection.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cosine_similarity
+
+from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.model.architectures import weight_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ghosttrack_cli.model.residual import ResidualModel
+
+BATCH, TOKENS = 5, 2
+PATTERN = 16.0
+"""Large, so that the epsilon of a norm does not show."""
+SHIFT = 3.0
+CLOSE = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 3e-2}
+MASKED = -1e4
+"""Logits below are of tokens that the model never says."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """The final norm's scale (D,), and the output projection (V, D) with that norm folded in."""
+
+    scale: Tensor
+    unembedding: Tensor
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the head made of probes: `x` (P, D), its projection's input and output, the logits."""
+
+    x: Tensor
+    projection: nn.Module
+    given: Tensor
+    raw: Tensor
+    logits: Tensor
+
+
+@torch.inference_mode()
+def find_lens(model: ResidualModel) -> Lens:
+    """The lens of `model`.
+
+    Raises:
+        ModelError: no single output projection, or more than a norm before it.
+    """
+    head = _run_head(model)
+    narrower = head.given.shape[-1] != model.d_model
+    lens = _projected(model, head) if narrower else _normed(model, head)
+    _check_lens(model, head, lens)
+    return Lens(lens.scale, _without_unsaid(lens.unembedding, head.logits))
+
+
+def no_lens(model: ResidualModel, why: str) -> ModelError:
+    """The error of a model without a lens."""
+    return ModelError(f"what features promote is not known: {model.model.config.model_type}: {why}")
+
+
+def _probes(d_model: int) -> Tensor:
+    """A pattern of mean 0, two random streams and one of them shifted, and all of them negated."""
+    random = torch.Generator().manual_seed(0)
+    pattern = torch.ones(d_model)
+    pattern[1::2] = -1
+    if d_model % 2:
+        pattern[-1] = -2
+        pattern[0] = pattern[2 % d_model] = 1.5
+    first, second = torch.randn(2, d_model, generator=random)
+    streams = torch.stack(
+        [PATTERN * pattern, first, second + 1, first + SHIFT, second]
+    )  # (P / 2, D)
+    return torch.cat([streams, -streams])
+
+
+def _run_head(model: ResidualModel) -> _Head:
+    projection: Any = model.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if not isinstance(projection, nn.Module) or not isinstance(
+        getattr(projection, "weight", None), nn.Parameter
+    ):
+        raise no_lens(model, "it has no single output projection")
+    x = _probes(model.d_model).to(model.device, model.dtype)
+    calls: list[tuple[Tensor, Tensor]] = []
+
+    def note(_module: object, args: tuple[Any, ...], output: Tensor) -> None:
+        calls.append((args[0].detach().clone(), output.detach().clone()))
+
+    with ExitStack() as hooks:
+        hooks.callback(projection.register_forward_hook(note).remove)
+        logits = model.logits(
+            model.some_ids(BATCH * TOKENS).view(BATCH, TOKENS),
+            layer=model.n_layers - 1,
+            replace=lambda _: x.view(BATCH, TOKENS, -1),
+        )
+    if len(calls) != 1 or calls[0][0].shape[:2] != (BATCH, TOKENS):
+        raise no_lens(model, "its output projection is not run once for each token")
+    given, raw = (part.reshape(len(x), -1).float() for part in calls[0])
+    return _Head(x.float(), projection, given, raw, logits.reshape(len(x), -1).float())
+
+
+def _odd(values: Tensor) -> Tensor:
+    """Half the difference between probes and their negatives, free of biases, (P / 2, ...)."""
+    positive, negative = values.chunk(2)
+    return (positive - negative) / 2
+
+
+def _projected(model: ResidualModel, head: _Head) -> Lens:
+    """The output projection is narrower than the stream (OPT-350m), which has no norm then."""
+    weight = weight_of(head.projection)
+    if model.project_out is None:
+        raise no_lens(model, "its output projection has another width than its residual stream")
+    folded = weight @ weight_of(model.project_out)
+    return Lens(folded.new_ones(model.d_model), folded)
+
+
+def _normed(model: ResidualModel, head: _Head) -> Lens:
+    weight = weight_of(head.projection)
+    given, x = _odd(head.given), _odd(head.x)
+    measured = given[0] / x[0] * x[0].square().mean().sqrt()  # (D,)
+    if torch.allclose(given[0], x[0], rtol=CLOSE[model.dtype]):
+        measured = torch.ones_like(measured)  # no norm
+    scale = _exact(model, measured).to(weight)
+    folded = weight * scale  # (V, D)
+    # The mean is subtracted where a constant on the whole stream changes nothing.
+    unmoved = (given[1] - given[3]).norm() < CLOSE[model.dtype] * given[1].norm()
+    return Lens(scale, folded - folded.mean(dim=-1, keepdim=True) if unmoved else folded)
+
+
+def _exact(model: ResidualModel, measured: Tensor) -> Tensor:
+    """The weight w of a norm with `measured` = w or 1 + w, up to a factor, else `measured`."""
+    best, error = measured, CLOSE[model.dtype]
+    inside = {id(parameter) for parameter in model.blocks.parameters()}
+    for parameter in model.model.parameters():
+        if parameter.shape != measured.shape or id(parameter) in inside:
+            continue
+        for candidate in (parameter.detach(), 1 + parameter.detach()):
+            wide = candidate.float()
+            factor = (measured @ wide) / (wide @ wide)
+            distance = float((measured - factor * wide).norm() / measured.norm())
+            if distance < error and factor > 0:
+                best, error = candidate, distance
+    return best
+
+
+def _check_lens(model: ResidualModel, head: _Head, lens: Lens) -> None:
+    """Compare `lens` with the head on all probes, and look whether the logits keep its order."""
+    if not bool(torch.isfinite(head.raw).all()):
+        raise no_lens(model, "its head gives values that are not finite")
+    raw, x = _odd(head.raw), _odd(head.x)
+    expected = x @ lens.unembedding.float().T  # (P / 2, V)
+    cosine = cosine_similarity(_centred(raw), _centred(expected), dim=-1)
+    if not bool((cosine > 1 - CLOSE[model.dtype]).all()):
+        raise no_lens(model, "more than a norm stands between its last block and its tokens")
+    width = min(head.raw.shape[-1], head.logits.shape[-1])
+    for before, after in zip(head.raw[:, :width], head.logits[:, :width], strict=True):
+        said = after > MASKED
+        ordered = after[said][before[said].argsort()]
+        fall = (ordered[:-1] - ordered[1:]).max() if len(ordered) > 1 else ordered.new_zeros(())
+        if fall > CLOSE[model.dtype] * ordered.std():
+            raise no_lens(model, "its logits are not in the order of its output projection")
+
+
+def _without_unsaid(unembedding: Tensor, logits: Tensor) -> Tensor:
+    """Rows of tokens that the model never says (images, padding): cut off, or without effect."""
+    rows = unembedding[: logits.shape[-1]]
+    unsaid = (logits <= MASKED).all(dim=0)[: len(rows)]
+    if not bool(unsaid.any()):
+        return rows
+    return torch.where(unsaid[:, None], rows[~unsaid].mean(dim=0), rows)
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean(dim=-1, keepdim=True)

@@ -1,0 +1,70 @@
+"""Tensors that a model does not use: harmless and said, or a sign of other rows and refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ghosttrack_cli.model.source import ModelSource
+
+ADAPTER = "adapter_config.json"
+SHOWN = 5
+
+
+def check_adapter(source: ModelSource) -> None:
+    """Refuse full weights with an adapter beside them, which would not be applied.
+
+    Raises:
+        ModelError: there is one.
+    """
+    if ADAPTER in source.names:
+        raise ModelError(
+            f"an adapter lies beside the weights, and is not applied: {source.folder}: {ADAPTER}",
+            hint=MERGE,
+        )
+
+
+MERGE = (
+    "merge it with PEFT, model.merge_and_unload().save_pretrained(DIR), and take --model DIR; or "
+    f"remove {ADAPTER} to take the weights without it"
+)
+
+
+def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str, ...]:
+    """Say which tensors of the files have no place in `model`.
+
+    Whole parts that the configuration does not have, as heads for other tasks, change no row.
+
+    Raises:
+        ModelError: a tensor belongs to a module that the model has and runs without it, as a bias
+            that the configuration denies or the scales of quantised weights.
+    """
+    if not names:
+        return ()
+    leaves = {path for path, module in model.named_modules() if path and _is_leaf(module)}
+    torn = [name for name in names if _owner(name) in leaves]
+    if torn:
+        raise ModelError(
+            f"weights that the model does not use: {source.folder} has {len(torn)} tensors of "
+            f"modules that {source.config.name} describes without them: {_listed(torn)}",
+            hint=f"{source.config.name} is not that of these weights, or they are quantised: take "
+            "both from one release",
+        )
+    return (f"{len(names)} tensors of {source.folder} are not used: {_listed(names)}",)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None and bool(list(module.parameters(recurse=False)))
+
+
+def _owner(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
