@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, Mode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from ghosttrack_cli.interpretation.report import Contrast, FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
 CONTEXT = 48
@@ -308,6 +309,26 @@ def test_truthfulqa_file_is_compared(
     best = report.contrast.entries[0]
     assert abs(best.effect) == 1
     assert best.p_value == pytest.approx(2.0**-11)
+    check_pairs(report.contrast)
+
+
+def check_pairs(contrast: Contrast) -> None:
+    """A planted feature fires on its own token only, so ids say where and how often."""
+    for entry in contrast.entries:
+        differences = [abs(one.rate_factual - one.rate_hallucinated) for one in entry.pairs]
+        assert differences == sorted(differences, reverse=True)
+        assert len(entry.pairs) == min(3, entry.more_factual + entry.more_hallucinated)
+        for pair in entry.pairs:
+            question = "".join(pair.opening.texts)
+            assert re.fullmatch(r"Is number \d+ a prime number\?", question)
+            for answer, rate in (
+                (pair.factual, pair.rate_factual),
+                (pair.hallucinated, pair.rate_hallucinated),
+            ):
+                fires = [token == entry.feature for token in answer.ids]
+                assert [act > 0 for act in answer.acts] == fires
+                assert rate == pytest.approx(sum(fires) / len(fires), rel=1e-5)
+        assert [pair.question for pair in entry.pairs] == list(range(len(entry.pairs)))
 
 
 def test_empty_texts_are_refused(run: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import CorpusError, Stopped
 from ghosttrack_cli.interpretation import inputs, layout, weights
+from ghosttrack_cli.interpretation.answer_pairs import compare_answers
 from ghosttrack_cli.interpretation.batch import with_batch
 from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.build import WeightFacts
@@ -132,6 +133,7 @@ class Stage:
         passes = [self.layer_pass(job, facts[job.layer]) for job in jobs]
         state = PassState(self.workspace, {job.layer: job.fingerprint for job in jobs})
         source = self._read(passes, state)
+        contrasts = compare_answers(self.source, passes, self.texts, source.rows, self.monitor)
         recovered = self._recovered(jobs, passes)
         for job, one in zip(jobs, passes, strict=True):
             kept, everything = recovered[job.layer]
@@ -141,6 +143,7 @@ class Stage:
                 model=inputs.model_facts(self.model),
                 source=source,
                 layer_pass=one,
+                contrast=contrasts[job.layer],
                 facts=facts[job.layer],
                 recovered=kept,
                 recovered_all_rows=everything,

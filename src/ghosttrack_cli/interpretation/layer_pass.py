@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.batch import RowBatch
     from ghosttrack_cli.interpretation.collect import Collector
     from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.store.rows import MaskReport
 
 BLOCK_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
 SPARSE_BELOW = 0.05
@@ -102,6 +103,17 @@ class LayerPass:
             yield Block(first, pre_acts, self.sae.threshold[part, None])
 
     def _mask(self, batch: RowBatch, x: Tensor) -> BoolArray:
+        keep, report = self.keep(batch, x)
+        for name in MASK_FIELDS:
+            self.mask[name] += getattr(report, name)
+        return keep
+
+    def keep(self, batch: RowBatch, x: Tensor) -> tuple[BoolArray, MaskReport]:
+        """Which rows of a batch are kept, (N,), and how many are left out by what.
+
+        Raises:
+            ModelError: activations that are not finite.
+        """
         norms = torch.linalg.vector_norm(x, dim=1).cpu().numpy()  # (N,)
         if not np.isfinite(norms).all():
             row = int(np.flatnonzero(~np.isfinite(norms))[0])
@@ -109,16 +121,13 @@ class LayerPass:
                 f"activations that are not finite: layer {self.layer}, document"
                 f" {batch.rows.documents[row]}, position {batch.rows.positions[row]}"
             )
-        keep, report = row_mask(
+        return row_mask(
             batch.rows.positions,
             batch.rows.token_ids,
             self.special_token_ids,
             norms,
             np.inf if self.median_norm is None else self.median_norm,
         )
-        for name in MASK_FIELDS:
-            self.mask[name] += getattr(report, name)
-        return keep
 
     def _decode(self, block: Block, events: Events) -> Tensor:
         """What a block of features adds to the reconstruction, (N, D)."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.interpretation.layer_pass import LayerPass
     from ghosttrack_cli.interpretation.report import (
+        Contrast,
         FeatureReport,
         ModelFacts,
         Recovered,
@@ -60,6 +61,7 @@ class Finished:
     model: ModelFacts
     source: SourceFacts
     layer_pass: LayerPass
+    contrast: Contrast | None
     facts: WeightFacts
     recovered: Recovered | None
     recovered_all_rows: Recovered | None
@@ -129,7 +131,7 @@ def _report(finished: Finished, index: FeatureIndex) -> LayerReport:
         counts=_counts(index, one.collector.moments.rows),
         density=statistics.density_histogram(rates),
         training=training_curves(finished.trained.history),
-        contrast=one.collector.contrast.result(),
+        contrast=finished.contrast,
         shards=[shard_name(first) for first in range(0, len(rates), SHARD_FEATURES)],
         index=index,
         notes=finished.notes,

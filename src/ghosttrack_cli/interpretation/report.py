@@ -167,6 +167,26 @@ class FeatureIndex(Record):
     tokens: list[list[str]] = Field(description="of each the first five firing tokens")
 
 
+class TokenActs(Record):
+    """A stretch of text with the activation of one feature on each token."""
+
+    ids: list[int]
+    texts: list[str]
+    acts: list[float] = Field(description="0 where masked")
+    left_out: Count = Field(description="tokens of a long text that are not shown")
+
+
+class AnswerPair(Record):
+    """Both answers to one question, and the share of each answer's rows on which it fires."""
+
+    question: Count = Field(description="number of the question, from 0")
+    opening: TokenActs = Field(description="the question, without the beginning of text")
+    factual: TokenActs
+    hallucinated: TokenActs
+    rate_factual: Share
+    rate_hallucinated: Share
+
+
 class ContrastEntry(Record):
     """How one feature fires on factual against hallucinated answers to the same questions."""
 
@@ -180,6 +200,9 @@ class ContrastEntry(Record):
     effect: float = Field(description="(more_factual - more_hallucinated) / questions, -1 to 1")
     p_value: Share = Field(description="exact two-sided sign test over questions")
     p_corrected: Share = Field(description="Benjamini-Hochberg over the features tested")
+    pairs: list[AnswerPair] = Field(
+        [], description="of the first features: questions whose answers differ most in rate"
+    )
 
 
 class Contrast(Record):

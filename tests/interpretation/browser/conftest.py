@@ -17,6 +17,7 @@ from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.report import (
     FLAGS,
     SHARD_FEATURES,
+    AnswerPair,
     Band,
     Contrast,
     ContrastEntry,
@@ -39,6 +40,7 @@ from ghosttrack_cli.interpretation.report import (
     Recovered,
     SAEFacts,
     SourceFacts,
+    TokenActs,
     flag_bits,
     shard_name,
 )
@@ -200,6 +202,21 @@ def _counts(features: Sequence[FeatureReport]) -> FeatureCounts:
     )
 
 
+def _pair(feature: int, question: int) -> AnswerPair:
+    def said(text: str, act: float) -> TokenActs:
+        texts = [" The", text, "."]
+        return TokenActs(ids=[1, 2, 3], texts=texts, acts=[0, act, 0], left_out=0)
+
+    return AnswerPair(
+        question=feature * 10 + question,
+        opening=said(f" question {question}", 0),
+        factual=said(f" right {question}", 2.5 - question),
+        hallucinated=said(f" wrong {question}", 0),
+        rate_factual=0.5,
+        rate_hallucinated=0.0,
+    )
+
+
 def _contrast(features: Sequence[FeatureReport]) -> Contrast:
     tested = [one for one in features if one.firings][:9]
     entries = [
@@ -214,6 +231,7 @@ def _contrast(features: Sequence[FeatureReport]) -> Contrast:
             effect=0.5 - order * 0.11,
             p_value=0.001 * (order + 1),
             p_corrected=0.009 * (order + 1),
+            pairs=[_pair(one.feature, question) for question in range(3 if order < 5 else 0)],
         )
         for order, one in enumerate(tested)
     ]

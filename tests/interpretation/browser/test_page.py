@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from tests.interpretation.browser.conftest import Reports, Visit
 
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from ghosttrack_cli.interpretation.report import ContrastEntry, FeatureReport
 
 VIEWS = {
     "overview": "#",
@@ -412,6 +412,43 @@ def test_true_against_false(site: Reports, visit: Visit) -> None:
     assert first == str(min(entries, key=lambda entry: entry.effect).feature)
     go(page, "#layer=11&view=contrast")
     assert "no comparison of true and false" in page.locator("#main").inner_text()
+
+
+def test_answers_stand_side_by_side(site: Reports, visit: Visit) -> None:
+    page = visit(site, "#layer=6&view=contrast")
+    contrast = site.layers[6].contrast
+    assert contrast is not None
+    paired = [entry for entry in contrast.entries if entry.pairs]
+    assert len(paired) == 5
+    for step, entry in enumerate(paired):
+        if step:
+            page.keyboard.press("j")
+        chosen = page.locator("section[aria-label='Answers side by side']")
+        assert chosen.get_by_role("link", name=f"#{entry.feature}", exact=True).is_visible()
+        check_pairs(chosen, entry)
+    page.get_by_label("Feature whose answers").select_option(str(paired[1].feature))
+    check_pairs(chosen, paired[1])
+    go(page, f"#layer=6&feature={paired[0].feature}")
+    check_pairs(page.locator("section[aria-label='True against false']"), paired[0])
+
+
+def check_pairs(place: Locator, entry: ContrastEntry) -> None:
+    shown = place.locator(".pair")
+    assert shown.count() == 3
+    for item, pair in zip(shown.all(), entry.pairs, strict=True):
+        assert item.get_attribute("data-question") == str(pair.question)
+        assert values(item) == [pair.rate_factual, pair.rate_hallucinated]
+        sides = zip(item.locator(".answer").all(), (pair.factual, pair.hallucinated), strict=True)
+        for side, answer in sides:
+            acts = side.locator(".t").evaluate_all(
+                "nodes => nodes.map(n => n.tokenFacts.activation)"
+            )
+            assert acts == answer.acts
+            assert answer.texts[1].strip() in side.inner_text()
+        left, right = (one.bounding_box() for one in item.locator(".answer").all())
+        assert left is not None
+        assert right is not None
+        assert left["y"] == right["y"] or left["x"] == right["x"]
 
 
 def test_the_prompt_by_feature_and_by_token(site: Reports, visit: Visit) -> None:

@@ -54,6 +54,7 @@ SCRIPTS = (
     "query.js",
     "virtual.js",
     "tokens.js",
+    "pairs.js",
     "charts.js",
     "histogram.js",
     "lines.js",

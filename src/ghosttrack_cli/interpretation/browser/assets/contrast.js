@@ -3,7 +3,7 @@
 
 (() => {
   const { el, svg } = ghosttrack.dom;
-  const { number, count, chip } = ghosttrack.format;
+  const { number, count, chip, token } = ghosttrack.format;
   const { featureLink, crumbs, card, segmented, fact, term, EFFECT } = ghosttrack.parts;
   const { columns, VirtualRows } = ghosttrack;
 
@@ -35,6 +35,9 @@
       this.title = `True against false · layer ${layer}`;
       this.virtual = new VirtualRows((entry, index) => this.row(entry, index), () => (window.innerWidth < 720 ? 108 : 48));
       this.holder = el("div", {});
+      this.pairs = el("div", {});
+      this.choice = el("select", { "aria-label": "Feature whose answers are shown" });
+      this.choice.addEventListener("change", () => this.showPairs());
       this.node = this.page();
     }
 
@@ -48,8 +51,32 @@
         ghosttrack.about([ghosttrack.catalogue.layer(layer)]),
         el("p", { class: "lede" }, "The same questions, once with a factual and once with a hallucinated answer: which features fire more on one of the two?"),
         this.facts(),
+        this.pairsCard(),
         card("Features", { class: "contrast-card", note: "Significance is an exact sign test over questions, corrected for the number of features (Benjamini-Hochberg).", actions: this.marks() }, this.holder, this.table()),
       );
+    }
+
+    pairsCard() {
+      if (!this.contrast.entries.some((entry) => entry.pairs.length)) return null;
+      const actions = el("label", { class: "pairs-choice" }, el("span", { class: "label" }, "Feature"), this.choice);
+      return card("Answers side by side", { note: "Questions on whose two answers the feature fires most differently.", actions }, this.pairs);
+    }
+
+    showPairs() {
+      const entry = this.contrast.entries.find((one) => String(one.feature) === this.choice.value);
+      if (!entry) return;
+      const link = el("p", { class: "note" }, featureLink(this.layer, entry.feature), ` fires more on ${entry.effect >= 0 ? "factual" : "hallucinated"} answers: effect `, number(entry.effect, "signed"), ", p corrected ", number(entry.p_corrected, "significant", 2), ".");
+      this.pairs.replaceChildren(link, ghosttrack.pairs.list(entry.pairs, this.all.max[entry.feature]));
+    }
+
+    // Features with pairs, in the order of the table.
+    offerPairs(entries) {
+      const options = entries.filter((entry) => entry.pairs.length).map(({ feature }) => {
+        const fires = (this.all.fires[feature] ?? []).slice(0, 3).map((text) => token(this.all.strings[text])).join("  ");
+        return el("option", { value: feature }, `#${feature}  ${fires}`);
+      });
+      this.choice.replaceChildren(...options);
+      this.showPairs();
     }
 
     facts() {
@@ -117,10 +144,19 @@
         this.shown();
         this.holder.querySelector(`[data-choice="${key}"]`).focus();
       }));
-      this.virtual.show([...this.contrast.entries].sort(ORDERS[this.order][1]));
+      const entries = [...this.contrast.entries].sort(ORDERS[this.order][1]);
+      this.offerPairs(entries);
+      this.virtual.show(entries);
     }
 
     key(name) {
+      const step = { next: 1, previous: -1 }[name];
+      if (step) {
+        const last = this.choice.options.length - 1;
+        this.choice.selectedIndex = Math.min(last, Math.max(0, this.choice.selectedIndex + step));
+        this.showPairs();
+        return true;
+      }
       if (name !== "up") return false;
       location.hash = `#layer=${this.layer}`;
       return true;
