@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import time
@@ -78,7 +79,7 @@ def test_from_an_empty_folder_to_features(
 ) -> None:
     first = ghosttrack(*extract)
     assert first.code == 0
-    assert "4,000 tokens of layers 0,2 (" in first.out
+    assert re.match(r"4,000 tokens of \d+ documents, layers 0,2 \(", first.out)
     assert first.err.splitlines()[-1] == "next: ghosttrack train"
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
 

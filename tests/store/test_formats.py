@@ -91,7 +91,7 @@ def test_the_commit_says_what_the_document_says(store: Path) -> None:
     commit, _ = unseal(store / "commit.json")
     assert set(commit) == {
         "checksum", "schema", "identity", "rows", "asked_rows", "reached", "growth", "filling",
-        "origin", "arrays", "norms",
+        "origin", "text", "arrays", "norms",
     }  # fmt: skip
     assert (commit["schema"], commit["rows"], commit["reached"]) == (1, ROWS, True)
     assert commit["arrays"]["token_ids"]["segments"] == 1

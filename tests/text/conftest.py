@@ -44,6 +44,10 @@ class ListCorpus:
     texts: list[str]
     fail: Callable[[int], None] = _never
     name: str = "list"
+    min_characters: int = 0
+
+    def notices(self) -> list[str]:
+        return []
 
     def identity(self) -> dict[str, Any]:
         return {"kind": self.name}

@@ -6,7 +6,7 @@ Shapes: B batch, T context, N = B * T rows, D d_model.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.runtime import raise_if_stopped
 from ghosttrack_cli.store.commit import Commit, read_commit
 from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.text.kept import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +92,10 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
     with writer:
         before = writer.rows
         if not writer.finished:
-            _fill(task, writer, windows)
-            writer.seal(complete=writer.full)
+            text = _fill(task, writer, windows)
+            writer.seal(complete=writer.full, text=text)
         result = ExtractionResult.of(task.store, writer.commit, rows_before=before)
+    _say_left_out(task, result)
     if result.short_by:
         task.monitor.notice(
             f"the corpus ended {result.short_by:,} tokens short: "
@@ -102,14 +104,23 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
     return result
 
 
-def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
-    """Run the text from the writer's cursor on until it has all rows, or the text ends."""
+def _say_left_out(task: Task, result: ExtractionResult) -> None:
+    if result.new_rows:
+        for sentence in LeftOut.of(result.text).sentences(task.corpus.min_characters):
+            task.monitor.notice(sentence)
+
+
+def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | None:
+    """Run the text from the writer's cursor on until it has all rows, or the text ends.
+
+    Gives the number of documents behind all rows, and of what was left out before them.
+    """
     if writer.rows:
         task.monitor.notice(f"going on: {writer.rows:,} of {writer.asked_rows:,} tokens are stored")
     text = task.windows(windows, writer.cursor)
     with text, _writing(task, writer) as writing:
         try:
-            _forward(task, writer, text, writing, rows=windows * task.context)
+            documents = _forward(task, writer, text, writing, rows=windows * task.context)
         except (Stopped, HubError, CorpusError):
             writing.drain()
             writer.seal(complete=False)
@@ -117,6 +128,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> None:
         writing.drain()
     if not writer.position:
         raise CorpusError("no text: the corpus is empty", hint="--corpus takes another one")
+    return {"documents": documents, **asdict(text.left_out)} if documents else None
 
 
 def _writing(task: Task, writer: StoreWriter) -> WriteBehind[Pending] | WriteNow[Pending]:
@@ -131,17 +143,21 @@ def _forward(
     writing: WriteBehind[Pending] | WriteNow[Pending],
     *,
     rows: int,
-) -> None:
+) -> int:
+    """Run all batches that are needed; gives the number of documents behind the rows."""
+    documents = 0
     layers, position = writer.layers, writer.position
     copies = host_copies(task.model.device, task.dtype, layers, rows, task.model.d_model)
     batches = _needed(text, writer.asked_rows - position)
     with closing(residual_passes(task.model, batches, layers)) as passes:
         for batch, streams in passes:  # layer -> (B, T, D)
             writing.put(Pending(batch, copies.copy(streams)))
+            documents = 1 + int(batch.doc_ids.flat[: writer.asked_rows - position][-1])
             position += batch.input_ids.size
             _report(task, writer, position)
             if position < writer.asked_rows:
                 raise_if_stopped(task.monitor.stop_signal)
+    return documents
 
 
 def _needed(text: TokenWindows, rows: int) -> Iterator[tuple[WindowBatch, Tensor]]:

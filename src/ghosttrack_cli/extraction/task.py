@@ -29,7 +29,9 @@ class ExtractionResult:
 
     `new_rows` is what this run added to the store: 0 where layers were added to its rows, or
     nothing was to be done. `short_by` is how many rows asked for the corpus did not have.
-    `batch_size` counts windows of `context_length` tokens.
+    `batch_size` counts windows of `context_length` tokens. `text` has the number of documents
+    behind the rows and by reason what was left out before them (`text.kept.LeftOut`); None where an
+    earlier version made the store, or the text was not read to the end yet.
     """
 
     store: Path
@@ -42,6 +44,12 @@ class ExtractionResult:
     short_by: int
     batch_size: int
     context_length: int
+    text: dict[str, int] | None
+
+    @property
+    def documents(self) -> int | None:
+        """Documents behind the rows."""
+        return None if self.text is None else self.text["documents"]
 
     @classmethod
     def of(cls, store: Path, commit: Commit, *, rows_before: int) -> ExtractionResult:
@@ -57,6 +65,7 @@ class ExtractionResult:
             short_by=max(0, commit.asked_rows - commit.rows),
             batch_size=commit.identity.batch_size,
             context_length=commit.identity.context_length,
+            text=commit.text,
         )
 
 

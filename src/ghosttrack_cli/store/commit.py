@@ -14,7 +14,14 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.store import envelope, layout
 from ghosttrack_cli.store.identity import JSON, StoreIdentity
-from ghosttrack_cli.store.records import START, ArrayCommit, LayerSums, ResumePoint, read_count
+from ghosttrack_cli.store.records import (
+    START,
+    ArrayCommit,
+    LayerSums,
+    ResumePoint,
+    read_count,
+    read_counts,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +48,8 @@ class Commit:
     """The batch that holds the first row of the segment in progress."""
     arrays: dict[str, ArrayCommit] = field(default_factory=dict)
     sums: dict[int, LayerSums] = field(default_factory=dict)
+    text: dict[str, int] | None = None
+    """Of the text behind the rows: documents, and by reason what was left out; known at the end."""
 
     @property
     def rows(self) -> int:
@@ -129,6 +138,7 @@ class Commit:
             "filling": self.filling and self.filling.to_json(),
             "origin": self.origin and self.origin.to_json(),
             "arrays": {name: array.to_json() for name, array in self.arrays.items()},
+            "text": self.text,
             "norms": {str(layer): sums.to_json() for layer, sums in self.sums.items()},
         }
 
@@ -149,6 +159,7 @@ class Commit:
                     for name, array in document["arrays"].items()
                 },
                 {int(k): LayerSums.from_json(sums) for k, sums in document["norms"].items()},
+                read_counts(document.get("text")),
             )
             _check(commit)
         except (TypeError, KeyError, ValueError, AttributeError) as error:

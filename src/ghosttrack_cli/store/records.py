@@ -122,3 +122,12 @@ def read_count(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_ROWS:
         raise ValueError(f"not a count: {value!r}")
     return value
+
+
+def read_counts(value: Any) -> dict[str, int] | None:
+    """Counts by name from a file, or None; TypeError or ValueError otherwise."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise TypeError(f"not counts: {value!r}")
+    return {name: read_count(count) for name, count in value.items()}

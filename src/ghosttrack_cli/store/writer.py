@@ -161,11 +161,14 @@ class StoreWriter:
                 self._submit(self._resume_changes(last, self._batch))
         self._usable = True
 
-    def seal(self, *, complete: bool, cursor: JSON = None) -> None:
+    def seal(
+        self, *, complete: bool, cursor: JSON = None, text: dict[str, int] | None = None
+    ) -> None:
         """Write the partial last chunk and commit everything that was appended.
 
         `cursor` is where the batch after the last one would start; without it, the next run begins
-        with the last batch again. `complete` holds only where all asked rows were appended.
+        with the last batch again. `complete` holds only where all asked rows were appended. `text`
+        counts the documents behind all rows and what was left out.
 
         Raises:
             DiskError: writing failed.
@@ -178,6 +181,7 @@ class StoreWriter:
         changes = self._resume_changes(min(self._position, self._end), point)
         if self._grows:
             changes["reached"] = complete and self.full
+            changes |= {} if text is None else {"text": text}
         self._submit(changes, final=True)
         self._committer.wait()
 

@@ -37,6 +37,11 @@ class Corpus(Protocol):
         """What people call it: a data set's id, or the name of a file or folder."""
         ...
 
+    @property
+    def min_characters(self) -> int:
+        """Texts of fewer are left out."""
+        ...
+
     def identity(self) -> dict[str, JSON]:
         """What must be equal for a run to be resumed: kind, source, revision, file hashes."""
         ...

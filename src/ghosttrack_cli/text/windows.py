@@ -16,6 +16,7 @@ from ghosttrack_cli.errors import CorpusError, HubError
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.text.ahead import Ahead
 from ghosttrack_cli.text.cursor import Cursor, text_hash
+from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.retry import RetryingStream
 from ghosttrack_cli.text.tokens import Encoder
 
@@ -116,6 +117,15 @@ class TokenWindows:
             self._start = Cursor.from_json(cursor)
             self._start.check_corpus(identity)
         self._ahead: Ahead[Any] | None = None
+        self._stream: RetryingStream | None = None
+        self._packer = _Packer(self._start, self._encoder.bos, context_length)
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What the corpus left out before the last document taken; at its end, altogether."""
+        if self._packer.ended and self._stream is not None:
+            return LeftOut.of(self._stream.state())
+        return LeftOut.of(self._packer.state)
 
     def __enter__(self) -> Self:
         return self
@@ -130,9 +140,9 @@ class TokenWindows:
 
     def __iter__(self) -> Iterator[WindowBatch]:
         self.close()
-        packer = _Packer(self._start, self._encoder.bos, self.context_length)
+        self._packer = _Packer(self._start, self._encoder.bos, self.context_length)
         try:
-            yield from packer.batches(self._encoded_ahead(), self.batch_size)
+            yield from self._packer.batches(self._encoded_ahead(), self.batch_size)
         finally:
             self.close()
 
@@ -145,14 +155,14 @@ class TokenWindows:
         return self._ahead if self._spare_cores else self._encode_groups(self._ahead)
 
     def _read_groups(self, wanted: Callable[[], bool]) -> Iterator[_Group]:
-        stream = RetryingStream(
+        self._stream = RetryingStream(
             self._corpus,
             self._start.state,
             monitor=self._monitor,
             retry_minutes=self._retry_minutes,
             wanted=wanted,
         )
-        return _groups(stream)
+        return _groups(self._stream)
 
     def _encode_groups(self, groups: Iterable[_Group]) -> Iterator[list[_Encoded]]:
         first = True
@@ -207,6 +217,10 @@ class _Packer:
         self._pending: deque[_Encoded] = deque()
         self._left = 0
         self._batch = start.batch
+        self.state = start.state
+        """The stream's state before the last document taken."""
+        self.ended = False
+        """Whether the corpus has been read to its end."""
 
     def batches(self, groups: Iterable[list[_Encoded]], batch_size: int) -> Iterator[WindowBatch]:
         for group in groups:
@@ -214,6 +228,7 @@ class _Packer:
             self._left += sum(document.left for document in group)
             while self._left >= batch_size * self._width:
                 yield self._cut(batch_size, self._width)
+        self.ended = True
         while self._left:
             full = min(batch_size, self._left // self._width)
             yield self._cut(full, self._width) if full else self._cut(1, self._left)
@@ -248,5 +263,6 @@ class _Packer:
             part = head.take(min(count, head.left))
             count -= len(part)
             parts.append(part)
+            self.state = head.state
             owners.append(np.full(len(part), head.id, dtype=np.int64))
         return np.concatenate(parts), np.concatenate(owners)

@@ -9,7 +9,7 @@ from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.actions.remembered import remember_source, stage_settings
 from ghosttrack_cli.cli.output import Line, Span, line
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.quantities import counted, format_bytes, format_layers
 from ghosttrack_cli.store.commit import has_store
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
             overwrite=overwrite,
         )
     remember_source(session, settings)
+    documents = "" if result.documents is None else f" of {counted(result.documents, 'document')}"
     words = (
-        f"{result.rows:,} tokens of layers {format_layers(result.layers)}"
+        f"{result.rows:,} tokens{documents}, layers {format_layers(result.layers)}"
         f" ({format_bytes(result.bytes)}) are in {result.store}"
     )
     return Outcome(vars(result), [line(words)], "train")

@@ -1,0 +1,90 @@
+"""What an extraction says of its text: documents, what was left out, and whether it changed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from ghosttrack_cli.errors import ConflictError, Stopped
+from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.store.reader import ActivationStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """240 texts, of which every sixth is long enough; the last ones are too short, too."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    texts = [f"number {n} " + "word " * (60 if n % 6 == 0 else 3) for n in range(240)]
+    lines = [json.dumps({"text": text}) for text in [*texts, "  ", "\ud800 " + "word " * 60]]
+    (folder / "x.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "notes.md").write_text("no text")
+    return folder
+
+
+def test_what_was_left_out_is_counted_and_said(extraction: Any, corpus: Path) -> None:
+    result = extraction(corpus_source=str(corpus), corpus_min_characters=100, tokens="1M")
+    assert result.text == {
+        "documents": 41,
+        "short": 200,
+        "blank": 1,
+        "replaced": 1,
+        "empty_files": 0,
+    }
+    assert extraction.notices[:4] == [
+        "left out: 1 file of no text format (.md)",
+        "left out: 200 texts of fewer than 100 characters (--min-characters)",
+        "left out: 1 blank text",
+        "replaced by U+FFFD: half a surrogate pair, in 1 text",
+    ]
+    documents = ActivationStore.open(result.store).doc_ids()
+    assert len(np.unique(documents)) == result.documents == 41
+
+
+def test_the_count_is_of_the_rows_that_are_there(extraction: Any, corpus: Path) -> None:
+    result = extraction(corpus_source=str(corpus), corpus_min_characters=100, tokens=3000)
+    documents = ActivationStore.open(result.store).doc_ids()
+    assert result.documents == int(documents.max()) + 1 < 41
+    assert 0 < result.text["short"] <= 6 * result.documents
+    again = extraction(corpus_source=str(corpus), corpus_min_characters=100, tokens=3000)
+    assert again.text == result.text
+
+
+def test_stopped_and_resumed_it_counts_the_same(
+    make_extraction: Any, corpus: Path, tmp_path: Path
+) -> None:
+    asked = {"corpus_source": str(corpus), "corpus_min_characters": 100, "tokens": 9000}
+    whole = make_extraction(tmp_path / "whole")(**asked)
+    stopped = make_extraction(tmp_path / "stopped")
+    with pytest.raises(Stopped):
+        stopped(stop_signal=lambda: 2, **asked)
+    assert 0 < read_commit(stopped.workspace.store).rows < 9000
+    resumed = stopped(**asked)
+    assert resumed.text == whole.text
+    assert read_commit(whole.store) == read_commit(resumed.store)
+
+
+def test_a_file_that_changed_in_the_middle_is_noticed(extraction: Any, corpus: Path) -> None:
+    asked = {"corpus_source": str(corpus), "corpus_min_characters": 100, "tokens": 9000}
+    with pytest.raises(Stopped):
+        extraction(stop_signal=lambda: 2, **asked)
+    path = corpus / "x.jsonl"
+    path.write_text(path.read_text().replace("number 120", "NUMBER 120"))
+    with pytest.raises(ConflictError, match=r"corpus\.sha256"):
+        extraction(**asked)
+
+
+def test_a_folder_that_was_renamed_is_the_same_corpus(extraction: Any, corpus: Path) -> None:
+    asked = {"corpus_min_characters": 100, "tokens": 9000}
+    with pytest.raises(Stopped):
+        extraction(stop_signal=lambda: 2, corpus_source=str(corpus), **asked)
+    moved = corpus.rename(corpus.with_name("moved"))
+    result = extraction(corpus_source=str(moved), **asked)
+    assert result.rows == 9000
+    assert read_commit(result.store).identity.corpus["name"] == "corpus"
