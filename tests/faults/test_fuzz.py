@@ -1,0 +1,269 @@
+"""No file, whatever stands in it, ends a reader with a traceback, a hang or a huge allocation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.faults.bounded import run_cases
+from tests.faults.readers import Reader, sealed, unsealed, with_digest
+from tests.store.synthetic import IDENTITY, Plan
+
+from ghosttrack_cli.cli.app import run_program
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FEW = 60
+SETTINGS = """\
+[extraction]
+context_length = 32
+batch_size = 4
+
+[sae]
+d_hidden = 32
+target_l0 = 6
+
+[sae_training]
+epochs = 1
+batch_size = 256
+val_fraction = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def everything(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
+) -> Iterator[Workspace]:
+    """A workspace that went through all stages, with two layers of a tiny model."""
+    root = tmp_path_factory.mktemp("fuzz")
+    texts = root / "texts.jsonl"
+    texts.write_text(
+        "".join(f'{{"text": "{f"Document {n} tells of {n * 7919}. " * 6}"}}\n' for n in range(60))
+    )
+    (root / "ghosttrack.toml").write_text(SETTINGS)
+    common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
+    source = ("--model", str(tiny_model), "--corpus", str(texts))
+    assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0
+    yield Workspace(root / "data")
+
+
+def store(folder: Path) -> Path:
+    """A store with segments."""
+    path = folder / "a.zarr"
+    Plan((0, 3), 333, identity=replace(IDENTITY, compress="lz4")).run(path)
+    return path
+
+
+def commit(_: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.store.commit import read_commit
+
+    path = store(folder)
+    return Reader(path / "commit.json", lambda: read_commit(path), sealed)
+
+
+def segments(_: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.store.layout import TOKEN_IDS, segment_path
+    from ghosttrack_cli.store.reader import ActivationStore
+
+    path = store(folder)
+    return Reader(
+        segment_path(path, TOKEN_IDS, 2), lambda: ActivationStore.open(path).token_ids(), sealed
+    )
+
+
+def chunks(_: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.store.layout import chunk_path, layer_array
+    from ghosttrack_cli.store.reader import ActivationStore
+
+    path = store(folder)
+    opened = ActivationStore.open(path)
+    return Reader(chunk_path(path, layer_array(3), 4), lambda: opened.read(3, 60, 90))
+
+
+def zarr_metadata(_: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.store.layout import layer_array
+    from ghosttrack_cli.store.reader import ActivationStore
+
+    path = store(folder)
+    return Reader(
+        path / layer_array(3) / "zarr.json", lambda: ActivationStore.open(path).read(3, 0, 9), unsealed
+    )
+
+
+def checkpoint_record(workspace: Workspace, _: Path) -> Reader:
+    return _checkpoint(workspace, "json", with_digest)
+
+
+def checkpoint_tensors(workspace: Workspace, _: Path) -> Reader:
+    return _checkpoint(workspace, "safetensors", None)
+
+
+def _checkpoint(
+    workspace: Workspace, suffix: str, seal: Callable[[Any], bytes] | None
+) -> Reader:
+    from ghosttrack_cli.training.checkpoint import load_checkpoint
+
+    folder = workspace.sae(0, "last")
+    newest = max(folder.glob(f"*.{suffix}"))
+    return Reader(newest, lambda: load_checkpoint(folder, lambda _: None, limit=2**24), seal)
+
+
+def tensors(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.tensorfiles import read_tensors
+
+    path = workspace.sae(0, "best") / "sae_weights.safetensors"
+    return Reader(path, lambda: read_tensors(path, limit=2**24))
+
+
+def sae_config(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.sae import JumpReLUSAE
+
+    folder = workspace.sae(2, "final")
+    (folder / "checksums.json").unlink(missing_ok=True)
+    return Reader(folder / "cfg.json", lambda: JumpReLUSAE.load(folder), unsealed)
+
+
+def sae_checksums(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.sae import JumpReLUSAE
+
+    folder = workspace.sae(0, "final")
+    return Reader(folder / "checksums.json", lambda: JumpReLUSAE.load(folder), unsealed)
+
+
+def progress(workspace: Workspace, _: Path) -> Reader:
+    return Reader(workspace.training_progress(0), _look(workspace), sealed)
+
+
+def history(workspace: Workspace, _: Path) -> Reader:
+    return Reader(workspace.history(0), _look(workspace), sealed)
+
+
+def _look(workspace: Workspace) -> Callable[[], Any]:
+    from ghosttrack_cli.errors import CorruptionError
+    from ghosttrack_cli.overview.checklist import Targets
+    from ghosttrack_cli.overview.gather import gather
+
+    def look() -> None:
+        problems = gather(workspace, Targets()).problems
+        if problems:
+            raise CorruptionError(problems[0])
+
+    return look
+
+
+def jsonl(_: Workspace, folder: Path) -> Reader:
+    lines = [f'{{"text": "{f"Text {number} is here. " * 9}"}}' for number in range(9)]
+    return _corpus(folder / "texts.jsonl", "\n".join(lines).encode())
+
+
+def csv(_: Workspace, folder: Path) -> Reader:
+    lines = ["id,text", *(f'{number},"{f"Text {number}, is here. " * 9}"' for number in range(9))]
+    return _corpus(folder / "texts.csv", "\n".join(lines).encode())
+
+
+def txt(_: Workspace, folder: Path) -> Reader:
+    return _corpus(folder / "text.txt", ("A line that is long enough. " * 9 + "\n\n").encode() * 9)
+
+
+def parquet(_: Workspace, folder: Path) -> Reader:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "texts.parquet"
+    pq.write_table(pa.table({"text": [f"Text {number} is here. " * 9 for number in range(9)]}), path)
+    return _corpus(path, path.read_bytes())
+
+
+def _corpus(path: Path, data: bytes) -> Reader:
+    from ghosttrack_cli.settings import CorpusSettings
+    from ghosttrack_cli.text.corpus import open_corpus
+
+    path.write_bytes(data)
+    settings = CorpusSettings(source=str(path))
+    return Reader(path, lambda: list(open_corpus(settings).documents()))
+
+
+def truthfulqa(_: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.text.truthfulqa import load_truthfulqa
+
+    names = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source"
+    rows = [f"A,B,Is {number} odd?,No,No; Never,Yes; It is,-" for number in range(9)]
+    path = folder / "TruthfulQA.csv"
+    path.write_text("\n".join([names, *rows]))
+    return Reader(path, lambda: load_truthfulqa(path))
+
+
+def settings_file(_: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.configuration import resolve
+
+    path = folder / "ghosttrack.toml"
+    path.write_text((Path(__file__).parents[2] / "ghosttrack.toml").read_text())
+    return Reader(path, lambda: resolve(path, {}, {}))
+
+
+def model_config(_: Workspace, folder: Path) -> Reader:
+    return _model(folder, "config.json")
+
+
+def tokenizer_config(_: Workspace, folder: Path) -> Reader:
+    return _model(folder, "tokenizer_config.json")
+
+
+def _model(folder: Path, name: str) -> Reader:
+    import shutil
+
+    from ghosttrack_cli.model.description import describe_model
+    from ghosttrack_cli.settings import ModelSettings
+
+    path = folder / "model"
+    shutil.copytree(Path(__file__).parents[2] / "src/ghosttrack_cli/demo", path)
+    settings = ModelSettings(name=str(path))
+    return Reader(path / name, lambda: describe_model(settings), unsealed)
+
+
+READERS: dict[Callable[[Workspace, Path], Reader], int] = {
+    commit: 16_000,
+    segments: 12_000,
+    chunks: 12_000,
+    zarr_metadata: 6_000,
+    checkpoint_record: 8_000,
+    checkpoint_tensors: 8_000,
+    tensors: 12_000,
+    sae_config: 6_000,
+    sae_checksums: 6_000,
+    progress: 6_000,
+    history: 6_000,
+    jsonl: 4_000,
+    csv: 4_000,
+    txt: 2_000,
+    parquet: 2_000,
+    truthfulqa: 4_000,
+    settings_file: 6_000,
+    model_config: 2_000,
+    tokenizer_config: 1_000,
+}
+"""Each reader, and the cases that `make test-faults` tries."""
+
+
+@pytest.mark.usefixtures("no_fsync", "small_segments")
+@pytest.mark.parametrize("make", READERS)
+@pytest.mark.parametrize("long", [False, pytest.param(True, marks=pytest.mark.faults)])
+def test_a_reader_reads_or_refuses(
+    everything: Workspace,
+    tmp_path: Path,
+    make: Callable[[Workspace, Path], Reader],
+    long: bool,
+    record_property: Callable[[str, object], None],
+) -> None:
+    reader = make(everything, tmp_path)
+    reader.read()
+    cases = READERS[make] if long else FEW
+    outcome = run_cases(cases, reader.fuzz)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.read + outcome.refused == cases
+    assert outcome.refused or reader.seal is unsealed
+    record_property("fault", [f"fuzz: {make.__name__}", cases, cases, 0])
