@@ -42,7 +42,12 @@ def ghosttrack(folder: Path, *arguments: str) -> str:
     """What a command shows on a terminal of COLUMNS by ROWS, with its colours."""
     parent, child = pty.openpty()
     program = Path(sys.executable).with_name("ghosttrack")
-    environment = {**os.environ, "COLUMNS": str(COLUMNS), "LINES": str(ROWS), "TERM": "xterm-256color"}
+    environment = {
+        **os.environ,
+        "COLUMNS": str(COLUMNS),
+        "LINES": str(ROWS),
+        "TERM": "xterm-256color",
+    }
     with subprocess.Popen(
         [program, *arguments], cwd=folder, env=environment, stdout=child, stderr=subprocess.DEVNULL
     ) as running:
@@ -93,7 +98,14 @@ def main() -> None:
         ghosttrack(folder, "demo")
         workspace = folder / "ghosttrack-demo"
         shown = ghosttrack(
-            folder, "interpret", "--layer", str(LAYER), "--feature", str(SHOWN), "--workspace", str(workspace)
+            folder,
+            "interpret",
+            "--layer",
+            str(LAYER),
+            "--feature",
+            str(SHOWN),
+            "--workspace",
+            str(workspace),
         )
         terminal_picture(shown, PICTURES / "terminal.svg")
         page_picture(workspace / "interpretations" / "index.html", PICTURES / "page.png")

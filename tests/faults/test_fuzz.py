@@ -35,9 +35,7 @@ val_fraction = 0.2
 
 
 @pytest.fixture(scope="module")
-def everything(
-    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
-) -> Iterator[Workspace]:
+def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Workspace]:
     """A workspace that went through all stages, with two layers of a tiny model."""
     root = tmp_path_factory.mktemp("fuzz")
     texts = root / "texts.jsonl"
@@ -90,7 +88,9 @@ def zarr_metadata(_: Workspace, folder: Path) -> Reader:
 
     path = store(folder)
     return Reader(
-        path / layer_array(3) / "zarr.json", lambda: ActivationStore.open(path).read(3, 0, 9), unsealed
+        path / layer_array(3) / "zarr.json",
+        lambda: ActivationStore.open(path).read(3, 0, 9),
+        unsealed,
     )
 
 
@@ -102,9 +102,7 @@ def checkpoint_tensors(workspace: Workspace, _: Path) -> Reader:
     return _checkpoint(workspace, "safetensors", None)
 
 
-def _checkpoint(
-    workspace: Workspace, suffix: str, seal: Callable[[Any], bytes] | None
-) -> Reader:
+def _checkpoint(workspace: Workspace, suffix: str, seal: Callable[[Any], bytes] | None) -> Reader:
     from ghosttrack_cli.training.checkpoint import load_checkpoint
 
     folder = workspace.sae(0, "last")
@@ -174,7 +172,9 @@ def parquet(_: Workspace, folder: Path) -> Reader:
     import pyarrow.parquet as pq
 
     path = folder / "texts.parquet"
-    pq.write_table(pa.table({"text": [f"Text {number} is here. " * 9 for number in range(9)]}), path)
+    pq.write_table(
+        pa.table({"text": [f"Text {number} is here. " * 9 for number in range(9)]}), path
+    )
     return _corpus(path, path.read_bytes())
 
 
