@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.end_to_end.conftest import DEMO_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +47,8 @@ def test_every_command_of_the_readme_runs_as_written(
     tmp_path: Path,
 ) -> None:
     shell = make_shell({**hub.environment(tmp_path / "home"), **SMALL})
+    shutil.copytree(DEMO_MODEL, tmp_path / "my-model")
+    write_texts(tmp_path / "my-texts")
 
     for command in readme_commands:
         if command != "ghosttrack demo":
@@ -57,6 +62,16 @@ def test_every_command_of_the_readme_runs_as_written(
         assert layer["rows"] >= 1_000_000
         assert layer["training"]["state"] == "finished"
     assert (tmp_path / "ghosttrack-data" / "interpretations" / "index.html").is_file()
+
+
+def write_texts(folder: Path) -> None:
+    """A folder of texts, as anyone may have one."""
+    folder.mkdir()
+    for number in range(12):
+        words = [
+            f"Item {number} of {index} is returned by get({index * 7919})." for index in range(150)
+        ]
+        (folder / f"text-{number}.txt").write_text(" ".join(words))
 
 
 def test_without_a_hub_the_error_comes_soon_and_says_what_else_works(

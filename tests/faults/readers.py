@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.faults.mutations import as_json, change_bytes, change_document
 
+from ghosttrack_cli import files
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -47,11 +49,7 @@ def unsealed(document: Any) -> bytes:
 
 def sealed(document: Any) -> bytes:
     """The seal of small JSON, whatever the document holds now."""
-    if not isinstance(document, dict):
-        return as_json(document)
-    body = json.dumps(document, sort_keys=True).removeprefix("{").encode() + b"\n"
-    checksum = hashlib.sha256(body).hexdigest()
-    return f'{{"checksum": "{checksum}",\n'.encode() + body
+    return files.seal(document)[0] if isinstance(document, dict) and document else as_json(document)
 
 
 def with_digest(document: Any) -> bytes:

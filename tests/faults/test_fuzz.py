@@ -15,7 +15,7 @@ from ghosttrack_cli.cli.app import run_program
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 FEW = 60
 SETTINGS = """\
@@ -35,7 +35,7 @@ val_fraction = 0.2
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Workspace]:
+def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Workspace:
     """A workspace that went through all stages, with two layers of a tiny model."""
     root = tmp_path_factory.mktemp("fuzz")
     texts = root / "texts.jsonl"
@@ -46,7 +46,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> It
     common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
     source = ("--model", str(tiny_model), "--corpus", str(texts))
     assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0
-    yield Workspace(root / "data")
+    return Workspace(root / "data")
 
 
 def store(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ghosttrack_cli import files
 from ghosttrack_cli.store.commit import new_commit, write_commit
 from ghosttrack_cli.store.identity import StoreIdentity
 from ghosttrack_cli.store.layout import layer_array
@@ -63,10 +64,10 @@ class Builder:
         write_commit(self.workspace.store, commit)
 
     def training(self, layer: int, state: str = "finished", **metrics: Any) -> None:
-        self.write(
+        self.seal(
             self.workspace.training_progress(layer),
             {
-                "schema": 1,
+                "schema": 2,
                 "layer": layer,
                 "state": state,
                 "step": 100 if state == "finished" else 40,
@@ -79,6 +80,10 @@ class Builder:
         counts = {"features": 4096, "active": 4055, "dead": 41, "rows": 900}
         document = {"schema": 1, "layer": layer, "counts": counts, "source": {"name": "store"}}
         self.write(self.workspace.report(layer) / "summary.json", document)
+
+    def seal(self, path: Any, document: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_sealed(path, document)
 
     def write(self, path: Any, document: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

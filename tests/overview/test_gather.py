@@ -184,7 +184,10 @@ def test_manifests_may_hold_anything(
     workspace: Workspace, build: Builder, document: dict[str, Any]
 ) -> None:
     build.store(6)
-    build.write(workspace.training_progress(6), {"schema": 1} | document)
+    try:
+        build.seal(workspace.training_progress(6), {"schema": 2} | document)
+    except ValueError:  # NaN is never written
+        build.write(workspace.training_progress(6), {"schema": 2} | document)
     build.write(workspace.report(6) / "summary.json", {"schema": 1} | document)
     overview = gather(workspace, TARGETS)
     assert overview.layers[0].layer == 6
@@ -214,9 +217,8 @@ def test_the_course_of_a_training_comes_from_its_history(
     workspace: Workspace, build: Builder, damage: Callable[[Any], None]
 ) -> None:
     build.everything(6)
-    columns = '{"val_loss": [3, 2.5, 1e999, null], "sparsity": [900, 80.0], "fvu": "no list",'
-    columns += ' "val_rows": [512, 512]}'
-    build.write(workspace.history(6), columns)
+    columns = {"val_loss": [3, 2.5, None], "sparsity": [900, 80.0], "fvu": "no list"}
+    build.seal(workspace.history(6), columns | {"val_rows": [512, 512]})
     training = gather(workspace, TARGETS).layers[0].training
     assert training is not None
     assert training.curves == {"loss": (3, 2.5), "L0": (900, 80.0), "FVU": (), "dead": ()}

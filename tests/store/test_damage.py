@@ -11,8 +11,9 @@ import pytest
 from tests.store import kills, synthetic
 from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan, tree
 
+from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorruptionError, DiskError, StateError
-from ghosttrack_cli.store import envelope, layout
+from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.reader import ActivationStore
 from ghosttrack_cli.store.repair import StoreRepair
@@ -165,8 +166,8 @@ def test_a_segment_of_another_store_is_refused(tmp_path: Path) -> None:
     ours.write_bytes(theirs.read_bytes().replace(b"layers/01", b"layers/00"))
     with pytest.raises(CorruptionError, match="checksum"):
         ActivationStore.open(tmp_path / "a.zarr").read(0)
-    document, _ = envelope.open_sealed(theirs, limit=10**6)
-    ours.write_bytes(envelope.seal(document | {"array": "layers/00/resid_post"})[0])
+    document, _ = files.open_sealed(theirs, limit=10**6)
+    ours.write_bytes(files.seal(document | {"array": "layers/00/resid_post"})[0])
     with pytest.raises(CorruptionError, match="not the segment that was committed"):
         ActivationStore.open(tmp_path / "a.zarr").read(0)
 
@@ -185,14 +186,14 @@ def test_a_segment_of_another_store_is_refused(tmp_path: Path) -> None:
 def test_impossible_numbers_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "a.zarr"
     Plan((0,), ROWS).run(path)
-    document, _ = envelope.open_sealed(layout.commit_path(path), limit=10**6)
+    document, _ = files.open_sealed(layout.commit_path(path), limit=10**6)
     for name, value in change.items():
         if name == "rows":
             document["arrays"]["token_ids"]["rows"] = value
         else:
             whole = document[name] | value if name == "identity" else value
             document[name] = whole
-    layout.commit_path(path).write_bytes(envelope.seal(document)[0])
+    layout.commit_path(path).write_bytes(files.seal(document)[0])
     with pytest.raises(CorruptionError):
         read_commit(path)
 
@@ -200,8 +201,8 @@ def test_impossible_numbers_are_refused(tmp_path: Path, change: dict[str, object
 def test_a_newer_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     Plan((0,), ROWS).run(path)
-    document, _ = envelope.open_sealed(layout.commit_path(path), limit=10**6)
-    layout.commit_path(path).write_bytes(envelope.seal(document | {"schema": 2})[0])
+    document, _ = files.open_sealed(layout.commit_path(path), limit=10**6)
+    layout.commit_path(path).write_bytes(files.seal(document | {"schema": 2})[0])
     with pytest.raises(StateError, match="schema 2"):
         read_commit(path)
 

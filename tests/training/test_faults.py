@@ -28,6 +28,7 @@ from tests.training.outcomes import (
     tree,
 )
 
+from ghosttrack_cli import files
 from ghosttrack_cli.errors import DiskError, Stopped
 from ghosttrack_cli.training.trainer import forget
 from ghosttrack_cli.workspace import Workspace
@@ -291,3 +292,22 @@ def test_only_a_clock_that_never_jumps_decides(
     progress = [json.loads(one.training_progress(LAYER).read_bytes()) for one in (still, moving)]
     assert [one["seconds"] for one in progress] == [0, 60 * (STEPS - 1)]
     assert ending(still) == ending(moving)
+
+
+@pytest.mark.parametrize("which", ["history", "training_progress"])
+def test_a_damaged_manifest_is_made_again(bench: Bench, which: str) -> None:
+    bench.trainer().run()
+    path = getattr(bench.workspace, which)(LAYER)
+    before = path.read_bytes()
+    digit = before.index(b"0.") + 2
+    path.write_bytes(
+        before[:digit] + (b"1" if before[digit] == ord("9") else b"9") + before[digit + 1 :]
+    )
+    bench.notices.clear()
+
+    result = bench.trainer().run()
+
+    assert any(str(path) in notice and "made again" in notice for notice in bench.notices)
+    assert result.outcome == "trained"
+    assert files.read_sealed(path)
+    assert bench.trainer().run().outcome == "already finished"

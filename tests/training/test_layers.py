@@ -73,7 +73,7 @@ def test_layers_at_once_are_those_of_as_many_threads_alone(
             trains(store, bench, alone)(layer, SILENT)
     assert saes(together) == saes(alone)
     assert len(set(saes(alone).values())) == len(LAYERS)
-    manifests = [files.read_json(together.training_progress(layer)) for layer in LAYERS]
+    manifests = [files.read_sealed(together.training_progress(layer)) for layer in LAYERS]
     assert [one["environment"]["threads"] for one in manifests] == [1, 1, 2]
     assert torch.get_num_threads() == 2
 
@@ -160,7 +160,7 @@ def test_what_is_beside_a_failing_layer_is_saved_and_stops(
 
     with pytest.raises(type(error), match="not finite"):
         train_layers(LAYERS, train, SILENT, at_once=2)
-    progress = files.read_json(workspace.training_progress(4))
+    progress = files.read_sealed(workspace.training_progress(4))
     assert (progress["state"], progress["step"] > 0) == ("stopped", True)
     assert not workspace.training_progress(7).exists()
     train_layers(LAYERS, real, SILENT, at_once=2)

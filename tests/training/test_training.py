@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.training.outcomes import elsewhere, tree
 
+from ghosttrack_cli import files
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
@@ -85,7 +86,7 @@ def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
     assert history.keys() >= SEED_KEYS | {"step", "fvu", "mse", "dead_fraction"}
     assert {len(values) for values in history.values()} == {4}
     assert history["step"] == [10, 21, 32, 42]
-    on_disk = json.loads(bench.workspace.history(LAYER).read_bytes())
+    on_disk = files.read_sealed(bench.workspace.history(LAYER))
     assert on_disk == history
     lines = (bench.workspace.checkpoints / "sae_layer_3_metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == history["step"]
@@ -98,8 +99,8 @@ def test_history_has_the_seeds_columns_and_ours(bench: Bench) -> None:
 
 def test_the_manifest_says_what_status_needs(bench: Bench) -> None:
     result = bench.trainer().run()
-    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
-    assert progress["schema"] == 1
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
+    assert progress["schema"] == 2
     assert (progress["state"], progress["step"], progress["total_steps"]) == ("finished", 42, 42)
     assert progress["metrics"] == result.metrics
     assert progress["metrics"].keys() >= {
@@ -123,9 +124,9 @@ def test_progress_counts_tokens(bench: Bench) -> None:
 
 def test_evaluations_look_at_as_many_rows_as_asked_and_the_end_at_all(bench: Bench) -> None:
     bench.trainer(evaluation_rows=100).run()
-    history = json.loads(bench.workspace.history(LAYER).read_bytes())
+    history = files.read_sealed(bench.workspace.history(LAYER))
     assert history["val_rows"] == [100] * 4
-    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     assert progress["metrics"]["rows"] == progress["val_rows"] > 100
 
 
@@ -148,7 +149,7 @@ def test_the_saved_sae_works_on_raw_activations(bench: Bench) -> None:
     folder = bench.workspace.sae(LAYER, "last")
     checkpoint = load_checkpoint(folder, notices.append, limit=10**7)
     assert checkpoint is not None
-    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     weights = checkpoint.state.weights
     final = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))
     scale, factor = progress["scale"], progress["calibration"]["factor"]
@@ -169,8 +170,8 @@ def test_best_lies_in_the_band_and_final_is_calibrated(bench: Bench) -> None:
     bench.trainer(epochs=30, learning_rate=0.01).run()
     about = json.loads((bench.workspace.sae(LAYER, "best") / "cfg.json").read_bytes())
     assert about["metadata"]["hook_name"] == "blocks.3.hook_resid_post"
-    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
-    history = json.loads(bench.workspace.history(LAYER).read_bytes())
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
+    history = files.read_sealed(bench.workspace.history(LAYER))
     inside = [
         fvu for fvu, l0 in zip(history["fvu"], history["sparsity"], strict=True) if 2.0 <= l0 <= 8.0
     ]
@@ -196,7 +197,7 @@ def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
     monkeypatch.setattr(finish, "calibrated", spoiled)
     monkeypatch.setattr(Session, "in_band", in_band)
     bench.trainer(evaluation_rows=100).run()
-    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     assert progress["best_step"] < progress["step"] == ended[0]
 
 
@@ -217,7 +218,7 @@ def test_a_huge_learning_rate_stops_with_the_last_finite_state(bench: Bench) -> 
     )
     assert checkpoint is not None
     assert all(bool(t.isfinite().all()) for t in checkpoint.state.tensors().values())
-    progress = json.loads(bench.workspace.training_progress(LAYER).read_bytes())
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     assert progress["state"] == "failed"
     with pytest.raises(TrainingError):
         bench.trainer(learning_rate=1e30).run()
@@ -291,7 +292,7 @@ def test_a_history_of_before_gets_its_row_counts() -> None:
 
 def test_collapse_stops_training(bench: Bench) -> None:
     bench.trainer().run()
-    history = History(json.loads(bench.workspace.history(LAYER).read_bytes()))
+    history = History(files.read_sealed(bench.workspace.history(LAYER)))
     entry = history.last() | {"dead_fraction": 0.95, "dead_rows": 200_000}
     with pytest.raises(TrainingError, match="collapsed: 95% of the features") as caught:
         check_entry(LAYER, history, entry, bench.training, 0.1)

@@ -15,6 +15,7 @@ from ghosttrack_cli.files.places import (
     rename,
     replace_folder,
 )
+from ghosttrack_cli.files.sealed import open_sealed, read_sealed, seal, write_sealed
 from ghosttrack_cli.files.staging import DiskQueue, StagedFile, WriteBatch
 from ghosttrack_cli.files.system import (
     TEMPORARY_SUFFIX,
@@ -26,6 +27,7 @@ from ghosttrack_cli.files.system import (
 from ghosttrack_cli.files.whole import (
     MAX_JSON_BYTES,
     append_line,
+    parse_json,
     read_bytes,
     read_json,
     sha256_file,
@@ -47,18 +49,23 @@ __all__ = [
     "disk_errors",
     "free_bytes",
     "make_folder",
+    "open_sealed",
+    "parse_json",
     "present_folder",
     "read_bytes",
     "read_json",
+    "read_sealed",
     "remove",
     "remove_leftovers",
     "rename",
     "replace_folder",
+    "seal",
     "sha256_file",
     "sync_folder",
     "temporary_path",
     "write_bytes",
     "write_json",
     "write_parts",
+    "write_sealed",
     "write_text",
 ]

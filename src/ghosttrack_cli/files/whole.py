@@ -96,11 +96,23 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
 
 def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
     """Read a JSON document; a file that is not JSON is a CorruptionError that names it."""
-    data = read_bytes(path, limit=limit)
+    return parse_json(read_bytes(path, limit=limit), path)
+
+
+def parse_json(data: bytes, path: Path) -> Any:
+    """The JSON document in `data`, which is from `path`; NaN and infinity are no JSON.
+
+    Raises:
+        CorruptionError: anything else than JSON, or JSON nested too deep to be one of ours.
+    """
     try:
-        return json.loads(data)
-    except ValueError as error:
-        raise CorruptionError(f"not valid JSON: {path}: {error}") from error
+        return json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CorruptionError(f"damaged: {path}: not valid JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def append_line(path: Path, line: str) -> None:

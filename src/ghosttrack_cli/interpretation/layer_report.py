@@ -183,9 +183,11 @@ def training_curves(history: Path | None) -> list[Curve]:
     """The columns of a training history, against its steps or its entries' numbers."""
     if history is None:
         return []
-    columns = files.read_json(history)
-    if not isinstance(columns, dict):
-        raise CorruptionError(f"not a training history: {history}")
+    try:
+        columns = files.read_sealed(history)
+    except CorruptionError as error:
+        hint = "ghosttrack train makes it again from the last checkpoint"
+        raise CorruptionError(error.what, hint=hint) from error
     lengths = [len(values) for values in columns.values() if isinstance(values, list)]
     steps = columns.get("step") or list(range(1, max(lengths, default=0) + 1))
     return [

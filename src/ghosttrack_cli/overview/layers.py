@@ -95,7 +95,7 @@ def read_interpretation(
     workspace: Workspace, layer: int, problems: list[str]
 ) -> InterpretationStatus | None:
     """What the interpretation of `layer` left behind."""
-    manifest = read_manifest(workspace.report(layer) / "summary.json", problems)
+    manifest = read_manifest(workspace.report(layer) / "summary.json", problems, sealed=False)
     if manifest is None:
         return None
     return InterpretationStatus(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_MANIFEST_BYTES = 16 * 2**20
-SCHEMA = 1
+SCHEMAS = {True: 2, False: 1}
+"""Of manifests that are sealed, and of the others."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,26 @@ class Manifest:
         return value
 
 
-def read_manifest(path: Path, problems: list[str]) -> Manifest | None:
+def read_manifest(path: Path, problems: list[str], *, sealed: bool = True) -> Manifest | None:
     """Read a manifest; None if it is missing, or damaged, which is added to `problems`."""
-    found = read_object(path, problems)
-    if found is not None and found.integer("schema") != SCHEMA:
+    found = read_object(path, problems, sealed=sealed)
+    if found is not None and found.integer("schema") != SCHEMAS[sealed]:
         problems.append(f"not a manifest of this version: {path}")
         return None
     return found
 
 
-def read_object(path: Path, problems: list[str]) -> Manifest | None:
+def read_object(path: Path, problems: list[str], *, sealed: bool = True) -> Manifest | None:
     """The same for a JSON object that carries no version."""
+    read = files.read_sealed if sealed else files.read_json
     try:
-        document = files.read_json(path, limit=MAX_MANIFEST_BYTES)
+        document = read(path, limit=MAX_MANIFEST_BYTES)
     except FileNotFoundError:
         return None
     except GhostTrackError as error:
         problems.append(error.what)
         return None
-    except (RecursionError, OSError) as error:
+    except OSError as error:
         problems.append(f"cannot be read: {path}: {error}")
         return None
     if not isinstance(document, dict):

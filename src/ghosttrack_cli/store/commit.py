@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
-from ghosttrack_cli.store import envelope, layout
+from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.identity import JSON, StoreIdentity
 from ghosttrack_cli.store.records import (
     START,
@@ -198,7 +198,7 @@ def read_commit(path: Path) -> Commit:
     """
     file = layout.commit_path(path)
     try:
-        document, _ = envelope.open_sealed(file, limit=MAX_COMMIT_BYTES)
+        document, _ = files.open_sealed(file, limit=MAX_COMMIT_BYTES)
     except FileNotFoundError:
         raise StateError(f"no activation store: {path}", hint="ghosttrack extract") from None
     if document.get("schema") != SCHEMA:
@@ -212,4 +212,4 @@ def read_commit(path: Path) -> Commit:
 
 def write_commit(path: Path, commit: Commit) -> None:
     """Replace the commit atomically; the chunks that it names must be durable already."""
-    files.write_bytes(layout.commit_path(path), envelope.seal(commit.to_json())[0])
+    files.write_bytes(layout.commit_path(path), files.seal(commit.to_json())[0])

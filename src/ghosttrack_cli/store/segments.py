@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.store import envelope, layout
+from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ArrayCommit, ResumePoint
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Segment:
 def write_segment(store: Path, segment: Segment) -> str:
     """Write a segment durably and return its checksum; writing it again gives the same bytes."""
     path = layout.segment_path(store, segment.array, segment.index)
-    data, checksum = envelope.seal(segment.to_json())
+    data, checksum = files.seal(segment.to_json())
     files.make_folder(path.parent)
     files.write_bytes(path, data)
     return checksum
@@ -67,7 +67,7 @@ def read_segments(store: Path, array: str, commit: ArrayCommit) -> list[Segment]
 def _read_segment(store: Path, array: str, index: int) -> tuple[Segment, str]:
     path = layout.segment_path(store, array, index)
     try:
-        document, checksum = envelope.open_sealed(path, limit=MAX_SEGMENT_BYTES)
+        document, checksum = files.open_sealed(path, limit=MAX_SEGMENT_BYTES)
         checksums = tuple(int(text, 16) for text in document["checksums"])
         origin = document["origin"] and ResumePoint.from_json(document["origin"])
         segment = Segment(

@@ -89,9 +89,19 @@ class History:
 
     def write(self, path: Path) -> None:
         """Write the history as JSON, and the same as one line an entry beside it."""
-        files.write_json(path, self.columns)
+        files.write_sealed(path, self.columns)
         lines = [json.dumps(entry) for entry in self.entries()]
         files.write_text(metrics_path(path), "".join(f"{line}\n" for line in lines))
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """The columns of a history file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptionError: it is not what was written.
+    """
+    return files.read_sealed(path)
 
 
 def metrics_path(history: Path) -> Path:

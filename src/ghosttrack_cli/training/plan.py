@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ghosttrack_cli import runtime
-from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.errors import CorruptionError, UsageError
 from ghosttrack_cli.training import memory
 from ghosttrack_cli.training.objective import Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
@@ -140,6 +140,14 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
     return objective
 
 
+def _progress(workspace: Workspace, layer: int) -> dict[str, Any]:
+    """What is known of an earlier training; a damaged manifest is made again by the run."""
+    try:
+        return read_progress(workspace.training_progress(layer)) or {}
+    except CorruptionError:
+        return {"state": "manifest damaged"}
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """Steps and memory of one layer's training."""
@@ -231,7 +239,7 @@ def plan_training(
     objective = objective_of(sae, training, store.d_model)
     device = training_device(training.device)
     products = products_on(device, objective)
-    progress = read_progress(workspace.training_progress(layer)) or {}
+    progress = _progress(workspace, layer)
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
     batch_size, epoch_steps = steps_of(max(1, train_rows), training)
     needed = memory_needed(store, sae, training, batch_size, at_once)

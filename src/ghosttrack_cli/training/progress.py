@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_BYTES = 2**24
 
 
@@ -22,18 +22,15 @@ def read_progress(path: Path) -> dict[str, Any] | None:
         CorruptionError: not such a manifest.
     """
     try:
-        document = files.read_json(path, limit=MAX_BYTES)
+        document = files.read_sealed(path, limit=MAX_BYTES)
     except FileNotFoundError:
         return None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise CorruptionError(
-            f"not a training manifest of schema {SCHEMA}: {path}",
-            hint="ghosttrack train --overwrite starts anew",
-        )
+    if document.get("schema") != SCHEMA:
+        raise CorruptionError(f"not a training manifest of schema {SCHEMA}: {path}")
     return document
 
 
 def write_progress(path: Path, document: Mapping[str, Any]) -> None:
     """Write the manifest."""
     files.make_folder(path.parent)
-    files.write_json(path, {"schema": SCHEMA, **document})
+    files.write_sealed(path, {"schema": SCHEMA, **document})

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ghosttrack_cli import files, runtime
-from ghosttrack_cli.errors import StateError
+from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training import books
 from ghosttrack_cli.training.checkpoint import load_checkpoint
 from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.finish import finish
 from ghosttrack_cli.training.graph import GraphEngine
-from ghosttrack_cli.training.history import metrics_path
+from ghosttrack_cli.training.history import metrics_path, read_history
 from ghosttrack_cli.training.identity import (
     check_same,
     environment,
@@ -118,7 +118,7 @@ class Trainer:
         objective = objective_of(self.sae, self.training, self.store.d_model)
         if self.overwrite:
             forget(self.workspace, self.layer)
-        done = finished(self.workspace, self.layer)
+        done = self._finished()
         self._check(done)
         if done is not None:
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
@@ -126,6 +126,21 @@ class Trainer:
         session = self._session(objective)
         self._train(session, loggers)
         return self._result("trained", finish(session))
+
+    def _finished(self) -> dict[str, Any] | None:
+        """The manifest of a finished training; a damaged one is made again from the checkpoint.
+
+        Raises:
+            CorruptionError: there is no checkpoint to make it from.
+        """
+        try:
+            return finished(self.workspace, self.layer)
+        except CorruptionError as error:
+            if not files.present_folder(self.workspace.sae(self.layer, "last")).is_dir():
+                hint = f"ghosttrack train --layers {self.layer} --overwrite trains it anew"
+                raise CorruptionError(error.what, hint=hint) from error
+            self.monitor.notice(f"{error.what}; made again from the last checkpoint")
+            return None
 
     def _train(self, session: Session, loggers: Sequence[str]) -> None:
         run = RunInfo(session.identity["settings"], self.monitor.notice)
@@ -247,17 +262,26 @@ class Trainer:
     def _result(
         self, outcome: Literal["trained", "already finished"], progress: dict[str, Any]
     ) -> TrainingResult:
-        history = files.read_json(self.workspace.history(self.layer))
+        history = read_history(self.workspace.history(self.layer))
         return TrainingResult(self.layer, outcome, progress["step"], progress["metrics"], history)
 
 
 def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
-    """The manifest of a training that came to its end and whose SAE is there, else None."""
+    """The manifest of a training that came to its end and whose SAE is there, else None.
+
+    Raises:
+        CorruptionError: the manifest or the history is damaged.
+    """
     progress = read_progress(workspace.training_progress(layer))
     if progress is None or progress["state"] != "finished":
         return None
-    present = files.present_folder(workspace.sae(layer, "final")).is_dir()
-    return progress if present and workspace.history(layer).is_file() else None
+    if not files.present_folder(workspace.sae(layer, "final")).is_dir():
+        return None
+    try:
+        read_history(workspace.history(layer))
+    except FileNotFoundError:
+        return None
+    return progress
 
 
 def forget(workspace: Workspace, layer: int) -> None:
