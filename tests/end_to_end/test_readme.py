@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.end_to_end.conftest import DEMO_MODEL
 
 if TYPE_CHECKING:
