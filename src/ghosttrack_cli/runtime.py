@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+DEVICES = ("cuda", "mps", "cpu")
+"""Kinds of devices, the one that "auto" prefers first."""
+DEVICE_HINT = "--device auto, cpu, cuda, cuda:0 or mps"
 DTYPES = ("float32", "float16", "bfloat16")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names and values of <malloc.h>
 TYPICAL_PROCESS_BYTES = 2**28
@@ -175,25 +178,38 @@ def torch_pool(workers: int, threads: int, name: str) -> Iterator[ThreadPoolExec
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device for a setting: "auto" takes CUDA, then Apple's MPS, then the CPU."""
+    """The torch device for a setting: "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        UsageError: a device of another kind, or one that is not there; no other stands in for it.
+    """
     import torch
 
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(next(kind for kind in DEVICES if _devices_of(kind)))
     try:
         device = torch.device(name)
     except RuntimeError as error:
+        raise UsageError(f"device: no such device: {name!r}", hint=DEVICE_HINT) from error
+    if device.type not in DEVICES:
+        raise UsageError(f"device: not supported: {name!r}", hint=DEVICE_HINT)
+    count = _devices_of(device.type)
+    if not 0 <= (device.index or 0) < count:
+        kind = device.type.upper()
         raise UsageError(
-            f"device: no such device: {name!r}", hint="--device auto, cpu, cuda or cuda:0"
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"device: {name!r} asked, but torch sees {torch.cuda.device_count()} CUDA devices",
+            f"device: {name!r} asked, but torch {torch.__version__} sees {count} {kind} devices",
             hint="--device auto or cpu",
         )
     return device
+
+
+def _devices_of(kind: str) -> int:
+    """How many devices of a kind torch can use here."""
+    import torch
+
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return 1 if kind == "cpu" else int(torch.backends.mps.is_available())
 
 
 def dtype_name(dtype: torch.dtype) -> str:

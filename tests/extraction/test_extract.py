@@ -114,7 +114,7 @@ def test_another_model_conflicts_and_overwrite_starts_anew(
     other = str(make_model_folder("gpt2", num_hidden_layers=2))
     with pytest.raises(ConflictError) as caught:
         extraction(model_name=other)
-    assert set(caught.value.fields) == {"weights_sha256"}
+    assert set(caught.value.fields) == {"weights_sha256", "model_config.n_layer"}
     result = extraction(model_name=other, overwrite=True, tokens=4000)
     assert (result.rows, result.new_rows) == (4000, 4000)
 

@@ -163,11 +163,17 @@ def test_another_identity_is_refused_field_by_field(tmp_path: Path) -> None:
     Plan((0,), 100).run(tmp_path / "a.zarr")
     before = tree(tmp_path / "a.zarr")
     other = replace(
-        IDENTITY, model="other", context_length=16, dtype="float16", corpus={"kind": "files"}
+        IDENTITY,
+        model="other",
+        weights_sha256="0",
+        context_length=16,
+        dtype="float16",
+        corpus={"kind": "files"},
     )
     with pytest.raises(ConflictError) as error:
         StoreWriter.open(tmp_path / "a.zarr", other, [0], asked_rows=100)
-    assert set(error.value.fields) == {"model", "context_length", "dtype", "corpus.kind"}
+    differ = {"model", "weights_sha256", "context_length", "dtype", "corpus.kind"}
+    assert set(error.value.fields) == differ
     assert error.value.fields["corpus.kind"] == ("rows", "files")
     assert tree(tmp_path / "a.zarr") == before
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from ghosttrack_cli import files
+from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.provenance import sae_differences
 from ghosttrack_cli.sae import JumpReLUSAE
 
 if TYPE_CHECKING:
@@ -23,8 +25,16 @@ def export_sae(source: Path, target: Path, *, layer: int) -> None:
 
     Raises:
         StateError, ModelError, CorruptionError: there is no usable SAE in `source`.
+        ConflictError: it is known to be of another layer.
     """
     sae = JumpReLUSAE.load(source)
+    fields = sae_differences(sae.metadata, layer)
+    if fields:
+        raise ConflictError(
+            f"the SAE {source.name} was trained on another layer",
+            fields=fields,
+            hint="it was moved or renamed: put each SAE back into the folder of its layer",
+        )
     weights = io.BytesIO()
     # That program reads nothing else. Writing a pickle of tensors runs nothing, and ours are never
     # read back from here.

@@ -150,4 +150,5 @@ def store_identity(
         dtype=cast("StoreDtype", dtype),
         compress=settings.compress,
         extra={"model_dtype": model_dtype},
+        model_config=model.config,
     )

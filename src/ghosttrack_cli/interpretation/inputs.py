@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, GhostTrackError, ModelError
 from ghosttrack_cli.interpretation.report import SCHEMA_VERSION, ModelFacts, SAEFacts
+from ghosttrack_cli.provenance import Fields, model_differences, sae_differences
 from ghosttrack_cli.sae import WEIGHTS, JumpReLUSAE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
@@ -56,17 +58,34 @@ def load_trained(
 
 
 def check_fits(trained: Trained, model: ResidualModel) -> None:
-    """Raise if the SAE reads another width, or its layer is not in the model."""
+    """Raise if the SAE was trained on another model or layer than `model` at its layer.
+
+    Raises:
+        ModelError: the model has no such layer.
+        ConflictError: each field that is known to differ.
+    """
     if trained.layer >= model.n_layers:
         raise ModelError(
             f"layer {trained.layer} is not in {model.identity.name}, which has {model.n_layers}"
         )
+    metadata = trained.sae.metadata
+    fields = sae_differences(metadata, trained.layer, model.identity.record)
     if trained.sae.d_model != model.d_model:
+        fields["d_model"] = (trained.sae.d_model, model.d_model)
+    if fields:
         raise ConflictError(
-            f"the SAE {trained.facts.folder} was trained on another model",
-            fields={"d_model": (trained.sae.d_model, model.d_model)},
-            hint="--model names the model that the SAE was trained on",
+            f"the SAE {trained.facts.folder} was trained on another model or layer",
+            fields=fields,
+            hint=_fitting(metadata, fields),
         )
+
+
+def _fitting(metadata: Mapping[str, Any], fields: Fields) -> str:
+    """What to ask for instead."""
+    if set(fields) == {"layer"}:
+        return f"it belongs to layer {fields['layer'][0]}"
+    name = metadata.get("model_name")
+    return f"--model {name}" if name else "--model names the model that the SAE was trained on"
 
 
 def model_facts(model: ResidualModel) -> ModelFacts:
@@ -95,6 +114,7 @@ def fingerprint(
         "source": source.identity(),
         "median_norm": median,
         "model": [model.identity.weights_sha256, model.identity.tokenizer_sha256, str(model.dtype)],
+        "model_config": model.identity.config,
         "settings": settings.model_dump(mode="json", exclude={"max_texts", "max_tokens"}),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -108,7 +128,7 @@ def median_norm(layer: int, model: ResidualModel, workspace: Workspace) -> float
         commit = read_commit(workspace.store)
     except GhostTrackError:
         return None
-    if commit.identity.weights_sha256 != model.identity.weights_sha256:
+    if model_differences(commit.identity.model_record, model.identity.record):
         return None
     statistics = commit.statistics.get(layer)
     return statistics.median_norm if statistics else None

@@ -119,7 +119,8 @@ class LayerPass:
             row = int(np.flatnonzero(~np.isfinite(norms))[0])
             raise ModelError(
                 f"activations that are not finite: layer {self.layer}, document"
-                f" {batch.rows.documents[row]}, position {batch.rows.positions[row]}"
+                f" {batch.rows.documents[row]}, position {batch.rows.positions[row]}",
+                hint="if the model computes in float16, --dtype float32",
             )
         return row_mask(
             batch.rows.positions,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import ConflictError
 from ghosttrack_cli.interpretation.text_source import TextSource
 from ghosttrack_cli.interpretation.texts import CorpusTexts, Texts, TruthfulQATexts
+from ghosttrack_cli.provenance import model_differences
 from ghosttrack_cli.text.truthfulqa import is_truthfulqa, load_truthfulqa
 
 if TYPE_CHECKING:
@@ -50,15 +51,13 @@ def _open_store(
 
     store = ActivationStore.open(workspace.store)
     stored, asked = store.identity, model.identity
-    fields = {
-        name: (getattr(stored, name), getattr(asked, name))
-        for name in ("weights_sha256", "tokenizer_sha256")
-        if getattr(stored, name) != getattr(asked, name)
-    }
+    fields = model_differences(stored.model_record, asked.record)
+    if stored.tokenizer_sha256 != asked.tokenizer_sha256:
+        fields["tokenizer_sha256"] = (stored.tokenizer_sha256, asked.tokenizer_sha256)
     if fields:
         raise ConflictError(
             f"the store was made with another model: {workspace.store}",
-            fields={"model": (stored.model, asked.name), **fields},
+            fields=fields,
             hint=f"--model {stored.model}, or --texts to run other texts through this model",
         )
     return StoreSource(store, settings, model.device)

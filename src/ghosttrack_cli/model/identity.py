@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.model.deciding import deciding_config
 from ghosttrack_cli.model.tokenizer import deciding_settings, special_token_ids
+from ghosttrack_cli.provenance import ModelRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,11 @@ class ModelIdentity:
     special_token_ids: tuple[int, ...]
     config: dict[str, Any] = field(default_factory=dict)
     """what of the configuration and of the tokenizer's settings decides the rows"""
+
+    @property
+    def record(self) -> ModelRecord:
+        """The model as artefacts record it."""
+        return ModelRecord(self.name, self.weights_sha256, self.config)
 
 
 def identify(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from ghosttrack_cli.errors import ConflictError, CorruptionError
+from ghosttrack_cli.provenance import ModelRecord, flat, model_differences
 
 JSON: TypeAlias = Any
 """A value that `json` writes and reads back unchanged."""
@@ -15,6 +16,8 @@ Compression = Literal["none", "lz4", "zstd"]
 
 NAMES_ONLY = {"corpus.name"}
 """What something is called, which may change while it stays the same."""
+
+MODEL_FIELDS = ("model", "model_revision", "weights_sha256", "model_config")
 
 ITEM_SIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 MAX_CHUNK_ROWS = 2**20
@@ -42,10 +45,13 @@ class StoreIdentity:
     compress: Compression = "none"
     extra: dict[str, JSON] = field(default_factory=dict)
     """What else must be equal, for instance the dtype that the model computed in."""
+    model_config: dict[str, JSON] = field(default_factory=dict)
+    """What of the model's configuration decides its rows; empty in stores that do not know it."""
 
     def __post_init__(self) -> None:
         assert self.dtype in get_args(StoreDtype), self.dtype
         assert self.compress in get_args(Compression), self.compress
+        assert isinstance(self.model_config, dict), self.model_config
         assert 1 <= self.chunk_rows <= MAX_CHUNK_ROWS
         assert 1 <= self.d_model <= MAX_D_MODEL
         assert self.chunk_bytes <= MAX_CHUNK_BYTES
@@ -62,7 +68,15 @@ class StoreIdentity:
 
     def to_json(self) -> dict[str, JSON]:
         """The identity as it stands in `commit.json` and in the group's attributes."""
-        return asdict(self) | {"special_token_ids": list(self.special_token_ids)}
+        document = asdict(self) | {"special_token_ids": list(self.special_token_ids)}
+        if not self.model_config:
+            del document["model_config"]
+        return document
+
+    @property
+    def model_record(self) -> ModelRecord:
+        """The model, to be compared with another."""
+        return ModelRecord(self.model, self.weights_sha256, self.model_config)
 
     @classmethod
     def from_json(cls, document: JSON, *, where: object) -> StoreIdentity:
@@ -75,9 +89,12 @@ class StoreIdentity:
 
 
 def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object) -> None:
-    """Raise a ConflictError that lists every field in which the two differ."""
-    on_disk, wanted = _flat(found.to_json()), _flat(asked.to_json())
-    fields = {
+    """Raise a ConflictError that lists every field in which the two differ.
+
+    A model with the same weights is the same whatever its folder or its place on the hub is called.
+    """
+    on_disk, wanted = flat(_without_model(found)), flat(_without_model(asked))
+    fields = model_differences(found.model_record, asked.model_record) | {
         name: (on_disk.get(name), wanted.get(name))
         for name in dict.fromkeys([*on_disk, *wanted])
         if name not in NAMES_ONLY and on_disk.get(name) != wanted.get(name)
@@ -90,9 +107,6 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
         )
 
 
-def _flat(document: dict[str, JSON], prefix: str = "") -> dict[str, JSON]:
-    flat: dict[str, JSON] = {}
-    for key, value in document.items():
-        nested = isinstance(value, dict) and value
-        flat |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
-    return flat
+def _without_model(identity: StoreIdentity) -> dict[str, JSON]:
+    document = identity.to_json()
+    return {name: value for name, value in document.items() if name not in MODEL_FIELDS}

@@ -135,9 +135,12 @@ class LayerStream(RowStream):
         disk: DiskQueue,
         *,
         layer: int,
+        computed_in: str | None = None,
     ) -> None:
         super().__init__(store, spec, rows, checksums, disk)
         self.layer = layer
+        self.computed_in = computed_in
+        """The dtype of the model that gives the rows, which were rounded on their way here."""
         self._squares = np.empty(spec.rows, np.float64)
 
     def put_layer(self, start: int, values: torch.Tensor | Array, doc_ids: Array) -> None:
@@ -172,17 +175,26 @@ class LayerStream(RowStream):
     def _refuse(self, row: int, document: int, values: Array) -> None:
         where = f"layer {self.layer}, document {document}, row {row}"
         dtype = self.spec.dtype.name
-        if np.isfinite(values).all():
+        anew = "with --overwrite or in another --workspace"
+        finite, rounded = np.isfinite(values), self.computed_in not in {None, dtype}
+        if finite.all():
             largest = values[np.argmax(np.abs(values))]
             raise ModelError(
                 f"activation too large for {dtype}: {where}: {largest:g}",
-                hint="ghosttrack extract --store-dtype float32, with --overwrite or in another "
-                "--workspace",
+                hint=f"ghosttrack extract --store-dtype float32, {anew}",
             )
-        bad = values[~np.isfinite(values)][0]
+        bad = values[~finite][0]
+        if rounded and dtype == "float16" and np.isinf(values[~finite]).all():
+            raise ModelError(
+                f"activation too large for {dtype}, which the store keeps: {where}",
+                hint=f"ghosttrack extract --store-dtype float32, {anew}",
+            )
         raise ModelError(
             f"activations that are not finite: {where}: {bad}",
-            hint="compute in a wider dtype: --dtype float32",
+            hint=f"the model's weights or its config.json are damaged: {self.computed_in} does not "
+            "overflow"
+            if self.computed_in in {"float32", "bfloat16"}
+            else f"the model overflows: ghosttrack extract --dtype float32, {anew}",
         )
 
     def _load_tail(self, rows: int) -> Array:

@@ -213,7 +213,15 @@ class StoreWriter:
         name = layout.layer_array(layer)
         spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
         checksums = read_checksums(self.path, name, array)
-        return LayerStream(self.path, spec, array.rows, checksums, self._disk, layer=layer)
+        return LayerStream(
+            self.path,
+            spec,
+            array.rows,
+            checksums,
+            self._disk,
+            layer=layer,
+            computed_in=commit.identity.extra.get("model_dtype"),
+        )
 
     def _check_shapes(
         self,

@@ -253,6 +253,7 @@ class Trainer:
         identity = self.store.identity
         return {
             "model_name": identity.model,
+            "model": identity.model_record.to_json(),
             "hook_name": f"blocks.{self.layer}.hook_{identity.hook_point}",
             "context_size": identity.context_length,
             "prepend_bos": True,

@@ -1,0 +1,103 @@
+"""Which model an artefact was made with, and in what another one is known to differ from it.
+
+What is not recorded is not known to differ: older artefacts, and those of other programs, say less.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Fields: TypeAlias = "dict[str, tuple[object, object]]"
+"""name -> (recorded, asked)"""
+
+TOKENIZER = "tokenizer"
+"""The part of a configuration that decides which rows there are, but not what they are."""
+HOOK = re.compile(r"blocks\.(\d+)\.hook_(\w+)", re.ASCII)
+HOOK_POINT = "resid_post"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model as artefacts record it; `config` is what of its configuration decides rows."""
+
+    name: str | None
+    weights_sha256: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record of an SAE, which needs no tokenizer."""
+        config = {name: value for name, value in self.config.items() if name != TOKENIZER}
+        return {"name": self.name, "weights_sha256": self.weights_sha256, "config": config}
+
+    @classmethod
+    def from_json(cls, document: Any) -> ModelRecord:
+        """Read a record; whatever is not one records nothing."""
+        known = document if isinstance(document, dict) else {}
+        config = known.get("config")
+        return cls(
+            known.get("name"),
+            known.get("weights_sha256"),
+            config if isinstance(config, dict) else {},
+        )
+
+
+def model_differences(found: ModelRecord, asked: ModelRecord) -> Fields:
+    """Weights and configuration in which two models differ; names differ with the weights only."""
+    fields = config_differences(found.config, asked.config)
+    weights = (found.weights_sha256, asked.weights_sha256)
+    if None not in weights and weights[0] != weights[1]:
+        names = {} if found.name == asked.name else {"model": (found.name, asked.name)}
+        fields = {**names, "weights_sha256": weights, **fields}
+    return fields
+
+
+def config_differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> Fields:
+    """Fields of two configurations that both have and that differ.
+
+    A field that only one has is one that another version of transformers does not know.
+    """
+    fields: Fields = {}
+    for name in found.keys() & asked.keys():
+        before, now = flat({name: found[name]}), flat({name: asked[name]})
+        for key in dict.fromkeys([*before, *now]):
+            if before.get(key) != now.get(key):
+                fields[f"model_config.{key}"] = (before.get(key), now.get(key))
+    return dict(sorted(fields.items()))
+
+
+def sae_differences(
+    metadata: Mapping[str, Any], layer: int, asked: ModelRecord | None = None
+) -> Fields:
+    """In what the layer and the model that an SAE's `cfg.json` records are not those asked."""
+    fields: Fields = {}
+    recorded = recorded_layer(metadata)
+    if recorded is not None and recorded != layer:
+        fields["layer"] = (recorded, layer)
+    match = HOOK.fullmatch(str(metadata.get("hook_name")))
+    if match and not match[2].startswith("resid_"):
+        fields["hook_name"] = (match[0], f"blocks.{layer}.hook_{HOOK_POINT}")
+    if asked is not None:
+        fields |= model_differences(ModelRecord.from_json(metadata.get("model")), asked)
+    return fields
+
+
+def recorded_layer(metadata: Mapping[str, Any]) -> int | None:
+    """The block after which an SAE reads the residual stream; before a block is after the last."""
+    match = HOOK.fullmatch(str(metadata.get("hook_name")))
+    if match is None:
+        return None
+    return int(match[1]) - 1 if match[2] == "resid_pre" else int(match[1])
+
+
+def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested document by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        nested = isinstance(value, dict) and value
+        found |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return found
