@@ -104,6 +104,60 @@ def format_bytes(size: float) -> str:
     return f"{size:.0f} B"
 
 
+def format_seconds(seconds: float | None) -> str:
+    """Write a duration: 45s, 3m20s, 2h05m.
+
+    >>> format_seconds(45.2), format_seconds(200), format_seconds(7500), format_seconds(None)
+    ('45s', '3m20s', '2h05m', '-')
+    """
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"
+
+
+def format_done(done: int, total: int | None, unit: str) -> str:
+    """Write how much of how much is done.
+
+    >>> format_done(5_000, 20_000, "tokens"), format_done(5_000_000, 20_000_000, "bytes")
+    ('5,000/20,000 tokens', '5.0 MB/20.0 MB')
+    """
+    write = format_bytes if unit == "bytes" else "{:,}".format
+    words = write(done) if total is None else f"{write(done)}/{write(total)}"
+    return words if unit == "bytes" else f"{words} {unit}"
+
+
+def format_rate(rate: float, unit: str) -> str:
+    """Write how many units are done in a second.
+
+    >>> format_rate(8_100, "tokens"), format_rate(2.5, "texts"), format_rate(3e8, "bytes")
+    ('8.1k tokens/s', '2.5 texts/s', '300.0 MB/s')
+    """
+    if unit == "bytes":
+        return f"{format_bytes(rate)}/s"
+    return f"{format_amount(rate) if rate >= 10 else f'{rate:.1f}'} {unit}/s"
+
+
+def format_share(share: float) -> str:
+    """Write a share as whole percent; 100% is only what is complete.
+
+    >>> format_share(0.332), format_share(0.9999), format_share(1)
+    ('33%', '99%', '100%')
+    """
+    return f"{min(100, int(100 * share + 1e-9))}%"
+
+
+def format_figure(value: float | str) -> str:
+    """Write a measured number with three digits that count.
+
+    >>> format_figure(0.012345), format_figure(66.17), format_figure("1.2%")
+    ('0.0123', '66.2', '1.2%')
+    """
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
 def parse_layers(text: str | int, n_layers: int) -> tuple[int, ...]:
     """Read a choice of layers: "6", "0,6,11", "0-5", "middle" (n_layers // 2) or "all".
 

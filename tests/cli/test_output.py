@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import sys
+import time
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghosttrack_cli import runtime
+from ghosttrack_cli.cli import console as console_module
 from ghosttrack_cli.cli.actions.drawing import shade, sparkline, token_text
+from ghosttrack_cli.cli.bars import frame
+from ghosttrack_cli.cli.board import Board
 from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.meter import Meter, format_seconds
+from ghosttrack_cli.cli.meter import Meter
 from ghosttrack_cli.cli.options import Options
-from ghosttrack_cli.cli.output import Column, Span, Table, line, plain_table, visible, width
+from ghosttrack_cli.cli.output import Column, Span, Table, line, plain, plain_table, visible, width
 from ghosttrack_cli.cli.session import Session, shell_word
-from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.monitor import Part, Progress, outline
+from ghosttrack_cli.quantities import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,35 +158,72 @@ def test_quiet_keeps_only_results_and_errors(capsys: pytest.CaptureFixture[str])
     console = Console(quiet=True)
     console.notice("a")
     console.detail("b")
-    with console.progress() as show:
-        show(Progress("x", 1, 1, "steps"))
+    with console.progress("train") as (_, report):
+        report(Progress("x", 1, 1, "steps"))
     console.lines("result")
     console.error("wrong")
     assert capsys.readouterr() == ("result\n", "error: wrong\n")
 
 
-def test_progress_in_a_pipe_is_a_line_every_few_seconds(
+LOADING, STEPS, WRITING = outline(("loading model", 1), ("steps", 8), ("writing", 1))
+
+
+def test_progress_in_a_pipe_is_a_line_for_each_part_and_one_every_few_seconds(
     capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
 ) -> None:
-    with Console().progress() as show:
+    with Console().progress("train") as (begin, report):
+        clock(2)
+        begin(LOADING)
+        clock(4)
+        begin(STEPS)
         for step in range(1, 121):
             clock(0.125)
-            show(Progress("train layer 6", step * 1000, 120_000, "tokens", {"loss": 0.12345}))
+            report(Progress("steps", step * 1000, 120_000, "tokens", {"FVU": 0.12345}))
     assert capsys.readouterr().err.splitlines() == [
-        "train layer 6:  40,000/120,000 tokens  33%  loss 0.123",
-        "train layer 6:  80,000/120,000 tokens  67%  8.0k tokens/s  5s left  loss 0.123",
-        "train layer 6:  120,000/120,000 tokens  100%  8.0k tokens/s  0s left  loss 0.123",
+        "train: loading libraries",
+        "train: loading model  2s so far",
+        "train: steps  6s so far",
+        "train: steps  40,000/120,000 tokens  33%  8.0k tokens/s  10s left  FVU 0.123  11s so far",
+        "train: steps  80,000/120,000 tokens  66%  8.0k tokens/s  5s left  FVU 0.123  16s so far",
+        "train: steps  120,000/120,000 tokens  100%  8.0k tokens/s  0s left  FVU 0.123  21s so far",
+        "train: done in 21s",
     ]
 
 
 def test_progress_without_a_total(
     capsys: pytest.CaptureFixture[str], clock: Callable[[float], None]
 ) -> None:
-    with Console().progress() as show:
+    with Console().progress("read") as (_, report):
         for step in range(3):
             clock(6)
-            show(Progress("read", step * 60, None, "texts"))
-    assert capsys.readouterr().err.splitlines()[-1] == "read:  120 texts  10 texts/s"
+            report(Progress("texts", step * 60, None, "texts"))
+    last = capsys.readouterr().err.splitlines()[-2]
+    assert last == "read: texts  120 texts  10 texts/s  18s so far"
+
+
+def test_a_silent_part_is_told_too(
+    capsys: pytest.CaptureFixture[str],
+    clock: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console_module, "FRAME_SECONDS", 0.001)
+    with Console().progress("interpret") as (begin, _):
+        begin(Part("losses", of="layer 6"))
+        said = ""
+        for _ in range(2000):
+            clock(6)
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+            if said.count("so far") >= 2:
+                break
+    assert "interpret layer 6: losses  6s so far\n" in said
+
+
+def bottom(stream: Terminal) -> list[list[str]]:
+    """The frames that were drawn at the bottom of a terminal, as lines without their styles."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    frames = re.split(r"(?:\r|\x1b\[2K|\x1b\[1A|\x1b\[\?25[lh])+", text)
+    return [frame.split("\n") for frame in frames if frame.strip()]
 
 
 def test_progress_on_a_terminal_keeps_notices_above_the_bar(
@@ -189,17 +231,65 @@ def test_progress_on_a_terminal_keeps_notices_above_the_bar(
 ) -> None:
     stream = terminal(monkeypatch, "stderr", COLUMNS="100", NO_COLOR="1")
     console = Console()
-    with console.progress() as show:
+    with console.progress("extract") as (begin, report):
+        begin(STEPS)
         for step in (1, 5, 10):
             clock(1)
-            show(Progress("extract", step, 10, "tokens", {"GB written": "0.1"}))
+            report(Progress("steps", step, 10, "tokens", {"stored": "0.1 MB"}))
             if step == 5:
                 console.notice("a [bold]notice[/x]")
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n")
     assert "note: a [bold]notice[/x]\n" in text
-    last = [row for row in text.splitlines() if row.startswith("extract")][-1]
-    assert "100%" in last
-    assert "GB written 0.1" in last
+    assert text.rstrip().endswith("extract: done in 3s")
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120, 200])
+def test_bars_keep_their_three_lines(columns: int, clock: Callable[[float], None]) -> None:
+    board = Board("train")
+    figures: dict[str, float | str] = {
+        "1:": "L0 31.9 FVU 0.136",
+        "4:": "L0 31.9 FVU 0.136",
+        "loss": 0.1234,
+    }
+    seen = []
+    for part in (LOADING, STEPS, WRITING):
+        board.begin(part.within(Part("layers 10,11 (11-12 of 12)", 0.2, 0.3)))
+        for done in (0, 1, 700_000, 5_000_000, 10_000_000):
+            clock(70)
+            seen.append(frame(board.standing(), columns))
+            board.report(Progress(part.name, done, 10_000_000, "tokens", figures))
+            seen.append(frame(board.standing(), columns))
+    assert {len(one) for one in seen} == {3}
+    assert max(width(plain(row)) for one in seen for row in one) <= columns
+    assert all(width(plain(row)) == columns for one in seen for row in one[:2])
+
+
+def test_no_bar_is_full_before_the_end(clock: Callable[[float], None]) -> None:
+    board = Board("train")
+    for part in (LOADING, STEPS, WRITING):
+        board.begin(part)
+        clock(5)
+        board.report(Progress(part.name, 5, 10, "tokens"))
+        whole, own, _ = map(plain, frame(board.standing(), 80))
+        assert "100%" not in whole + own
+    clock(5)
+    board.report(Progress(WRITING.name, 10, 10, "tokens"))
+    whole, own, _ = map(plain, frame(board.standing(), 80))
+    assert "100%" in whole
+    assert "100%" in own
+
+
+def test_the_time_that_is_left_covers_the_parts_that_come(clock: Callable[[float], None]) -> None:
+    board = Board("train")
+    board.begin(STEPS)  # from 0.1 to 0.9 of the whole
+    for done in (0, 100, 400):
+        clock(10)
+        board.report(Progress("steps", done, 800, "tokens"))
+    standing = board.standing()
+    assert standing.rate == 20
+    assert standing.part_left == 20
+    assert standing.left == pytest.approx(20 + 40 * 0.1 / 0.8)
+    assert standing.whole == pytest.approx(0.5)
 
 
 def test_the_meter_ignores_what_was_done_before() -> None:

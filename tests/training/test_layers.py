@@ -15,7 +15,7 @@ from tests.training.outcomes import StopAfter
 
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import Stopped, TrainingError, UsageError
-from ghosttrack_cli.monitor import SILENT, Monitor, Progress
+from ghosttrack_cli.monitor import SILENT, Monitor, Part, Progress
 from ghosttrack_cli.runtime import torch_threads
 from ghosttrack_cli.store.reader import ActivationStore
 from ghosttrack_cli.training.layers import check_at_once, layers_at_once, train_layers
@@ -97,10 +97,14 @@ def test_layers_that_are_stopped_go_on_to_the_same_end(
 def test_their_reports_come_as_one_sum(
     store: ActivationStore, bench: Bench, two_threads: None, tmp_path: Path
 ) -> None:
-    reports: list[Progress] = []
+    told: list[Progress] = []
+    begun: list[Part] = []
     train = trains(store, bench, Workspace(tmp_path))
-    train_layers(LAYERS[:2], train, Monitor(reports.append), at_once=2)
-    assert {report.stage for report in reports} == {"train layers 1,4"}
+    train_layers(LAYERS[:2], train, Monitor(told.append, begin=begun.append), at_once=2)
+    assert {part.of for part in begun} == {"layers 1,4"}
+    starts = [part.start for part in begun]
+    assert starts == sorted(starts)
+    reports = [report for report in told if report.part == "steps"]
     assert {report.total for report in reports} == {reports[-1].done}
     done = [report.done for report in reports]
     assert done == sorted(done)
@@ -116,7 +120,7 @@ def test_a_layer_that_has_nothing_to_do_is_not_waited_for() -> None:
             return
         deadline = time.monotonic() + 20
         while not reports and time.monotonic() < deadline:  # until the other one has ended
-            monitor.progress(Progress("layer 4", 5, 10, "tokens"))
+            monitor.progress(Progress("steps", 5, 10, "tokens"))
 
     train_layers(LAYERS[:2], train, Monitor(reports.append), at_once=2)
     assert (reports[0].done, reports[0].total) == (5, 10)
@@ -128,13 +132,13 @@ def test_nothing_is_told_before_all_have_begun() -> None:
 
     def train(layer: int, monitor: Monitor) -> None:
         if layer == 1:
-            monitor.progress(Progress("layer 1", 2, 10, "tokens"))
+            monitor.progress(Progress("steps", 2, 10, "tokens"))
             first_told.set()
             second_told.wait(20)
         else:
             first_told.wait(20)
             assert not reports
-            monitor.progress(Progress("layer 4", 5, 10, "tokens"))
+            monitor.progress(Progress("steps", 5, 10, "tokens"))
             second_told.set()
 
     train_layers(LAYERS[:2], train, Monitor(reports.append), at_once=2)

@@ -10,19 +10,16 @@ import json
 import math
 import os
 import sys
+import threading
 import traceback
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 
 from ghosttrack_cli import runtime
-from ghosttrack_cli.cli.meter import (
-    Meter,
-    format_figures,
-    format_rate,
-    format_seconds,
-    plain_progress,
-)
+from ghosttrack_cli.cli.bars import frame, log_line
+from ghosttrack_cli.cli.board import Board
 from ghosttrack_cli.cli.output import Line, Span, Table, line, plain, plain_table, visible
+from ghosttrack_cli.quantities import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,12 +29,16 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from ghosttrack_cli.monitor import Progress
+    from ghosttrack_cli.monitor import Part, Progress
 
-PLAIN_SECONDS = 5.0
-FRAME_SECONDS = 0.1
+LOG_SECONDS = 5.0
+SHORT_SECONDS = 1.0
+FRAME_SECONDS = 0.2
 WATCH_SECONDS = 2.0
 SCHEMA = 1
+Begin: TypeAlias = "Callable[[Part], None]"
+Report: TypeAlias = "Callable[[Progress], None]"
+View = TypeVar("View", "_Log", "_Bars")
 
 
 class Console:
@@ -98,19 +99,31 @@ class Console:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[Progress], None]]:
-        """Give the callback that shows a stage's progress on stderr while the block runs."""
+    def progress(self, stage: str) -> Iterator[tuple[Begin, Report]]:
+        """Give what shows a stage's parts and its progress on stderr while the block runs."""
         if self.quiet:
-            yield lambda _: None
-        elif sys.stderr.isatty():
-            with _live(sys.stderr) as live:
-                self._live = live
-                try:
-                    yield _Bars(live).show
-                finally:
-                    self._live = None
-        else:
-            yield _Plain(self).show
+            yield lambda _: None, lambda _: None
+            return
+        board = Board(stage)
+        with self._view(board) as view:
+            yield view.begin, view.report
+        seconds = board.standing().seconds
+        if seconds >= SHORT_SECONDS:
+            self.detail(line(Span(f"{stage}: done in {format_seconds(seconds)}", "dim")))
+
+    @contextmanager
+    def _view(self, board: Board) -> Iterator[_Log | _Bars]:
+        if not _can_redraw(sys.stderr):
+            with _ticking(_Log(self, board)) as log:
+                yield log
+            return
+        with _live(sys.stderr, transient=True) as live:
+            self._live = live
+            try:
+                with _ticking(_Bars(live, board)) as bars:
+                    yield bars
+            finally:
+                self._live = None
 
     def watch(self, render: Callable[[], list[Line | Table]]) -> None:
         """Show `render()` again and again until interrupted."""
@@ -143,46 +156,75 @@ class Console:
             _put(stream, plain(spans))
 
 
-class _Plain:
-    """A line every few seconds, and one when a stage is through."""
+class _Log:
+    """A line where a part begins or ends, and one every few seconds."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, board: Board) -> None:
         self._console = console
-        self._meters: dict[str, Meter] = {}
-        self._shown = runtime.monotonic()
+        self._board = board
+        self._show()
 
-    def show(self, progress: Progress) -> None:
-        now = runtime.monotonic()
-        meter = self._meters.setdefault(progress.stage, Meter())
-        finished = progress.total is not None and progress.done >= progress.total
-        if not finished and now - self._shown < PLAIN_SECONDS:
-            return
-        self._shown = now
-        meter.update(now, progress.done)
-        self._console.detail(plain_progress(progress, meter))
+    def begin(self, part: Part) -> None:
+        self._board.begin(part)
+        self._show()
+
+    def report(self, progress: Progress) -> None:
+        if self._board.report(progress) or progress.done == progress.total:
+            self._show()
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        if runtime.monotonic() - self._shown >= LOG_SECONDS:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = runtime.monotonic()
+        self._console.detail(log_line(self._board.standing()))
 
 
 class _Bars:
-    """One bar for the running stage; a finished stage leaves its last line."""
+    """The stage and its part at the bottom of a terminal, drawn anew by the clock."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, board: Board) -> None:
         self._live = live
-        self._stage = ""
-        self._meter = Meter()
-        self._shown = 0.0
+        self._board = board
+        self.begin = board.begin
 
-    def show(self, progress: Progress) -> None:
-        now = runtime.monotonic()
-        if progress.stage != self._stage:
-            if self._stage:
-                self._live.console.print(self._live.renderable)
-            self._stage, self._meter, self._shown = progress.stage, Meter(), 0.0
-        finished = progress.total is not None and progress.done >= progress.total
-        if not finished and now - self._shown < FRAME_SECONDS:
-            return
-        self._shown = now
-        self._meter.update(now, progress.done)
-        self._live.update(_bar(progress, self._meter), refresh=True)
+    def report(self, progress: Progress) -> None:
+        self._board.report(progress)
+
+    def tick(self) -> None:
+        columns = self._live.console.width
+        lines = frame(self._board.standing(), columns)
+        self._live.update(_group([*lines]), refresh=True)
+
+
+@contextmanager
+def _ticking(view: View) -> Iterator[View]:
+    """Let a thread draw `view` again and again, also while the stage is silent."""
+    done = threading.Event()
+
+    def tick() -> None:
+        # A terminal that has gone is no reason to end: the stage meets it when it has to say more.
+        with suppress(OSError, ValueError):
+            while not done.wait(FRAME_SECONDS):
+                view.tick()
+
+    view.tick()
+    thread = threading.Thread(target=tick, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield view
+    finally:
+        done.set()
+        thread.join()
+
+
+def _can_redraw(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that moves its cursor and has the characters of bars."""
+    utf_8 = (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    return stream.isatty() and utf_8 and os.environ.get("TERM") not in {"dumb", "unknown"}
 
 
 def _finite(value: Any) -> Any:
@@ -207,13 +249,14 @@ def _rich(stream: TextIO) -> RichConsole:
 
 
 @contextmanager
-def _live(stream: TextIO, *, screen: bool = False) -> Iterator[Live]:
+def _live(stream: TextIO, *, screen: bool = False, transient: bool = False) -> Iterator[Live]:
     from rich.live import Live
 
     with Live(
         console=_rich(stream),
         auto_refresh=False,
         screen=screen,
+        transient=transient,
         redirect_stdout=False,
         redirect_stderr=False,
     ) as live:
@@ -254,23 +297,3 @@ def _group(blocks: list[Line | Table]) -> RenderableType:
     return Group(
         *(_rich_table(one) if isinstance(one, Table) else _rich_text(one) for one in blocks)
     )
-
-
-def _bar(progress: Progress, meter: Meter) -> RenderableType:
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table as RichTable
-
-    share = f"{100 * progress.done / progress.total:.0f}%" if progress.total else ""
-    grid = RichTable.grid(padding=(0, 1))
-    texts = [
-        f"{progress.done:,} {progress.unit}" if not progress.total else share,
-        format_rate(meter, progress.unit),
-        f"{format_seconds(meter.seconds_left(progress.total))} left" if progress.total else "",
-        format_figures(progress.figures),
-    ]
-    grid.add_row(
-        _rich_text(line(Span(progress.stage, "bold"))),
-        ProgressBar(total=progress.total or 1, completed=progress.done, width=20),
-        *(_rich_text(line(text)) for text in texts),
-    )
-    return grid

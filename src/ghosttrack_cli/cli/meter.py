@@ -1,16 +1,8 @@
-"""How fast a stage goes and how long it still takes, from its own reports."""
+"""How fast a part goes and how long it still takes, from its own reports."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
-
-from ghosttrack_cli.quantities import format_amount
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ghosttrack_cli.monitor import Progress
 
 WINDOW_SECONDS = 30.0
 
@@ -40,52 +32,3 @@ class Meter:
         if total is None or self.rate is None:
             return None
         return max(0.0, (total - self._reports[-1][1]) / self.rate)
-
-
-def format_seconds(seconds: float | None) -> str:
-    """Write a duration: 45s, 3m20s, 2h05m.
-
-    >>> format_seconds(45.2), format_seconds(200), format_seconds(7500), format_seconds(None)
-    ('45s', '3m20s', '2h05m', '-')
-    """
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{whole}s"
-
-
-def format_rate(meter: Meter, unit: str) -> str:
-    """Write the rate with its unit: 8.1k tokens/s."""
-    if meter.rate is None:
-        return ""
-    amount = format_amount(meter.rate) if meter.rate >= 10 else f"{meter.rate:.1f}"
-    return f"{amount} {unit}/s"
-
-
-def format_figures(figures: Mapping[str, float | str]) -> str:
-    """Write the numbers that matter in their order: loss 0.0123  L0 66.2."""
-    return "  ".join(
-        f"{name} {value if isinstance(value, str) else format(value, '.3g')}"
-        for name, value in figures.items()
-    )
-
-
-def plain_progress(progress: Progress, meter: Meter) -> str:
-    """One line for a log: stage, how much of how much, rate, time left, figures."""
-    done = f"{progress.done:,}"
-    share = ""
-    if progress.total:
-        done += f"/{progress.total:,}"
-        share = f"{100 * progress.done / progress.total:.0f}%"
-    left = meter.seconds_left(progress.total)
-    parts = [
-        f"{progress.stage}:",
-        f"{done} {progress.unit}",
-        share,
-        format_rate(meter, progress.unit),
-        "" if left is None else f"{format_seconds(left)} left",
-        format_figures(progress.figures),
-    ]
-    return "  ".join(part for part in parts if part)

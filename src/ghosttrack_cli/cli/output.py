@@ -84,6 +84,20 @@ def width(text: str) -> int:
     )
 
 
+def cut(text: str, cells: int) -> str:
+    """The beginning of `text` that fits into so many terminal cells, with an ellipsis if it ends.
+
+    >>> cut("reading corpus", 8), cut("tokens", 8)
+    ('reading…', 'tokens')
+    """
+    text = visible(text)
+    if width(text) <= cells:
+        return text
+    while text and width(text) > cells - 1:
+        text = text[:-1]
+    return f"{text}…" if cells > 0 else ""
+
+
 def plain_table(table: Table) -> list[str]:
     """Columns two spaces apart, for pipes and files: nothing is cut."""
     rows = [[column.name for column in table.columns]]

@@ -84,11 +84,16 @@ class Session:
             show(self.console)
 
     @contextmanager
-    def monitor(self) -> Iterator[Monitor]:
-        """The callbacks of a stage while it runs: progress, notices, stop signals."""
+    def monitor(self, stage: str | None = None) -> Iterator[Monitor]:
+        """The callbacks of a stage while it runs: parts, progress, notices, stop signals.
+
+        `stage` is what it is called, else as the command. Enter it before modules are imported
+        that take seconds.
+        """
         quiet_libraries(loud=bool(self.options.verbose or self.options.debug))
-        with runtime.stop_on_signals() as stop, self.console.progress() as show:
-            yield Monitor(show, self.console.notice, self._announced(stop))
+        title = stage or self.command
+        with runtime.stop_on_signals() as stop, self.console.progress(title) as (begin, report):
+            yield Monitor(report, self.console.notice, self._announced(stop), begin)
 
     def _announced(self, stop: Callable[[], int | None]) -> Callable[[], int | None]:
         told: list[int] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import HubError
+from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, CORPUS, MODEL
 from ghosttrack_cli.extraction.plan import (
     ExtractionPlan,
     check_disk,
@@ -47,8 +48,10 @@ def extract(
         DiskError: the disk is too small for the plan, or refused to write.
         ModelError, CorpusError, HubError: the model or the text cannot be had or read.
     """
+    monitor.begin(CHECKING)
     planned = plan(model, corpus, extraction, workspace, cache_dir=cache_dir, overwrite=overwrite)
     check_disk(planned, workspace)
+    monitor.begin(COMPARING if planned.action == "nothing" else MODEL)
 
     # Seconds of imports that a hub that is away or a full disk need not wait for.
     from ghosttrack_cli.extraction.run import run
@@ -63,17 +66,12 @@ def extract(
         asked = _Asked(model, corpus, extraction, cache_dir)
         _check_finished(asked, planned, commit, workspace, monitor)
         return ExtractionResult.of(workspace.store, commit, rows_before=commit.rows)
-    opened = open_corpus(corpus, cache_dir, recorded=recorded)
-    for left_out in opened.notices():
+    loaded = ResidualModel.load(model, cache_dir=cache_dir, notice=monitor.notice)
+    monitor.begin(CORPUS)
+    texts = open_corpus(corpus, cache_dir, recorded=recorded)
+    for left_out in texts.notices():
         monitor.notice(left_out)
-    task = Task(
-        ResidualModel.load(model, cache_dir=cache_dir, notice=monitor.notice),
-        opened,
-        planned.layers,
-        extraction,
-        workspace.store,
-        monitor,
-    )
+    task = Task(loaded, texts, planned.layers, extraction, workspace.store, monitor)
     return run(task, commit, overwrite=overwrite)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 
 from ghosttrack_cli.extraction.overlap import PlainCopies
+from ghosttrack_cli.extraction.parts import CHUNKS, CORPUS_AGAIN, MODEL_AGAIN, VERIFYING
 from ghosttrack_cli.extraction.plan import pinned
 from ghosttrack_cli.extraction.task import Task
 from ghosttrack_cli.model.passes import residual_passes
@@ -59,18 +60,17 @@ def repair(
         ConflictError: the store was made with another model, text or other settings.
     """
     commit = read_commit(workspace.store)
+    monitor.begin(VERIFYING)
     bad = verify_store(workspace.store, commit, monitor)
     if not bad:
         monitor.notice("nothing to repair: every chunk is as it was committed")
         return RepairResult(())
-    task = Task(
-        ResidualModel.load(pinned(model, commit), cache_dir=cache_dir, notice=monitor.notice),
-        open_corpus(corpus, cache_dir, recorded=commit.identity.corpus),
-        tuple(commit.layers),
-        extraction,
-        workspace.store,
-        monitor,
-    )
+    monitor.begin(MODEL_AGAIN)
+    loaded = ResidualModel.load(pinned(model, commit), cache_dir=cache_dir, notice=monitor.notice)
+    monitor.begin(CORPUS_AGAIN)
+    texts = open_corpus(corpus, cache_dir, recorded=commit.identity.corpus)
+    task = Task(loaded, texts, tuple(commit.layers), extraction, workspace.store, monitor)
+    monitor.begin(CHUNKS)
     _refill(task, commit, bad)
     return RepairResult(tuple(bad))
 
@@ -84,7 +84,7 @@ def _refill(task: Task, commit: Commit, bad: Sequence[BadChunk]) -> None:
                 for (start, batch), streams in passes:
                     _put(task, store, start, batch, streams)
                     done = total - store.remaining
-                    task.monitor.progress(Progress("repair", done, total, "chunks"))
+                    task.monitor.progress(Progress(CHUNKS.name, done, total, "chunks"))
 
 
 def _passes(task: Task, store: StoreRepair, batches: Iterable[Place]) -> Passes:

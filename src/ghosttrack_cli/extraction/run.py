@@ -15,9 +15,11 @@ import torch
 from ghosttrack_cli.errors import CorpusError, HubError, ModelError, Stopped
 from ghosttrack_cli.extraction import batch_size
 from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, host_copies
+from ghosttrack_cli.extraction.parts import BATCH_SIZE, LAST_CHUNKS, TOKENS
 from ghosttrack_cli.extraction.task import ExtractionResult, Task
 from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.quantities import format_bytes
 from ghosttrack_cli.runtime import raise_if_stopped
 from ghosttrack_cli.store.commit import Commit, read_commit
 from ghosttrack_cli.store.writer import StoreWriter
@@ -66,6 +68,7 @@ def _batch_size(task: Task, found: Commit | None) -> int:
         return task.settings.batch_size
     if found is not None:
         return found.identity.batch_size
+    task.monitor.begin(BATCH_SIZE)
     guess = batch_size.first_guess(task.model, task.layers, task.context)
     return batch_size.probe(task.model, task.layers, task.context, guess, task.monitor)
 
@@ -91,6 +94,7 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
     )
     with writer:
         before = writer.rows
+        task.monitor.begin(TOKENS)
         if not writer.finished:
             text = _fill(task, writer, windows)
             writer.seal(complete=writer.full, text=text)
@@ -117,14 +121,17 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
     """
     if writer.rows:
         task.monitor.notice(f"going on: {writer.rows:,} of {writer.asked_rows:,} tokens are stored")
+    _report(task, writer, writer.position)
     text = task.windows(windows, writer.cursor)
     with text, _writing(task, writer) as writing:
         try:
             documents = _forward(task, writer, text, writing, rows=windows * task.context)
         except (Stopped, HubError, CorpusError):
+            task.monitor.begin(LAST_CHUNKS)
             writing.drain()
             writer.seal(complete=False)
             raise
+        task.monitor.begin(LAST_CHUNKS)
         writing.drain()
     if not writer.position:
         raise CorpusError("no text: the corpus is empty", hint="--corpus takes another one")
@@ -171,8 +178,8 @@ def _needed(text: TokenWindows, rows: int) -> Iterator[tuple[WindowBatch, Tensor
 
 def _report(task: Task, writer: StoreWriter, position: int) -> None:
     done = min(position, writer.asked_rows)
-    figures = {"GB written": writer.commit.bytes / 1e9}
-    task.monitor.progress(Progress("extract", done, writer.asked_rows, "tokens", figures))
+    figures = {"stored": format_bytes(writer.commit.bytes)}
+    task.monitor.progress(Progress(TOKENS.name, done, writer.asked_rows, "tokens", figures))
 
 
 def _write(writer: StoreWriter, pending: Pending) -> None:

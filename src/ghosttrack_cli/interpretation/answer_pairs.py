@@ -14,6 +14,7 @@ import torch
 
 from ghosttrack_cli import runtime
 from ghosttrack_cli.interpretation.events import FACTUAL, HALLUCINATED, NO_ANSWER
+from ghosttrack_cli.interpretation.parts import ANSWERS
 from ghosttrack_cli.interpretation.report import AnswerPair, TokenActs
 from ghosttrack_cli.monitor import Progress
 
@@ -60,12 +61,13 @@ def compare_answers(
 def _read_again(
     source: RowSource, finders: dict[int, PairFinder], rows: int, monitor: Monitor
 ) -> None:
+    monitor.begin(ANSWERS)
     done = 0
     for batch in source.batches(list(finders), None):
         for finder in finders.values():
             finder.update(batch)
         done += len(batch.rows)
-        monitor.progress(Progress("compare answers", done, max(rows, done), "tokens"))
+        monitor.progress(Progress(ANSWERS.name, done, max(rows, done), "tokens"))
         runtime.raise_if_stopped(monitor.stop_signal)
 
 

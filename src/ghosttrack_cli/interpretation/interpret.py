@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import CorpusError, Stopped
-from ghosttrack_cli.interpretation import inputs, layout, weights
+from ghosttrack_cli.interpretation import inputs, layout, parts, weights
 from ghosttrack_cli.interpretation.answer_pairs import compare_answers
 from ghosttrack_cli.interpretation.batch import with_batch
 from ghosttrack_cli.interpretation.browser.writer import write_browser
@@ -20,11 +20,10 @@ from ghosttrack_cli.interpretation.sources import HUB_TEXTS, open_source
 from ghosttrack_cli.interpretation.state import PassState, Place
 from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.monitor import Monitor, Progress, by_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.batch import RowSource
@@ -70,7 +69,9 @@ def open_stage(
     cache_dir: Path | None = None,
 ) -> Stage:
     """Load the model and open the source of rows."""
+    monitor.begin(parts.MODEL)
     model = ResidualModel.load(model_settings, cache_dir=cache_dir, notice=monitor.notice)
+    monitor.begin(parts.TEXTS)
     source = open_source(settings, corpus_settings, model, workspace, cache_dir)
     return Stage(model, source, settings, workspace, monitor)
 
@@ -97,10 +98,13 @@ class Stage:
     def run(self, layers: Sequence[int]) -> list[LayerSummary]:
         """Interpret what is not current, write the page, and give all summaries."""
         todo = self.todo(layers)
-        for group in groups(todo, self.settings):
-            self._interpret(group)
+        together = list(groups(todo, self.settings))
+        layers_of = [[job.layer for job in group] for group in together]
+        for group, part in zip(together, by_layers(layers_of, parts.LAYERS), strict=True):
+            self._interpret(group, self.monitor.within(part))
         unfinished = PassState(self.workspace, {})
         if todo or unfinished.exists() or not self.workspace.browser.is_file():
+            self.monitor.begin(parts.PAGE)
             write_browser(self.workspace.interpretations)
         if unfinished.exists():
             self._clear(unfinished, layers)
@@ -115,9 +119,10 @@ class Stage:
 
     def todo(self, layers: Sequence[int]) -> list[Job]:
         """The layers whose report is not current, with their SAEs."""
+        asked = sorted(set(layers))
         jobs = [
             load_job(layer, self.model, self.source, self.settings, self.workspace)
-            for layer in sorted(set(layers))
+            for layer in self.monitor.counted(parts.SAES, asked, len(asked), "layers")
         ]
         return [job for job in jobs if not self._is_current(job)]
 
@@ -128,14 +133,20 @@ class Stage:
             self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
         return current
 
-    def _interpret(self, jobs: list[Job]) -> None:
-        facts = {job.layer: self.weight_facts(job.trained) for job in jobs}
+    def _interpret(self, jobs: list[Job], monitor: Monitor) -> None:
+        facts = {
+            job.layer: self.weight_facts(job.trained)
+            for job in monitor.counted(parts.WEIGHTS, jobs, len(jobs), "layers")
+        }
         passes = [self.layer_pass(job, facts[job.layer]) for job in jobs]
         state = PassState(self.workspace, {job.layer: job.fingerprint for job in jobs})
+        monitor.begin(parts.ROWS)
         source = self._read(passes, state)
-        contrasts = compare_answers(self.source, passes, self.texts, source.rows, self.monitor)
+        contrasts = compare_answers(self.source, passes, self.texts, source.rows, monitor)
+        monitor.begin(parts.LOSSES)
         recovered = self._recovered(jobs, passes)
-        for job, one in zip(jobs, passes, strict=True):
+        reports = by_layers([[job.layer] for job in jobs], parts.REPORTS)
+        for job, one, part in zip(jobs, passes, reports, strict=True):
             kept, everything = recovered[job.layer]
             finished = Finished(
                 trained=job.trained,
@@ -149,7 +160,7 @@ class Stage:
                 recovered_all_rows=everything,
                 notes=self._notes(source, job),
             )
-            write_layer(self.workspace, finished, self.texts)
+            write_layer(self.workspace, finished, self.texts, monitor.within(part))
 
     def weight_facts(self, trained: Trained) -> WeightFacts:
         """What the weights of an SAE say without any text."""
@@ -215,7 +226,7 @@ class Stage:
         active = sum(int((one.collector.moments.firings > 0).sum()) for one in passes)
         self.monitor.progress(
             Progress(
-                stage=f"interpret layers {format_layers([one.layer for one in passes])}",
+                part=parts.ROWS.name,
                 done=facts.rows,
                 total=self.source.total_rows,
                 unit="tokens",
@@ -231,12 +242,22 @@ class Stage:
             Splice(job.layer, one.sae, one.kept.mean_sum / max(1, one.kept.rows), job.median_norm)
             for job, one in zip(jobs, passes, strict=True)
         ]
+        windows = list(self.source.probe(PROBE_ROWS))
         return measure_recovered(
-            self.model,
-            splices,
-            self.source.probe(PROBE_ROWS),
-            lambda: runtime.raise_if_stopped(self.monitor.stop_signal),
+            self.model, splices, windows, self._losses(len(splices) * sum(map(len, windows)))
         )
+
+    def _losses(self, total: int) -> Callable[[int], None]:
+        """Reports the tokens that were spliced, and stops between two SAEs."""
+        done = 0
+
+        def after(tokens: int) -> None:
+            nonlocal done
+            done += tokens
+            self.monitor.progress(Progress(parts.LOSSES.name, done, total, "tokens"))
+            runtime.raise_if_stopped(self.monitor.stop_signal)
+
+        return after
 
     def _notes(self, source: SourceFacts, job: Job) -> list[str]:
         notes = [f"Recovered loss is measured on the first {PROBE_ROWS:,} rows at most."]

@@ -15,6 +15,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation import layout, statistics
 from ghosttrack_cli.interpretation.build import FeatureBuilder
+from ghosttrack_cli.interpretation.parts import FEATURES, WRITING
 from ghosttrack_cli.interpretation.report import (
     FLAGS,
     SHARD_FEATURES,
@@ -27,6 +28,7 @@ from ghosttrack_cli.interpretation.report import (
     flag_bits,
     shard_name,
 )
+from ghosttrack_cli.monitor import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     )
     from ghosttrack_cli.interpretation.token_text import TokenTexts
     from ghosttrack_cli.metrics import ReconstructionSums
+    from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.workspace import Workspace
 
 X_AXES = ("step", "epoch")
@@ -68,17 +71,22 @@ class Finished:
     notes: list[str]
 
 
-def write_layer(workspace: Workspace, finished: Finished, texts: TokenTexts) -> LayerSummary:
+def write_layer(
+    workspace: Workspace, finished: Finished, texts: TokenTexts, monitor: Monitor = SILENT
+) -> LayerSummary:
     """Write all files of a layer and return its summary."""
     layer = finished.trained.layer
     folder = workspace.report(layer)
     temporary = folder.with_name(folder.name + files.TEMPORARY_SUFFIX)
     files.remove(temporary)
     builder = FeatureBuilder(finished.layer_pass.collector, finished.facts, texts)
-    features = map(builder.feature, range(finished.trained.sae.d_hidden))
+    count = finished.trained.sae.d_hidden
+    numbers = monitor.counted(FEATURES, range(count), count, "features")
+    features = map(builder.feature, numbers)
     rows = IndexRows()
     for feature in layout.write_features(temporary, layer, features):
         rows.add(feature)
+    monitor.begin(WRITING)
     report = _report(finished, rows.index())
     summary = _summary(finished, report)
     layout.write_record(temporary / layout.REPORT, report)

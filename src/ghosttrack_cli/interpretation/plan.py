@@ -17,6 +17,7 @@ from ghosttrack_cli.interpretation.browser.script import script
 from ghosttrack_cli.interpretation.build import FeatureBuilder
 from ghosttrack_cli.interpretation.jobs import groups
 from ghosttrack_cli.interpretation.layout import seed_record
+from ghosttrack_cli.interpretation.parts import COUNTING, TIMING
 from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
 from ghosttrack_cli.interpretation.report import SHARD_FEATURES, FeatureShard
 
@@ -57,11 +58,13 @@ def plan_interpretation(stage: Stage, layers: Sequence[int]) -> InterpretationPl
     Raises:
         CorpusError: there is no text to read.
     """
+    stage.monitor.begin(COUNTING)
     rows = stage.source.count_rows(COUNTED_ROWS)
     if rows.number == 0:
         raise CorpusError(f"no text to read: {stage.source.facts.name}")
     todo = stage.todo(layers)
     together = list(groups(todo, stage.settings))
+    stage.monitor.begin(TIMING)
     probe = Probe(stage, todo) if todo else None
     largest = max((sum(job.features for job in group) for group in together), default=0)
     return InterpretationPlan(

@@ -87,12 +87,13 @@ def measure_recovered(
     model: ResidualModel,
     splices: Iterable[Splice],
     windows: Iterable[Tensor],
-    after_batch: Callable[[], None] = lambda: None,
+    after_splice: Callable[[int], None] = lambda _: None,
 ) -> dict[int, tuple[Recovered | None, Recovered | None]]:
     """For each layer, with the kept rows replaced and with all rows replaced.
 
     `windows` are token ids (T,). Kept rows are neither at position 0, nor special, nor outliers;
-    losses are over the same rows. `after_batch` may raise to stop.
+    losses are over the same rows. `after_splice` gets the tokens that went through the model with
+    an SAE in it, and may raise to stop.
     """
     splices = list(splices)
     losses = {splice.layer: {"kept": Losses(), "all": Losses()} for splice in splices}
@@ -104,7 +105,7 @@ def measure_recovered(
             kept = batch.ordinary() & splice.keeps(streams[splice.layer])  # (B, T)
             _add(sums["kept"], batch, splice, kept, clean)
             _add(sums["all"], batch, splice, batch.real, clean)
-        after_batch()
+            after_splice(int(batch.real.sum()))
     return {
         layer: (sums["kept"].result("kept"), sums["all"].result("all"))
         for layer, sums in losses.items()

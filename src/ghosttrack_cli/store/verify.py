@@ -79,7 +79,7 @@ def _verify_chunks(
             if reason is not None:
                 bad.append(BadChunk(check.array, _layer(check.array), check.chunk, reason))
             done += check.rows * specs[check.array].row_bytes
-            monitor.progress(Progress("verify", done, total, "bytes"))
+            monitor.progress(Progress("verifying", done, total, "bytes"))
             raise_if_stopped(monitor.stop_signal)
     finally:
         pool.shutdown(cancel_futures=True)

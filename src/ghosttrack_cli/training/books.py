@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.training.parts import STEPS
 from ghosttrack_cli.training.state import DEAD_ROWS, SUMS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def progress(session: Session) -> Progress:
         last = session.history.last()
         figures |= {"FVU": last["fvu"], "dead": f"{last['dead_fraction']:.1%}"}
     return Progress(
-        stage=f"train layer {session.layer}",
+        part=STEPS.name,
         done=session.step * session.batch_size,
         total=session.schedule.total_steps * session.batch_size,
         unit="tokens",

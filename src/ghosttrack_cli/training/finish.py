@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.training import books, guard
 from ghosttrack_cli.training.calibrate import TOLERANCE, Calibration, Ratios, count_ratios
 from ghosttrack_cli.training.evaluate import count_firings
+from ghosttrack_cli.training.parts import (
+    CALIBRATED,
+    CALIBRATION,
+    EVALUATION,
+    FIRINGS,
+    WRITING,
+)
 from ghosttrack_cli.training.rows import FOLDS
 from ghosttrack_cli.training.state import DEAD_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from ghosttrack_cli.monitor import Part
     from ghosttrack_cli.sae import JumpReLUSAE
     from ghosttrack_cli.training.evaluate import Evaluation
     from ghosttrack_cli.training.session import Session
@@ -19,12 +31,15 @@ if TYPE_CHECKING:
 
 def finish(session: Session) -> dict[str, Any]:
     """Write the final SAE and the manifest of a finished training, and return the manifest."""
-    sae = session.folded()
-    before = session.look(sae, session.rows.validation())
+    sae, monitor, survey = session.folded(), session.monitor, session.rows.survey
+    held_out = session.rows.validation()
+    before = session.look(sae, monitor.counted(EVALUATION, held_out, survey.val_rows, "rows", len))
     after, calibration = before, None
     if session.objective.holds_l0:
         after, calibration = calibrated(session, sae)
-    counts = count_firings(sae, session.rows.sample(DEAD_ROWS))
+    sample, size = session.rows.sample(DEAD_ROWS), min(DEAD_ROWS, survey.train_rows)
+    counts = count_firings(sae, monitor.counted(FIRINGS, sample, size, "rows", len))
+    monitor.begin(WRITING)
     firing = counts.result()
     session.metrics = books.manifest_metrics(session, after, firing.dead_fraction, firing.rows)
     about = {"metrics": session.metrics}
@@ -48,20 +63,26 @@ def calibrated(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibrat
     """
     target = session.objective.target_l0
     ratios = [Ratios.none() for _ in range(FOLDS)]
-    for fold, x in session.rows.folds():
+    for fold, x in _folds(session, CALIBRATION):
         ratios[fold] += count_ratios(sae, [x])
     whole = sum(ratios, start=Ratios.none())
     others = [whole.without(one) if one.rows < whole.rows else whole for one in ratios]
     factors = [one.calibration(target).factor for one in others]
     threshold = sae.threshold.clone()
     evaluation = None
-    for fold, x in session.rows.folds():
+    for fold, x in _folds(session, CALIBRATED):
         sae.threshold.copy_(threshold * factors[fold])
         evaluation = session.look(sae, [x], onto=evaluation)
     assert evaluation is not None, "a survey has held-out rows"
     calibration = whole.calibration(target)
     sae.threshold.copy_(threshold * calibration.factor)
     return evaluation, calibration
+
+
+def _folds(session: Session, part: Part) -> Iterator[tuple[int, Tensor]]:
+    """All held-out rows by fold, as the part `part` of the work."""
+    folds, rows = session.rows.folds(), session.rows.survey.val_rows
+    return session.monitor.counted(part, folds, rows, "rows", lambda one: len(one[1]))
 
 
 def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **about: Any) -> None:

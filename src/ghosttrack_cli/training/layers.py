@@ -15,8 +15,8 @@ import torch
 
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.monitor import Monitor, Part, Progress, by_layers
+from ghosttrack_cli.quantities import format_bytes
 from ghosttrack_cli.training.plan import memory_needed, steps_of, training_device
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def train_layers(
     a command that is given again changes no bits; beside a finished layer some cores idle. When one
     fails, those beside it commit and stop, and its error ends all, as a signal does.
     """
-    for first in range(0, len(layers), at_once):
-        group = layers[first : first + at_once]
+    groups = [layers[first : first + at_once] for first in range(0, len(layers), at_once)]
+    for group, part in zip(groups, by_layers(groups), strict=True):
         if len(group) == 1:
-            train(group[0], monitor)
+            train(group[0], monitor.within(part))
         else:
-            _side_by_side(group, train, monitor)
+            _side_by_side(group, train, monitor.within(part))
 
 
 def _side_by_side(layers: Sequence[int], train: TrainLayer, monitor: Monitor) -> None:
@@ -127,8 +127,9 @@ class _Together:
     def __init__(self, layers: Sequence[int], monitor: Monitor) -> None:
         self._monitor = monitor
         self._running = set(layers)
-        self._reports: dict[int, Progress] = {}
-        self._stage = f"train layers {format_layers(layers)}"
+        self._parts: dict[int, Part] = {}
+        self._shown: Part | None = None
+        self._reports: dict[tuple[str, int], Progress] = {}
         self._lock = threading.Lock()
         self.failure: Exception | None = None
         """The first error, for which all others stop."""
@@ -136,12 +137,19 @@ class _Together:
     def part(self, layer: int) -> Monitor:
         """The callbacks for one of the layers."""
 
-        def progress(report: Progress) -> None:
+        def begin(part: Part) -> None:
             with self._lock:
-                self._reports[layer] = report
+                self._end_part(layer)
+                self._parts[layer] = part
                 self._show()
 
-        return Monitor(progress, self._notice, self._stop_signal)
+        def progress(report: Progress) -> None:
+            with self._lock:
+                self._parts.setdefault(layer, Part(report.part))
+                self._reports[report.part, layer] = report
+                self._show()
+
+        return Monitor(progress, self._notice, self._stop_signal, begin)
 
     def failed(self, error: Exception) -> None:
         """Let the others stop."""
@@ -152,9 +160,13 @@ class _Together:
         """Wait for no more reports of a layer; where it stopped early, that was all of it."""
         with self._lock:
             self._running.discard(layer)
-            if layer in self._reports:
-                report = self._reports[layer]
-                self._reports[layer] = replace(report, total=report.done)
+            self._end_part(layer)
+
+    def _end_part(self, layer: int) -> None:
+        """What a layer did in its part is all of it, for it goes on with another one."""
+        for (name, one), report in self._reports.items():
+            if one == layer:
+                self._reports[name, one] = replace(report, total=report.done)
 
     def _stop_signal(self) -> int | None:
         with self._lock:
@@ -165,17 +177,37 @@ class _Together:
             self._monitor.notice(text)
 
     def _show(self) -> None:
-        """Report the sum, once all that run have told how far they are: rates count from then."""
-        if any(layer not in self._reports for layer in self._running):
+        """Report the part of the layer that is behind the others, as the sum of all."""
+        if not self._running <= set(self._parts):
             return
-        reports = sorted(self._reports.items())
+        last = min(
+            (self._parts[layer] for layer in self._running),
+            key=lambda part: part.start,
+            default=None,
+        )
+        if last is None:
+            return
+        if last != self._shown:
+            self._shown = last
+            self._monitor.begin(last)
+        self._sum(last)
+
+    def _awaited(self, layer: int, part: Part) -> bool:
+        """Whether a layer may still come to a part; it may have had nothing to do there."""
+        return self._parts[layer].start <= part.start
+
+    def _sum(self, part: Part) -> None:
+        """Report the sum, once all that run have told how far they are: rates count from then."""
+        reports = {layer: one for (name, layer), one in self._reports.items() if name == part.name}
+        if not reports or any(self._awaited(layer, part) for layer in self._running - set(reports)):
+            return
         self._monitor.progress(
             Progress(
-                stage=self._stage,
-                done=sum(report.done for _, report in reports),
-                total=sum(report.total or 0 for _, report in reports),
-                unit=reports[0][1].unit,
-                figures={f"{layer}:": _words(report) for layer, report in reports},
+                part=part.name,
+                done=sum(report.done for report in reports.values()),
+                total=sum(report.total or 0 for report in reports.values()),
+                unit=next(iter(reports.values())).unit,
+                figures={f"{layer}:": _words(one) for layer, one in sorted(reports.items())},
             )
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ghosttrack_cli import runtime
+from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
 from ghosttrack_cli.store.blocks import BLOCKS_HELD
 from ghosttrack_cli.store.dtypes import to_torch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings import SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.training.survey import Survey
@@ -86,6 +88,7 @@ class LayerRows:
         device: torch.device,
         *,
         at_once: int = 1,
+        monitor: Monitor = SILENT,
     ) -> None:
         self._store = store
         self._layer = layer
@@ -93,7 +96,7 @@ class LayerRows:
         self._at_once = at_once
         self._seed = training.seed
         validation = split_documents(store.doc_ids(), training.val_fraction, training.seed)  # (N,)
-        self.survey, keep = survey_layer(store, layer, validation)
+        self.survey, keep = survey_layer(store, layer, validation, monitor)
         self._train = keep & ~validation  # (N,)
         self._validation = keep & validation  # (N,)
         self._looked_at: dict[int, list[Tensor]] = {}

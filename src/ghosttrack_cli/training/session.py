@@ -13,6 +13,7 @@ from ghosttrack_cli.training import books, guard
 from ghosttrack_cli.training.checkpoint import prune, save_checkpoint
 from ghosttrack_cli.training.evaluate import Evaluation, evaluate
 from ghosttrack_cli.training.history import History
+from ghosttrack_cli.training.parts import READING, SAVING, STEPS
 from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
@@ -68,18 +69,28 @@ class Session:
         if self.done():
             prune(self._checkpoints)
             return
-        for raw in self.rows.batches(self.batch_size, self.step, self.schedule.total_steps):
+        for raw in self._batches():
             self.engine.step(raw)
             self.step += 1
-            self.monitor.progress(books.progress(self))
             if self.engine.halted():
                 self._halt()
             if self.step in self.evaluation_steps:
                 self._evaluate()
+            self.monitor.progress(books.progress(self))
             if self.done():
                 break
             self._save_if_due()
+        self.monitor.begin(SAVING)
         self.save()
+
+    def _batches(self) -> Iterator[Tensor]:
+        """The batches (B, D) of all steps that are left."""
+        self.monitor.begin(READING)
+        first = self.step
+        for raw in self.rows.batches(self.batch_size, first, self.schedule.total_steps):
+            if self.step == first:
+                self.monitor.begin(STEPS)
+            yield raw
 
     def done(self) -> bool:
         """Whether all steps are taken, or none of the last evaluations was a better one."""

@@ -14,13 +14,16 @@ import numpy as np
 import torch
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.store.norms import column_sums, norms_of, square_norms
 from ghosttrack_cli.store.rows import MaskReport, row_mask
+from ghosttrack_cli.training.parts import SURVEY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.store.reader import ActivationStore
 
 MOST_CHUNKS = 8
@@ -43,7 +46,10 @@ class Survey:
 
 
 def survey_layer(
-    store: ActivationStore, layer: int, validation: NDArray[np.bool_]
+    store: ActivationStore,
+    layer: int,
+    validation: NDArray[np.bool_],
+    monitor: Monitor = SILENT,
 ) -> tuple[Survey, NDArray[np.bool_]]:
     """The survey of a layer, and which of its rows the mask keeps, bool (N,).
 
@@ -76,7 +82,9 @@ def survey_layer(
     sums = _Sums(store.d_model)
     threads = min(torch.get_num_threads(), MOST_CHUNKS)
     with ThreadPoolExecutor(threads, thread_name_prefix="survey") as pool:
-        keep = [sums.add(part) for part in pool.map(look, range(store.chunks))]
+        looks = pool.map(look, range(store.chunks))
+        seen = monitor.counted(SURVEY, looks, store.chunks, "chunks")
+        keep = [sums.add(part) for part in seen]
     return sums.result(layer), np.concatenate(keep)
 
 

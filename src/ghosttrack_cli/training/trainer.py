@@ -21,6 +21,7 @@ from ghosttrack_cli.training.identity import (
     store_identity,
 )
 from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
+from ghosttrack_cli.training.parts import OPENING
 from ghosttrack_cli.training.plan import (
     evaluation_rows,
     learning_rate,
@@ -115,6 +116,7 @@ class Trainer:
             return self._run(loggers)
 
     def _run(self, loggers: Sequence[str]) -> TrainingResult:
+        self.monitor.begin(OPENING)
         objective = objective_of(self.sae, self.training, self.store.d_model)
         if self.overwrite:
             forget(self.workspace, self.layer)
@@ -162,7 +164,12 @@ class Trainer:
         device = training_device(self.training.device)
         state, record = self._start(device)
         rows: TrainingRows = LayerRows(
-            self.store, self.layer, self.training, device, at_once=self.at_once
+            self.store,
+            self.layer,
+            self.training,
+            device,
+            at_once=self.at_once,
+            monitor=self.monitor,
         )
         survey = rows.survey
         batch_size, epoch_steps = steps_of(survey.train_rows, self.training)

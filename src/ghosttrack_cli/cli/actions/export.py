@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.monitor import Part
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.workspace import CheckpointKind
 
+SAES = Part("SAEs", 0.0, 1.0)
 KINDS: dict[str, CheckpointKind] = {"best": "best", "final": "final"}
 
 
 def export(session: Session, layers: str | None, *, checkpoint: str, to: str | None) -> None:
     """Write the chosen SAE of each layer for dictionary_learning."""
-    from ghosttrack_cli.export.dictionary_learning import export_sae
-
     if checkpoint not in KINDS:
         raise UsageError(
             f"--checkpoint: {checkpoint!r} is neither best nor final", hint="--checkpoint best"
@@ -28,9 +28,13 @@ def export(session: Session, layers: str | None, *, checkpoint: str, to: str | N
     workspace = session.workspace
     folder = workspace.exports if to is None else Path(to)
     written = {}
-    for layer in trained_layers(session, layers, kind):
-        written[layer] = folder / f"layer_{layer}"
-        export_sae(workspace.sae(layer, kind), written[layer], layer=layer)
+    chosen = trained_layers(session, layers, kind)
+    with session.monitor() as monitor:
+        from ghosttrack_cli.export.dictionary_learning import export_sae
+
+        for layer in monitor.counted(SAES, chosen, len(chosen), "layers"):
+            written[layer] = folder / f"layer_{layer}"
+            export_sae(workspace.sae(layer, kind), written[layer], layer=layer)
     blocks = [line(f"layer {layer}: {path}") for layer, path in written.items()]
     document = {"layers": {str(layer): str(path) for layer, path in written.items()}}
     give(session, Outcome(document, blocks))

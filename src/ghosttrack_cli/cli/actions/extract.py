@@ -34,13 +34,13 @@ def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, y
 
 def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     """Extract what the settings ask for."""
-    from ghosttrack_cli.extraction.extract import extract as run
-
     workspace = session.workspace
     settings = session.settings if overwrite else stage_settings(session)
     if not has_store(workspace.store):
         remember_source(session, settings)
-    with session.monitor() as monitor:
+    with session.monitor("extract") as monitor:
+        from ghosttrack_cli.extraction.extract import extract as run
+
         result = run(
             settings.model,
             settings.corpus,
@@ -61,10 +61,10 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
 
 def run_repair(session: Session) -> Outcome:
     """Read the store back and make what is bad again."""
-    from ghosttrack_cli.extraction.repair import repair
-
     settings = stage_settings(session)
-    with session.monitor() as monitor:
+    with session.monitor("repair") as monitor:
+        from ghosttrack_cli.extraction.repair import repair
+
         result = repair(
             settings.model,
             settings.corpus,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.actions.remembered import stage_settings
-from ghosttrack_cli.cli.meter import format_seconds
 from ghosttrack_cli.cli.output import Line, Table, line
-from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
 from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
@@ -39,10 +38,10 @@ def layers_to_interpret(session: Session, text: str | None) -> tuple[int, ...]:
 
 def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """Interpret the SAEs of `layers` in one pass."""
-    from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
-
     settings, workspace = stage_settings(session), session.workspace
-    with session.monitor() as monitor:
+    with session.monitor("interpret") as monitor:
+        from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
+
         summaries = run_interpretation(
             layers,
             settings.interpretation,
@@ -69,11 +68,11 @@ def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
 
 def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """What interpretation would read and take; a little of it is done to find out."""
-    from ghosttrack_cli.interpretation.interpret import open_stage
-    from ghosttrack_cli.interpretation.plan import plan_interpretation
-
     whole = stage_settings(session)
-    with session.monitor() as monitor:
+    with session.monitor("plan") as monitor:
+        from ghosttrack_cli.interpretation.interpret import open_stage
+        from ghosttrack_cli.interpretation.plan import plan_interpretation
+
         stage = open_stage(
             whole.interpretation,
             whole.model,

@@ -8,6 +8,7 @@ from ghosttrack_cli.cli.actions.drawing import shade, token_text
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -16,18 +17,21 @@ if TYPE_CHECKING:
 
 def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     """Show for each layer the features that fire most on `text`, and keep them for the page."""
-    from ghosttrack_cli.interpretation.browser.writer import write_browser
-    from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
-    from ghosttrack_cli.model.residual import ResidualModel
-
     chosen = layers_to_interpret(session, layers)
     settings, workspace = stage_settings(session), session.workspace
-    with session.monitor():
+    with session.monitor("prompt") as monitor:
+        monitor.begin(PROMPT_MODEL)
+        from ghosttrack_cli.interpretation.browser.writer import write_browser
+        from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
+        from ghosttrack_cli.model.residual import ResidualModel
+
         model = ResidualModel.load(
-            settings.model, cache_dir=settings.paths.cache_dir, notice=session.console.notice
+            settings.model, cache_dir=settings.paths.cache_dir, notice=monitor.notice
         )
+        monitor.begin(PROMPT_FEATURES)
         report = explain_prompt(text, chosen, settings.interpretation, model, workspace)
         if workspace.browser.is_file():
+            monitor.begin(PROMPT_PAGE)
             save_prompt(workspace, report)
             write_browser(workspace.interpretations)
     blocks = prompt_blocks(report, top)

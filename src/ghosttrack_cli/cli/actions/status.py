@@ -84,8 +84,8 @@ def _command_line(session: Session, step: Step) -> str | None:
 
 def verify_store(session: Session) -> list[str]:
     """Read the store back and name every bad chunk."""
-    from ghosttrack_cli.store.reader import ActivationStore
+    with session.monitor("verify") as monitor:
+        from ghosttrack_cli.store.reader import ActivationStore
 
-    with session.monitor() as monitor:
         bad = ActivationStore.open(session.workspace.store).verify(monitor)
     return [str(one) for one in bad]

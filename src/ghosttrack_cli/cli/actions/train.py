@@ -112,21 +112,21 @@ def _plan_row(plan: TrainingPlan) -> tuple[Span, ...]:
 
 def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool = False) -> Outcome:
     """Train the SAEs of `layers`, as many at once as gain from it."""
-    from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training import layers as several
-    from ghosttrack_cli.training.trainer import Trainer
-
     sae, training = session.settings.sae, session.settings.sae_training
     workspace = session.workspace
-    store = ActivationStore.open(workspace.store)
+    with session.monitor("train") as monitor:
+        from ghosttrack_cli.store.reader import ActivationStore
+        from ghosttrack_cli.training import layers as several
+        from ghosttrack_cli.training.trainer import Trainer
 
-    def train_layer(layer: int, monitor: Monitor) -> None:
-        Trainer(
-            store, layer, sae, training, workspace, monitor, overwrite=overwrite, at_once=at_once
-        ).run()
+        def train_layer(layer: int, part: Monitor) -> None:
+            trainer = Trainer(
+                store, layer, sae, training, workspace, part, overwrite=overwrite, at_once=at_once
+            )
+            trainer.run()
 
-    at_once = several.layers_at_once(store, sae, training, len(layers), session.console.notice)
-    with session.monitor() as monitor:
+        store = ActivationStore.open(workspace.store)
+        at_once = several.layers_at_once(store, sae, training, len(layers), monitor.notice)
         several.train_layers(layers, train_layer, monitor, at_once=at_once)
     return _trained(workspace, layers)
 
