@@ -14,10 +14,11 @@ from ghosttrack_cli.errors import ConflictError, CorpusError, StateError, Stoppe
 from ghosttrack_cli.interpretation import interpret as stage
 from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
+from ghosttrack_cli.interpretation.parts import ROWS
 from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
 from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport, LayerSummary, SeedRecord
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
 
@@ -221,7 +222,11 @@ def stopping_after(batches: int) -> Monitor:
     def signal() -> int | None:
         return 2 if len(reports) >= batches else None
 
-    return Monitor(progress=reports.append, stop_signal=signal)
+    def count(report: Progress) -> None:
+        if report.part == ROWS.name:
+            reports.append(report)
+
+    return Monitor(progress=count, stop_signal=signal)
 
 
 def test_all_layers_share_one_pass_of_the_model(

@@ -24,7 +24,7 @@ def test_it_counts_every_byte_of_every_array(tmp_path: Path) -> None:
     reports: list[Progress] = []
     assert ActivationStore.open(tmp_path / "a.zarr").verify(Monitor(reports.append)) == []
     row_bytes = 2 * 4 * 4 + 4 + 8 + 4
-    assert reports[-1] == Progress("verify", 333 * row_bytes, 333 * row_bytes, "bytes")
+    assert reports[-1] == Progress("verifying", 333 * row_bytes, 333 * row_bytes, "bytes")
     assert [report.done for report in reports] == sorted({report.done for report in reports})
 
 
