@@ -117,10 +117,10 @@ def test_eight_hours_of_progress_stay_flat(clock: Clock, monkeypatch: pytest.Mon
         stream = io.StringIO()
         monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
         monkeypatch.setattr("sys.stderr", stream)
-        with Console().progress() as show:
+        with Console().progress("extract") as (_, report):
             for second in range(HOURS * 3600):
                 clock.now += 1
-                show(Progress("extract", second, HOURS * 3600, "tokens", {"loss": second / 7}))
+                report(Progress("tokens", second, HOURS * 3600, "tokens", {"loss": second / 7}))
                 if second % 1000 == 0:
                     stream.truncate(0)
                     samples.take()
