@@ -28,6 +28,8 @@
     );
   }
 
+  const shortened = (text) => ([...text].length > 16 ? `${[...text].slice(0, 15).join("")}…` : text);
+
   class ContrastPage {
     constructor(layer, contrast, all) {
       Object.assign(this, { layer, contrast, all, order: "p" });
@@ -72,7 +74,7 @@
     // Features with pairs, in the order of the table.
     offerPairs(entries) {
       const options = entries.filter((entry) => entry.pairs.length).map(({ feature }) => {
-        const fires = (this.all.fires[feature] ?? []).slice(0, 3).map((text) => token(this.all.strings[text])).join("  ");
+        const fires = (this.all.fires[feature] ?? []).slice(0, 3).map((text) => shortened(token(this.all.strings[text]))).join("  ");
         return el("option", { value: feature }, `#${feature}  ${fires}`);
       });
       this.choice.replaceChildren(...options);

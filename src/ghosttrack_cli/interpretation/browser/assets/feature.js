@@ -233,7 +233,7 @@
         fact("Effect", number(one.effect, "signed"), `${count(one.more_factual)} questions against ${count(one.more_hallucinated)}`, EFFECT),
         fact("p, corrected", number(one.p_corrected, "significant", 2), `p = ${significant(one.p_value, 2)}`),
       ),
-      one.pairs?.length ? [el("h3", { class: "pairs-title" }, "Questions whose answers differ most"), ghosttrack.pairs.list(one.pairs, report.max_act)] : null,
+      one.pairs?.length ? [el("p", { class: "note" }, "Questions whose answers differ most:"), ghosttrack.pairs.list(one.pairs, report.max_act)] : null,
     );
   }
 

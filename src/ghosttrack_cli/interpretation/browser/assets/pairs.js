@@ -19,7 +19,7 @@
     return el(
       "div",
       { class: `answer ${name}` },
-      el("h4", {}, name === "factual" ? "Factual answer" : "Hallucinated answer", el("span", { class: "soft" }, " fires on ", number(rate, "percent"), " of its rows")),
+      el("h3", {}, name === "factual" ? "Factual answer" : "Hallucinated answer", el("span", { class: "soft" }, " fires on ", number(rate, "percent"), " of its rows")),
       said(part, most),
     );
   }
