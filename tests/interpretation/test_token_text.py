@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import tokenizers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.text.tokens import Encoder
@@ -65,3 +69,62 @@ class Pieces:
 def test_sentencepiece_spaces_and_bytes() -> None:
     texts = TokenTexts(Pieces())
     assert texts.row([3, 0, 1, 2]) == ["<s>", " the", "é", ""]
+
+
+def loaded(model: Any, decoder: Any = None) -> TokenTexts:
+    backend = tokenizers.Tokenizer(model)
+    if decoder is not None:
+        backend.decoder = decoder
+    return TokenTexts(PreTrainedTokenizerFast(tokenizer_object=backend))  # type: ignore[no-untyped-call]
+
+
+def vocabulary(*tokens: str) -> dict[str, int]:
+    return {token: number for number, token in enumerate(tokens)}
+
+
+def test_llama_and_t5_spaces_and_bytes_as_they_are_written() -> None:
+    tokens = ("<unk>", "▁the", "▁▁", "ing", "<0xE6>", "<0x97>", "<0xA5>", "▁")
+    sequence = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback()])
+    llama = loaded(
+        models.BPE(vocab=vocabulary(*tokens), merges=[], unk_token=tokens[0], byte_fallback=True),
+        sequence,
+    )
+    unigram = [(token, -1.0) for token in tokens]
+    t5 = loaded(models.Unigram(unigram, unk_id=0, byte_fallback=True), decoders.Metaspace())
+    for texts in (llama, t5):
+        assert [texts.one(token) for token in range(8)] == [
+            "<unk>", " the", "  ", "ing", r"\xe6", r"\x97", r"\xa5", " ",
+        ]  # fmt: skip
+        assert texts.row([1, 4, 5, 6, 3]) == [" the", "日", "", "", "ing"]
+        assert texts.row([1, 4, 5, 6, 3], {2}) == [" the", "日", r"\x97", "", "ing"]
+
+
+def test_wordpiece_reads_without_its_marks() -> None:
+    vocab = vocabulary("[UNK]", "the", "##rapist", ",", "▁")
+    texts = loaded(models.WordPiece(vocab=vocab, unk_token=next(iter(vocab))), decoders.WordPiece())
+    assert texts.row([1, 2, 3]) == [" the", "rapist", " ,"]
+    assert texts.one(4) == " ▁"
+
+
+def test_ends_of_words_are_spaces() -> None:
+    vocab = vocabulary("the</w>", "rap", "ist</w>", "</w>")
+    model = models.BPE(vocab=vocab, merges=[], end_of_word_suffix="</w>")
+    texts = loaded(model, decoders.BPEDecoder(suffix="</w>"))
+    assert texts.row([0, 1, 2, 3]) == ["the ", "rap", "ist ", " "]
+
+
+def test_clip_has_bytes_and_ends_of_words() -> None:
+    vocab = vocabulary("the</w>", "ðŁ", "ĺĢ</w>", "Ġ")
+    model = models.BPE(vocab=vocab, merges=[], end_of_word_suffix="</w>")
+    texts = loaded(model, decoders.ByteLevel())
+    assert [texts.one(token) for token in range(4)] == ["the ", r"\xf0\x9f", r"\x98\x80 ", " "]
+    assert texts.row([0, 1, 2]) == ["the ", "😀", " "]
+
+
+def test_no_token_that_stands_alone_is_empty(texts: TokenTexts, encoder: Encoder) -> None:
+    ids = encoder.encode(["🦊日本 \u200b"])[0].tolist()
+    assert "" in texts.row(ids)
+    alone = texts.row(ids, range(len(ids)))
+    assert all(alone)
+    assert all(texts.one(token) for token in range(2000))
+    assert "".join(re.sub(r"^(\\x[0-9a-f]{2})+$", "", text) for text in alone) == "🦊日本 \u200b"

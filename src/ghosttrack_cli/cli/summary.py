@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.cli.actions.drawing import token_text
+from ghosttrack_cli.cli.actions.drawing import quoted, token_text
 from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.output import Line, Span, line
 
@@ -26,7 +26,7 @@ def _summary(one: Mapping[str, Any]) -> list[Line]:
     lines = [line(Span(f"Feature {one['feature_id']}", "bold"))]
     if not one["active"]:
         return [*lines, line("  dead: it never fired")]
-    common = ", ".join(f"{token_text(text)!r} ({count})" for text, count in one["common_tokens"])
+    common = ", ".join(f"{quoted(text)} ({count})" for text, count in one["common_tokens"])
     lines += [
         line(f"  activations  {one['num_activations']:,}"),
         line(f"  top {one['top_activation']:.4g}, mean {one['mean_activation']:.4g}"),

@@ -127,11 +127,14 @@ class FeatureBuilder:
         held = {name: array[feature, slot] for name, array in table.arrays().items()}
         inside = np.flatnonzero(held["tokens"] >= 0)
         ids = held["tokens"][inside].tolist()
+        acts = [_rounded(act, 4) for act in held["window_acts"][inside].tolist()]
+        peak = int(table.side - inside[0])
+        firing = {peak, *(place for place, act in enumerate(acts) if act > 0)}
         return Example(
             ids=ids,
-            texts=self._texts.row(ids),
-            acts=[_rounded(act, 4) for act in held["window_acts"][inside].tolist()],
-            peak=int(table.side - inside[0]),
+            texts=self._texts.row(ids, firing),
+            acts=acts,
+            peak=peak,
             act=_rounded(float(held["acts"])),
             document=int(held["documents"]),
             position=int(held["positions"]),

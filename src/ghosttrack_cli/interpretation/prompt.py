@@ -71,7 +71,7 @@ def explain_prompt(
         model=model.identity.name,
         text=text,
         ids=ids.tolist(),
-        texts=TokenTexts(model.tokenizer).row(ids.tolist()),
+        texts=TokenTexts(model.tokenizer).row(ids.tolist(), range(len(ids))),
         layers=found,
     )
 

@@ -45,8 +45,9 @@ class Record(BaseModel):
 class Example(Record):
     """One firing with the tokens around it, clipped at the borders of its document and window.
 
-    A character whose bytes are split over tokens stands whole in the text of its first token, and
-    the texts of the others are empty; `ids` are always the model's own.
+    A character whose bytes are split over tokens stands whole in the text of its first token. The
+    others are empty, but where the feature fires they are their bytes as escapes; `ids` are always
+    the model's own.
     """
 
     ids: list[int] = Field(description="token ids")

@@ -1,8 +1,9 @@
-r"""What tokens read as, one by one and in a row.
+r"""What tokens read as, one by one and in a row: the text, not the tokenizer's notation for it.
 
-A byte-level tokenizer may split a character over tokens. In a row of tokens the whole character
-stands in the text of the token that has its first byte, and the others have less; bytes that make
-no character at all show as escapes, such as \xe4.
+Spaces stand where they are in the text, whatever stands for them in the vocabulary (Ġ, ▁, </w>, or
+the lack of ##). A byte-level tokenizer may split a character over tokens. In a row of tokens the
+whole character stands in the text of the token that has its first byte, and the others have less;
+bytes that make no character show as escapes, such as \xe4, wherever a token stands by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -23,6 +24,9 @@ class TokenTexts:
         self._tokenizer = tokenizer
         self._special = {int(number) for number in getattr(tokenizer, "added_tokens_decoder", {})}
         self._byte_of = _byte_alphabet() if _is_byte_level(tokenizer) else {}
+        model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+        self._word_end: str = getattr(model, "end_of_word_suffix", None) or ""
+        self._inside_word: str = getattr(model, "continuing_subword_prefix", None) or ""
         self._bytes: dict[int, bytes] = {}
         self._whole: dict[int, str | None] = {}
 
@@ -31,12 +35,19 @@ class TokenTexts:
         whole = self._complete(token)
         return escaped(self.raw(token)) if whole is None else whole
 
-    def row(self, tokens: Sequence[int]) -> list[str]:
-        """The texts of consecutive tokens; joined, they are the text."""
+    def row(self, tokens: Sequence[int], alone: Container[int] = ()) -> list[str]:
+        """The texts of consecutive tokens; joined, they are the text.
+
+        A token that has only the rest of a character is empty, unless its index is in `alone`:
+        then it is shown by itself, as its bytes.
+        """
         texts = [self._complete(token) for token in tokens]
-        if None in texts:
-            return self._joined(tokens)
-        return [text for text in texts if text is not None]
+        if None not in texts:
+            return [text for text in texts if text is not None]
+        return [
+            escaped(self.raw(token)) if not text and place in alone else text
+            for place, (token, text) in enumerate(zip(tokens, self._joined(tokens), strict=True))
+        ]
 
     def raw(self, token: int) -> bytes:
         """The bytes that a token stands for."""
@@ -59,12 +70,26 @@ class TokenTexts:
         if not isinstance(text, str):
             return f"<{token}>".encode()
         if token in self._special:
-            return text.encode("utf-8", "backslashreplace")
+            return (text or f"<{token}>").encode("utf-8", "backslashreplace")
+        return self._plain(text) or f"<{token}>".encode()
+
+    def _plain(self, text: str) -> bytes:
+        """What a vocabulary's entry stands for."""
+        before, after = "", ""
+        if self._word_end and text.endswith(self._word_end):
+            text, after = text.removesuffix(self._word_end), " "
+        elif self._inside_word:
+            before = "" if text.startswith(self._inside_word) else " "
+            text = text.removeprefix(self._inside_word)
         if self._byte_of:
             known = all(character in self._byte_of for character in text)
-            return bytes(self._byte_of[c] for c in text) if known else text.encode()
+            data = bytes(self._byte_of[c] for c in text) if known else text.encode()
+            return before.encode() + data + after.encode()
         byte = BYTE_TOKEN.fullmatch(text)
-        return bytes([int(byte[1], 16)]) if byte else text.replace("\u2581", " ").encode()
+        if byte:
+            return bytes([int(byte[1], 16)])
+        spaced = text if self._inside_word else text.replace("\u2581", " ")
+        return f"{before}{spaced}{after}".encode("utf-8", "backslashreplace")
 
     def _joined(self, tokens: Sequence[int]) -> list[str]:
         texts = [""] * len(tokens)

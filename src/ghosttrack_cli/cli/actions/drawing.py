@@ -68,6 +68,20 @@ def token_text(text: str) -> str:
     return re.sub(r"\r\n|\r|\n", "↵", text).replace("\t", "⇥")
 
 
+def quoted(text: str) -> str:
+    r"""A token in quotes: its line breaks are arrows, and what is invisible shows as an escape.
+
+    >>> print(quoted(" a\n"), quoted("\u200b"), quoted(r"\xe3"), quoted("it's"))
+    ' a↵' '\u200b' '\xe3' "it's"
+    """
+    mark = '"' if "'" in text else "'"
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in token_text(text)
+    )
+    return f"{mark}{shown}{mark}"
+
+
 def example_line(example: Example, largest: float) -> Line:
     """One firing: its activation, then the tokens around it, the peak in brackets."""
     spans = [Span(f"{example.act:8.3g}  ", "bold")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.cli.actions.drawing import example_line, sparkline, token_text
+from ghosttrack_cli.cli.actions.drawing import example_line, quoted, sparkline
 from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _contrast_lines(one: FeatureReport, contrast: Contrast | None) -> list[Line]
 def _token_rows(one: FeatureReport) -> tuple[Line, ...]:
     return tuple(
         (
-            Span(repr(token_text(token.text))),
+            Span(quoted(token.text)),
             Span(f"{token.count:,}"),
             Span(f"{token.p_token_given_fires:.1%}"),
             Span(f"{token.occurrences:,}"),
@@ -115,4 +115,4 @@ def _neighbour(other: Neighbour) -> str:
 
 
 def _logits(entries: list[LogitEntry]) -> str:
-    return "  ".join(f"{token_text(one.text)!r} {one.logit:+.2f}" for one in entries[:LOGITS])
+    return "  ".join(f"{quoted(one.text)} {one.logit:+.2f}" for one in entries[:LOGITS])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.cli.actions.drawing import token_text
+from ghosttrack_cli.cli.actions.drawing import quoted
 from ghosttrack_cli.cli.actions.feature_files import one_layer, read_feature, read_report
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.cli.output import Column, Line, Span, Table
@@ -169,7 +169,7 @@ def _contrast_row(entry: ContrastEntry, index: FeatureIndex) -> Line:
 
 
 def _tokens(index: FeatureIndex, feature: int) -> str:
-    return " ".join(repr(token_text(text)) for text in index.tokens[feature])
+    return " ".join(quoted(text) for text in index.tokens[feature])
 
 
 def _known(flag: str, value: str, valid: Iterable[str]) -> str:
