@@ -121,7 +121,16 @@ def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     base = AutoConfig.for_model(model_type)
-    return AutoConfig.for_model(model_type, **_shrunk(base), **changes)
+    return AutoConfig.for_model(model_type, **_merged(_shrunk(base), changes))
+
+
+def _merged(small: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    inside = {
+        name: _merged(small[name], value)
+        for name, value in changes.items()
+        if isinstance(value, dict) and isinstance(small.get(name), dict)
+    }
+    return small | changes | inside
 
 
 def _shrunk(config: PreTrainedConfig) -> dict[str, Any]:

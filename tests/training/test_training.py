@@ -171,6 +171,7 @@ def test_best_lies_in_the_band_and_final_is_calibrated(bench: Bench) -> None:
     bench.trainer(epochs=30, learning_rate=0.01).run()
     about = json.loads((bench.workspace.sae(LAYER, "best") / "cfg.json").read_bytes())
     assert about["metadata"]["hook_name"] == "blocks.3.hook_resid_post"
+    assert about["metadata"]["model"]["weights_sha256"] == "0" * 64
     progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     history = files.read_sealed(bench.workspace.history(LAYER))
     inside = [

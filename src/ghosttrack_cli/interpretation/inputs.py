@@ -85,7 +85,7 @@ def _fitting(metadata: Mapping[str, Any], fields: Fields) -> str:
     if set(fields) == {"layer"}:
         return f"it belongs to layer {fields['layer'][0]}"
     name = metadata.get("model_name")
-    return f"--model {name}" if name else "--model names the model that the SAE was trained on"
+    return f"--model with the folder or hub id of {name or 'the model that it was trained on'}"
 
 
 def model_facts(model: ResidualModel) -> ModelFacts:

@@ -108,7 +108,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     try:
         document = files.read_json(path, limit=MAX_SMALL_FILE)
     except CorruptionError as error:
-        raise ModelError(f"configuration damaged: {error.what}") from error
+        raise ModelError(f"configuration {error.what}") from error
     if not isinstance(document, dict):
         raise ModelError(f"configuration damaged: {path} holds no JSON object")
     return document

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import hub_errors
-from ghosttrack_cli.errors import HubError, ModelError
+from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.model.source import (
     CONFIG,
-    OTHER_SOURCES,
     TOKENIZER_FILES,
     WEIGHTS_INDEX,
     ModelSource,
+    without_config,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def find(name: str, revision: str | None, cache_dir: Path | None) -> ModelSource
             raise
         return cached
     if CONFIG not in repository.files:
-        raise ModelError(f"no model: {name} on the hub has no {CONFIG}", hint=OTHER_SOURCES)
+        raise without_config(f"{name} on the hub", frozenset(repository.files))
     # Asked for by branch or tag, the cache remembers the commit behind it for times without a hub.
     commit = _fetch(name, revision, [CONFIG], cache_dir).name
     small = [file for file in SMALL_FILES if file in repository.files]

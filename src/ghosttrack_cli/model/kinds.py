@@ -59,6 +59,25 @@ def check_kind(config: PreTrainedConfig) -> None:
         raise ModelError(
             f"not a decoder-only language model: {config.model_type} {what}", hint=SUPPORTED
         )
+    if not _gives_logits(config):
+        raise _without_logits(config)
+
+
+def _gives_logits(config: PreTrainedConfig) -> bool:
+    from transformers.models.auto import modeling_auto as auto
+
+    kind = config.model_type
+    return (
+        kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        or kind in auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    )
+
+
+def _without_logits(config: PreTrainedConfig) -> ModelError:
+    return ModelError(
+        f"not a language model: transformers gives {config.model_type} no logits over tokens",
+        hint=SUPPORTED,
+    )
 
 
 def _other_kind(config: PreTrainedConfig) -> str | None:
@@ -109,7 +128,4 @@ def model_class(config: PreTrainedConfig) -> tuple[Any, PreTrainedConfig]:
             inside = config.sub_configs.get("text_config")
             takes_text = inside is not None and found.config_class is inside
             return found, text_config(config) if takes_text else config
-    raise ModelError(
-        f"not a language model: transformers gives {config.model_type} no logits over tokens",
-        hint=SUPPORTED,
-    )
+    raise _without_logits(config)

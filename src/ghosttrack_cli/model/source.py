@@ -28,6 +28,11 @@ TOKENIZER_FILES = (
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
+ADAPTER = "adapter_config.json"
+MERGE = (
+    "merge it into its model with PEFT, model.merge_and_unload().save_pretrained(DIR), and take "
+    "--model DIR"
+)
 OTHER_SOURCES = "--model DIR takes a local folder, `ghosttrack demo` needs no model"
 MAX_SMALL_FILE = 256 * 2**20
 
@@ -131,10 +136,17 @@ def weight_bytes(source: ModelSource) -> tuple[int, int]:
     return absent + sum(path.stat().st_size for path in present), absent
 
 
+def without_config(where: str, names: frozenset[str]) -> ModelError:
+    """The error of a folder or repository that holds no model, or an adapter for one."""
+    if ADAPTER in names:
+        return ModelError(f"only an adapter: {where} has no {CONFIG}", hint=MERGE)
+    return ModelError(f"no model: {where} has no {CONFIG}", hint=OTHER_SOURCES)
+
+
 def _local_source(folder: Path) -> ModelSource:
     folder = folder.resolve()
     with files.disk_errors(folder, "list"):
         names = frozenset(path.name for path in folder.iterdir() if path.is_file())
     if CONFIG not in names:
-        raise ModelError(f"no model: {folder} has no {CONFIG}", hint=OTHER_SOURCES)
+        raise without_config(f"{folder}", names)
     return ModelSource(folder.name, folder, None, names)

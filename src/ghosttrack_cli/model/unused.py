@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.model.source import ADAPTER, MERGE
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ghosttrack_cli.model.source import ModelSource
 
-ADAPTER = "adapter_config.json"
 SHOWN = 5
 
 
@@ -24,14 +24,8 @@ def check_adapter(source: ModelSource) -> None:
     if ADAPTER in source.names:
         raise ModelError(
             f"an adapter lies beside the weights, and is not applied: {source.folder}: {ADAPTER}",
-            hint=MERGE,
+            hint=f"{MERGE}; or remove {ADAPTER} to take the weights without it",
         )
-
-
-MERGE = (
-    "merge it with PEFT, model.merge_and_unload().save_pretrained(DIR), and take --model DIR; or "
-    f"remove {ADAPTER} to take the weights without it"
-)
 
 
 def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str, ...]:

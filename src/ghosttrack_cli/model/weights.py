@@ -44,10 +44,16 @@ def load_model(
     with quiet_transformers():
         try:
             model, report = found.from_pretrained(
-                None, config=config, state_dict=weights, dtype=dtype, output_loading_info=True
+                None,
+                config=config,
+                state_dict=weights,
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that the report names them
             )
         except (ValueError, KeyError, RuntimeError, AttributeError, ImportError) as error:
             raise ModelError(f"model not usable: {source.folder}: {error}") from error
+    _check_shapes(source, sorted(report["mismatched_keys"]))
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -64,6 +70,16 @@ def settled(model: PreTrainedModel) -> PreTrainedModel:
     if text_config(model.config) is model.config:  # larger ones mask images with it
         vars(model.config)["pad_token_id"] = None  # some check what is assigned to them
     return model
+
+
+def _check_shapes(source: ModelSource, mismatched: list[tuple[str, Any, Any]]) -> None:
+    if mismatched:
+        name, found, wanted = mismatched[0]
+        raise ModelError(
+            f"weights not usable: {source.folder}: {len(mismatched)} tensors are of another shape "
+            f"than {source.config.name} says: {name} is {tuple(found)}, not {tuple(wanted)}",
+            hint=f"{source.config.name} is not that of these weights: take both from one release",
+        )
 
 
 def _check_whole_numbers(source: ModelSource, weights: dict[str, Any]) -> None:
