@@ -124,3 +124,7 @@ def test_hostile_tokens_are_inert_and_small_activations_tell_apart() -> None:
     assert "[red]:smile:" in text
     (example,) = feature().examples
     assert plain(example_line(example, 0.1234)).split()[0] == "0.123"
+
+
+def test_a_model_without_a_lens_is_said() -> None:
+    assert "promotes    not known for this model" in text_of(feature(promoted=[], suppressed=[]))

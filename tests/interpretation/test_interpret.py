@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghosttrack_cli.errors import ConflictError, CorpusError, StateError, Stopped
+from ghosttrack_cli.errors import ConflictError, CorpusError, ModelError, StateError, Stopped
 from ghosttrack_cli.interpretation import interpret as stage
 from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
@@ -403,3 +403,20 @@ def test_prompt_names_the_features_of_its_tokens(
     save_prompt(planted_workspace, report)
     saved = planted_workspace.interpretations / "prompt.json"
     assert type(report).model_validate_json(saved.read_bytes()) == report
+
+
+def test_what_features_promote_is_left_out_and_said(
+    run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unembed(_: object) -> None:
+        raise ModelError("what features promote is not known: it is a test")
+
+    monkeypatch.setattr(ResidualModel, "unembed", unembed)
+    notices: list[str] = []
+    run(monitor=Monitor(notice=notices.append))
+    assert notices.count("what features promote is not known: it is a test") == 1
+    report = (planted_workspace.report(1) / "report.json").read_text()
+    assert "What features promote is not known: it is a test." in report
+    features = read_features(planted_workspace, 1)
+    assert all(not one.promoted and not one.suppressed for one in features)
+    assert any(one.tokens for one in features)

@@ -166,7 +166,7 @@ def test_the_folded_unembedding_gives_the_logits_up_to_the_norm(
 def test_a_model_that_is_no_decoder_is_refused(
     make_random_model: Callable[..., PreTrainedModel],
 ) -> None:
-    with pytest.raises(ModelError, match="no decoder blocks found: BertLMHeadModel"):
+    with pytest.raises(ModelError, match="bert is an encoder: it reads text in both"):
         wrap(make_random_model("bert", is_decoder=True))
 
 

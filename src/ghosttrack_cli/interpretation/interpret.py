@@ -165,9 +165,10 @@ class Stage:
     def weight_facts(self, trained: Trained) -> WeightFacts:
         """What the weights of an SAE say without any text."""
         sae = trained.sae
-        promoted, suppressed, self._no_lens = weights.promoted_tokens(sae.W_dec, self.model)
-        if self._no_lens:
-            self.monitor.notice(self._no_lens)
+        promoted, suppressed, missing = weights.promoted_tokens(sae.W_dec, self.model)
+        if missing and not self._no_lens:
+            self.monitor.notice(missing)
+        self._no_lens = missing
         return WeightFacts(
             neighbours=weights.decoder_neighbours(sae.W_dec),
             promoted=promoted,

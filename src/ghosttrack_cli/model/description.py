@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, ModelError
-from ghosttrack_cli.model.kinds import check_kind, layer_count_name, text_config
+from ghosttrack_cli.model.kinds import check_language_model, layer_count_name, text_config
 from ghosttrack_cli.model.source import MAX_SMALL_FILE, find_source, weight_bytes
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def read_config(source: ModelSource) -> PreTrainedConfig:
             hint="a model that transformers itself supports is needed; its own code is never run",
         ) from error
     assert isinstance(config, PreTrainedConfig)
-    check_kind(config)
+    check_language_model(config)
     if _is_quantized(document):
         raise ModelError(
             f"quantised weights are not supported: {source.name}",

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 SUPPORTED = (
-    "decoder-only language models are supported, for instance GPT-2, Llama, Qwen, Gemma and Mistral"
+    "decoder-only language models are supported, as GPT-2, Llama, Qwen, Gemma and Mistral; "
+    "docs/models.md lists all types that were tested"
 )
 SEVERAL = "carries several residual streams side by side"
 OTHERS = {
@@ -59,6 +60,15 @@ def check_kind(config: PreTrainedConfig) -> None:
         raise ModelError(
             f"not a decoder-only language model: {config.model_type} {what}", hint=SUPPORTED
         )
+
+
+def check_language_model(config: PreTrainedConfig) -> None:
+    """Refuse the configuration of anything but a decoder-only language model.
+
+    Raises:
+        ModelError: what it is instead.
+    """
+    check_kind(config)
     if not _gives_logits(config):
         raise _without_logits(config)
 

@@ -45,10 +45,13 @@ class Lens:
 
 @dataclass(frozen=True)
 class _Head:
-    """What the head made of probes: `x` (P, D), its projection's input and output, the logits."""
+    """What the head made of probes `x` (P, D).
+
+    `given` (P, D) is what its projection `weight` (V, D) gets, `raw` (P, V) what that gives.
+    """
 
     x: Tensor
-    projection: nn.Module
+    weight: Tensor
     given: Tensor
     raw: Tensor
     logits: Tensor
@@ -62,8 +65,7 @@ def find_lens(model: ResidualModel) -> Lens:
         ModelError: no single output projection, or more than a norm before it.
     """
     head = _run_head(model)
-    narrower = head.given.shape[-1] != model.d_model
-    lens = _projected(model, head) if narrower else _normed(model, head)
+    lens = _normed(model, head)
     _check_lens(model, head, lens)
     return Lens(lens.scale, _without_unsaid(lens.unembedding, head.logits))
 
@@ -95,22 +97,28 @@ def _run_head(model: ResidualModel) -> _Head:
     ):
         raise no_lens(model, "it has no single output projection")
     x = _probes(model.d_model).to(model.device, model.dtype)
-    calls: list[tuple[Tensor, Tensor]] = []
-
-    def note(_module: object, args: tuple[Any, ...], output: Tensor) -> None:
-        calls.append((args[0].detach().clone(), output.detach().clone()))
-
+    first = model.project_out or projection  # OPT-350m's embedding is narrower than its stream
+    got: list[Tensor] = []
+    gave: list[Tensor] = []
     with ExitStack() as hooks:
-        hooks.callback(projection.register_forward_hook(note).remove)
+        before = first.register_forward_pre_hook(lambda _, args: got.append(args[0].clone()))
+        hooks.callback(before.remove)
+        hook = projection.register_forward_hook(lambda _, __, out: gave.append(out.clone()))
+        hooks.callback(hook.remove)
         logits = model.logits(
             model.some_ids(BATCH * TOKENS).view(BATCH, TOKENS),
             layer=model.n_layers - 1,
             replace=lambda _: x.view(BATCH, TOKENS, -1),
         )
-    if len(calls) != 1 or calls[0][0].shape[:2] != (BATCH, TOKENS):
+    if [part.shape[:2] for part in (*got, *gave)] != [(BATCH, TOKENS)] * 2:
         raise no_lens(model, "its output projection is not run once for each token")
-    given, raw = (part.reshape(len(x), -1).float() for part in calls[0])
-    return _Head(x.float(), projection, given, raw, logits.reshape(len(x), -1).float())
+    given, raw = (part[0].reshape(len(x), -1).float() for part in (got, gave))
+    if given.shape != x.shape:
+        raise no_lens(model, "its output projection has another width than its residual stream")
+    weight = weight_of(projection)
+    if model.project_out is not None:
+        weight = weight @ weight_of(model.project_out)
+    return _Head(x.float(), weight, given, raw, logits.reshape(len(x), -1).float())
 
 
 def _odd(values: Tensor) -> Tensor:
@@ -119,23 +127,13 @@ def _odd(values: Tensor) -> Tensor:
     return (positive - negative) / 2
 
 
-def _projected(model: ResidualModel, head: _Head) -> Lens:
-    """The output projection is narrower than the stream (OPT-350m), which has no norm then."""
-    weight = weight_of(head.projection)
-    if model.project_out is None:
-        raise no_lens(model, "its output projection has another width than its residual stream")
-    folded = weight @ weight_of(model.project_out)
-    return Lens(folded.new_ones(model.d_model), folded)
-
-
 def _normed(model: ResidualModel, head: _Head) -> Lens:
-    weight = weight_of(head.projection)
     given, x = _odd(head.given), _odd(head.x)
     measured = given[0] / x[0] * x[0].square().mean().sqrt()  # (D,)
     if torch.allclose(given[0], x[0], rtol=CLOSE[model.dtype]):
         measured = torch.ones_like(measured)  # no norm
-    scale = _exact(model, measured).to(weight)
-    folded = weight * scale  # (V, D)
+    scale = _exact(model, measured).to(head.weight)
+    folded = head.weight * scale  # (V, D)
     # The mean is subtracted where a constant on the whole stream changes nothing.
     unmoved = (given[1] - given[3]).norm() < CLOSE[model.dtype] * given[1].norm()
     return Lens(scale, folded - folded.mean(dim=-1, keepdim=True) if unmoved else folded)

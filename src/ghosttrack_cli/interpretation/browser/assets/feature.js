@@ -152,7 +152,9 @@
   }
 
   function logits(report) {
-    if (!report.promoted.length && !report.suppressed.length) return null;
+    if (!report.promoted.length && !report.suppressed.length) {
+      return card("Logit lens", { note: "Not known for this model: the notes of the layer say why." });
+    }
     const most = Math.max(...[...report.promoted, ...report.suppressed].map((one) => Math.abs(one.logit)));
     const side = (title, entries, name) =>
       el(
