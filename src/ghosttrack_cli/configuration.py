@@ -175,10 +175,10 @@ def _written(given: Given) -> str:
 
 def _check_together(settings: Settings, given: Mapping[str, Given]) -> None:
     training = settings.sae_training
-    if training.target_sparsity_min > training.target_sparsity_max:
+    low, high = training.target_sparsity_min, training.target_sparsity_max
+    if low is not None and high is not None and low > high:
         raise UsageError(
-            f"sae_training.target_sparsity_min ({training.target_sparsity_min:g}) is above"
-            f" target_sparsity_max ({training.target_sparsity_max:g})",
+            f"sae_training.target_sparsity_min ({low:g}) is above target_sparsity_max ({high:g})",
             hint="set both: "
             + ", ".join(
                 f"{name} comes from {_origin(given, f'sae_training.{name}')}"

@@ -145,7 +145,8 @@ class SAESettings(Section):
     )
     target_l0: Positive | None = Field(
         None,
-        description="active features a token; default: the middle of target_sparsity_min and _max",
+        description="active features a token; default: 75, or the middle of target_sparsity_min"
+        " and _max where both are set",
     )
 
 
@@ -161,14 +162,20 @@ class SAETrainingSettings(Section):
         0.0, ge=0, allow_inf_nan=False, description="decoupled weight decay"
     )
     gradient_clip: Positive = Field(0.1, description="largest global gradient norm")
-    target_recon_loss: Positive = Field(
-        0.01, description="the checklist's target for the reconstruction loss"
+    target_recon_loss: Positive | None = Field(
+        None,
+        description="largest reconstruction loss that the checklist accepts;"
+        " default: what is good at this L0 and width (docs/recipe.md)",
     )
-    target_sparsity_min: Positive = Field(
-        50.0, description="fewest active features a token that the checklist accepts"
+    target_sparsity_min: Positive | None = Field(
+        None,
+        description="fewest active features a token that are accepted;"
+        " default: two thirds of target_l0",
     )
-    target_sparsity_max: Positive = Field(
-        100.0, description="most active features a token that the checklist accepts"
+    target_sparsity_max: Positive | None = Field(
+        None,
+        description="most active features a token that are accepted;"
+        " default: four thirds of target_l0",
     )
     schedule: Literal["linear-decay", "cosine"] = Field(
         "linear-decay", description="constant with a linear decay at the end, or cosine annealing"
@@ -275,5 +282,6 @@ SEED_PRESET = {
         "schedule": "cosine",
         "warmup_fraction": 0.0,
         "sparsity_warmup_fraction": 0.0,
+        "target_recon_loss": 0.01,
     },
 }

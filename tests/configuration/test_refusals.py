@@ -85,11 +85,11 @@ FILE_CASES = {
         "keys and tokens belong in the environment, as HF_TOKEN, never in settings",
     ),
     "targets that contradict": (
-        "[sae_training]\ntarget_sparsity_min = 200\n",
+        "[sae_training]\ntarget_sparsity_min = 200\ntarget_sparsity_max = 100\n",
         "sae_training.target_sparsity_min (200) is above target_sparsity_max (100)",
         (
             "set both: target_sparsity_min comes from ghosttrack.toml, line 2,"
-            " target_sparsity_max comes from default"
+            " target_sparsity_max comes from ghosttrack.toml, line 3"
         ),
     ),
 }

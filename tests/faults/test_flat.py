@@ -129,12 +129,11 @@ def test_eight_hours_of_progress_stay_flat(clock: Clock, monkeypatch: pytest.Mon
 
 def test_looking_for_hours_stays_flat(stored: tuple[Workspace, Samples]) -> None:
     """`status --watch` looks every two seconds; here 2,000 looks."""
-    from ghosttrack_cli.overview.checklist import Targets
     from ghosttrack_cli.overview.gather import gather
 
     samples = Samples()
     for look in range(2000):
-        gather(stored[0], Targets())
+        gather(stored[0])
         if look % 20 == 0:
             samples.take()
     samples.check()

@@ -142,11 +142,10 @@ def history(workspace: Workspace, _: Path) -> Reader:
 
 def _look(workspace: Workspace) -> Callable[[], Any]:
     from ghosttrack_cli.errors import CorruptionError
-    from ghosttrack_cli.overview.checklist import Targets
     from ghosttrack_cli.overview.gather import gather
 
     def look() -> None:
-        problems = gather(workspace, Targets()).problems
+        problems = gather(workspace).problems
         if problems:
             raise CorruptionError(problems[0])
 

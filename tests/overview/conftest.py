@@ -43,6 +43,9 @@ METRICS = {
 }
 
 
+EXPECTED = {"l0_min": 50.0, "l0_max": 100.0, "fvu": 0.131, "d_hidden": 4096, "target_l0": 75.0}
+
+
 class Builder:
     """Writes manifests as the stages do."""
 
@@ -63,7 +66,13 @@ class Builder:
         self.workspace.store.mkdir(parents=True, exist_ok=True)
         write_commit(self.workspace.store, commit)
 
-    def training(self, layer: int, state: str = "finished", **metrics: Any) -> None:
+    def training(
+        self,
+        layer: int,
+        state: str = "finished",
+        expected: dict[str, float] = EXPECTED,
+        **metrics: Any,
+    ) -> None:
         self.seal(
             self.workspace.training_progress(layer),
             {
@@ -73,6 +82,8 @@ class Builder:
                 "step": 100 if state == "finished" else 40,
                 "total_steps": 100,
                 "metrics": METRICS | metrics,
+                "best": {"step": 100, "fvu": 0.1, "l0": 75.0},
+                "expected": expected,
             },
         )
 

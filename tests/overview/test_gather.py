@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli.overview.checklist import Targets
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import next_step
 from ghosttrack_cli.runtime import exclusive_lock
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.workspace import Workspace
 
-TARGETS = Targets()
-
 
 def verdicts(overview: Overview) -> dict[str, bool | None]:
     return {check.name: check.met for check in overview.checks}
@@ -33,7 +30,7 @@ def command(overview: Overview, workspace: Workspace) -> str | None:
 
 
 def test_a_workspace_that_is_not_there(workspace: Workspace) -> None:
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert (overview.store, overview.layers, overview.problems) == (None, (), ())
     assert not overview.met
     assert command(overview, workspace) == "extract --layer 6 --tokens 1M"
@@ -41,7 +38,7 @@ def test_a_workspace_that_is_not_there(workspace: Workspace) -> None:
 
 def test_a_store_alone(workspace: Workspace, build: Builder) -> None:
     build.store(0, 6)
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert overview.store is not None
     assert overview.store.model == "gpt2"
     assert overview.store.corpus == "hub wikimedia/wikipedia 20231101.en"
@@ -58,7 +55,7 @@ def test_a_store_that_is_not_full_is_continued_by_the_same_command(
     workspace: Workspace, build: Builder
 ) -> None:
     build.store(6, rows=400)
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert not overview.layers[0].stored
     assert command(overview, workspace) == "extract"
     build.write(
@@ -75,7 +72,7 @@ def test_half_trained(workspace: Workspace, build: Builder) -> None:
     build.store(0, 6)
     build.training(0)
     build.training(6, state="stopped")
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     training = overview.layers[1].training
     assert training is not None
     assert (training.step, training.total_steps, training.finished) == (40, 100, False)
@@ -87,14 +84,14 @@ def test_trained_and_not_interpreted(workspace: Workspace, build: Builder) -> No
     build.store(0, 6)
     build.training(0)
     build.training(6)
-    assert command(gather(workspace, TARGETS), workspace) == "interpret"
+    assert command(gather(workspace), workspace) == "interpret"
     build.report(0)
-    assert command(gather(workspace, TARGETS), workspace) == "interpret --layers 6"
+    assert command(gather(workspace), workspace) == "interpret --layers 6"
 
 
 def test_everything_done_and_good(workspace: Workspace, build: Builder) -> None:
     build.everything(0, 6)
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert set(verdicts(overview).values()) == {True}
     assert overview.met
     assert command(overview, workspace) is None
@@ -103,7 +100,7 @@ def test_everything_done_and_good(workspace: Workspace, build: Builder) -> None:
 @pytest.mark.parametrize(
     ("metrics", "missed"),
     [
-        ({"recon_loss": 0.01}, "reconstruction loss"),
+        ({"fvu": 0.131}, "FVU"),
         ({"l0": 49.9}, "active features a token"),
         ({"l0": 100.1}, "active features a token"),
         ({"dead_fraction": 0.21}, "active features"),
@@ -115,7 +112,7 @@ def test_each_target_of_the_checklist(
 ) -> None:
     build.everything(0, 6)
     build.training(6, **metrics)
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert [name for name, met in verdicts(overview).items() if not met] == [missed]
     (check,) = (check for check in overview.checks if check.name == missed)
     assert check.value.endswith("layer 6")
@@ -128,16 +125,44 @@ def test_the_edges_of_the_targets_hold(
 ) -> None:
     build.everything(6)
     build.training(6, **metrics)
-    assert gather(workspace, TARGETS).met
+    assert gather(workspace).met
 
 
 def test_the_targets_are_those_of_the_settings(workspace: Workspace, build: Builder) -> None:
     build.everything(6)
-    overview = gather(workspace, Targets(recon_loss=0.001, sparsity_min=1, sparsity_max=2))
-    assert [name for name, met in verdicts(overview).items() if not met] == [
-        "reconstruction loss",
+    overview = gather(workspace, recon_loss=0.001)
+    assert [name for name, met in verdicts(overview).items() if not met] == ["reconstruction loss"]
+    assert "FVU" not in verdicts(overview)
+    assert not overview.met
+
+
+def test_each_layer_is_judged_by_what_its_own_training_aimed_at(
+    workspace: Workspace, build: Builder
+) -> None:
+    build.everything(0, 6)
+    sparse = {"l0_min": 16, "l0_max": 32, "fvu": 0.2, "d_hidden": 1024, "target_l0": 24}
+    build.training(6, l0=24.0, fvu=0.19, expected=sparse)
+    overview = gather(workspace)
+    assert overview.met
+    targets = {check.name: check.target for check in overview.checks}
+    assert targets["active features a token"] == "each layer's own"
+    build.training(6, l0=75.0, fvu=0.21, expected=sparse)
+    assert {name for name, met in verdicts(gather(workspace)).items() if not met} == {
+        "FVU",
         "active features a token",
-    ]
+    }
+
+
+def test_the_original_target_is_shown_and_not_asked_for(
+    workspace: Workspace, build: Builder
+) -> None:
+    build.everything(6)
+    build.training(6, recon_loss=0.05)
+    overview = gather(workspace)
+    (check,) = (one for one in overview.checks if one.name == "reconstruction loss")
+    assert check.target == "below 0.01, the original target"
+    assert (check.met, check.required) == (False, False)
+    assert overview.met
 
 
 def test_damage_is_said_and_the_rest_is_shown(
@@ -145,13 +170,13 @@ def test_damage_is_said_and_the_rest_is_shown(
 ) -> None:
     build.everything(0, 6)
     damage(workspace.training_progress(6))
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert len(overview.problems) == 1
     assert str(workspace.training_progress(6)) in overview.problems[0]
     assert overview.layers[0].training is not None
     assert not overview.met
     damage(workspace.store / "commit.json")
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert len(overview.problems) == 2
     assert overview.store is None
 
@@ -159,7 +184,7 @@ def test_damage_is_said_and_the_rest_is_shown(
 def test_a_store_whose_commit_is_gone(workspace: Workspace, build: Builder) -> None:
     build.everything(6)
     (workspace.store / "commit.json").unlink()
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert overview.problems == (f"a store without a commit: {workspace.store}",)
 
 
@@ -189,7 +214,7 @@ def test_manifests_may_hold_anything(
     except ValueError:  # NaN is never written
         build.write(workspace.training_progress(6), {"schema": 2} | document)
     build.write(workspace.report(6) / "summary.json", {"schema": 1} | document)
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert overview.layers[0].layer == 6
     next_step(overview, workspace.log)
 
@@ -198,7 +223,7 @@ def test_names_that_are_no_layers_are_left_alone(workspace: Workspace, build: Bu
     build.everything(6)
     for name in ("layer_x", "layer_", "layer_99999999999", "other"):
         (workspace.interpretations / name).mkdir()
-    assert [one.layer for one in gather(workspace, TARGETS).layers] == [6]
+    assert [one.layer for one in gather(workspace).layers] == [6]
 
 
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux lists locks")
@@ -206,9 +231,9 @@ def test_who_is_at_work(workspace: Workspace, build: Builder) -> None:
     build.everything(6)
     lock = workspace.lock("train_layer_6")
     with exclusive_lock(lock, purpose="training layer 6"):
-        (words,) = gather(workspace, TARGETS).running
+        (words,) = gather(workspace).running
     assert words.endswith(", training layer 6")
-    assert gather(workspace, TARGETS).running == ()
+    assert gather(workspace).running == ()
     with exclusive_lock(lock, purpose="again"):
         pass
 
@@ -219,12 +244,12 @@ def test_the_course_of_a_training_comes_from_its_history(
     build.everything(6)
     columns = {"val_loss": [3, 2.5, None], "sparsity": [900, 80.0], "fvu": "no list"}
     build.seal(workspace.history(6), columns | {"val_rows": [512, 512]})
-    training = gather(workspace, TARGETS).layers[0].training
+    training = gather(workspace).layers[0].training
     assert training is not None
     assert training.curves == {"loss": (3, 2.5), "L0": (900, 80.0), "FVU": (), "dead": ()}
     assert list(training.curve_rows) == [512, 512]
     damage(workspace.history(6))
-    overview = gather(workspace, TARGETS)
+    overview = gather(workspace)
     assert str(workspace.history(6)) in overview.problems[0]
     assert overview.layers[0].training is not None
     assert overview.layers[0].training.fvu is not None

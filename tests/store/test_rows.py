@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ghosttrack_cli.store.order import fold_keys, permutation, splitmix64
-from ghosttrack_cli.store.rows import row_mask, split_documents
+from ghosttrack_cli.store.rows import row_mask, split_documents, split_rows
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.store.dtypes import Array
 
 
 def test_each_row_is_left_out_for_its_first_reason() -> None:
@@ -68,3 +73,46 @@ def test_a_large_order_is_that_of_different_keys() -> None:
         keys = splitmix64(fold_keys(3, 4) + np.arange(100_000, dtype=np.uint64))
     assert len(np.unique(keys)) == len(keys)
     assert np.array_equal(permutation(100_000, 3, 4), np.argsort(keys, kind="stable"))
+
+
+def windows(rows: int, length: int = 8) -> tuple[Array, Array]:
+    """Positions in windows, and rows that count."""
+    positions = np.arange(rows) % length
+    return positions, positions != 0
+
+
+@given(st.integers(2, 6), st.integers(0, 2**63 - 1), st.floats(0.001, 0.999), st.integers(20, 200))
+def test_few_documents_are_on_both_sides_with_every_seed(
+    documents: int, seed: int, val_fraction: float, rows: int
+) -> None:
+    doc_ids = np.arange(rows) * documents // rows
+    positions, counted = windows(rows)
+    split = split_rows(doc_ids, positions, counted, val_fraction, seed)
+    assert split.unit == "documents"
+    assert 0 < split.held_out < split.parts == documents
+    assert not set(doc_ids[split.validation]) & set(doc_ids[~split.validation])
+    plain = split_documents(doc_ids, val_fraction, seed)
+    if plain[counted].any() and not plain[counted].all():
+        assert np.array_equal(split.validation, plain)
+
+
+@given(st.integers(0, 2**63 - 1), st.floats(0.001, 0.999), st.integers(2, 90))
+def test_of_one_document_blocks_of_windows_are_held_out(
+    seed: int, val_fraction: float, count: int
+) -> None:
+    positions, counted = windows(8 * count)
+    split = split_rows(np.zeros(8 * count, np.int64), positions, counted, val_fraction, seed)
+    assert split.unit == "blocks of windows"
+    assert 0 < split.held_out < split.parts == min(20, count)
+    whole = split.validation.reshape(count, 8)
+    assert (whole.all(axis=1) | ~whole.any(axis=1)).all()  # no window is on both sides
+
+
+def test_a_document_without_rows_that_count_is_no_side() -> None:
+    positions, counted = windows(64)
+    doc_ids = np.repeat([0, 1], [56, 8])
+    counted[56:] = False
+    split = split_rows(doc_ids, positions, counted, 0.5, 0)
+    assert split.unit == "blocks of windows"
+    assert split.validation[counted].any()
+    assert not split.validation[counted].all()

@@ -12,6 +12,7 @@ from tests.training.conftest import LAYER, planted_rows, write_store
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.store.norms import column_sums
 from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.rows import Split
 from ghosttrack_cli.training.survey import survey_layer
 
 if TYPE_CHECKING:
@@ -34,11 +35,15 @@ def store(tmp_path: Path, x: np.ndarray) -> ActivationStore:
     return ActivationStore.open(tmp_path / "a.zarr")
 
 
+def split(validation: np.ndarray) -> Split:
+    return Split(validation, "documents", 1, 2)
+
+
 def test_scale_and_mean_are_those_of_the_kept_training_rows(
     store: ActivationStore, x: np.ndarray
 ) -> None:
     validation = np.arange(ROWS) >= 2000
-    survey, keep = survey_layer(store, LAYER, validation)
+    survey, keep = survey_layer(store, LAYER, split(validation))
     left_out = np.arange(ROWS) % WINDOW == 0
     left_out[77] = True
     assert np.array_equal(keep, ~left_out)
@@ -61,7 +66,7 @@ def test_threads_change_no_bit(tmp_path: Path, x: np.ndarray) -> None:
     try:
         for threads in (1, 3, 8):
             torch.set_num_threads(threads)
-            seen.append(survey_layer(store, LAYER, validation)[0])
+            seen.append(survey_layer(store, LAYER, split(validation))[0])
     finally:
         torch.set_num_threads(before)
     assert len({survey.scale for survey in seen}) == 1
@@ -71,7 +76,7 @@ def test_threads_change_no_bit(tmp_path: Path, x: np.ndarray) -> None:
 @pytest.mark.parametrize(("held_out", "side"), [(False, "validate on"), (True, "train on")])
 def test_a_side_without_rows_is_said(store: ActivationStore, held_out: bool, side: str) -> None:
     with pytest.raises(CorpusError, match=f"no rows to {side} among 2,500"):
-        survey_layer(store, LAYER, np.full(ROWS, held_out))
+        survey_layer(store, LAYER, split(np.full(ROWS, held_out)))
 
 
 def test_sums_are_exact_where_float32_is_not() -> None:

@@ -31,11 +31,13 @@ from ghosttrack_cli.training.plan import (
 )
 from ghosttrack_cli.training.session import Session
 from ghosttrack_cli.training.step import PLAIN, Rates
+from ghosttrack_cli.training.targets import good_fvu
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench
+    from torch import Tensor
 
     from ghosttrack_cli.training.calibrate import Calibration
     from ghosttrack_cli.training.evaluate import Evaluation
@@ -174,11 +176,52 @@ def test_best_lies_in_the_band_and_final_is_calibrated(bench: Bench) -> None:
     assert about["metadata"]["model"]["weights_sha256"] == "0" * 64
     progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     history = files.read_sealed(bench.workspace.history(LAYER))
-    inside = [
-        fvu for fvu, l0 in zip(history["fvu"], history["sparsity"], strict=True) if 2.0 <= l0 <= 8.0
-    ]
     best = history["step"].index(progress["best_step"])
-    assert history["fvu"][best] == min(inside)
+    assert 2.0 <= history["sparsity"][best] <= 8.0
+    assert progress["best"]["step"] == progress["best_step"]
+
+
+@pytest.mark.parametrize("target", [1.5, 3.0, 6.0, 12.0])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_best_is_in_the_band_of_the_target_and_no_worse_than_final(
+    bench: Bench, target: float, epochs: int
+) -> None:
+    free: dict[str, Any] = {"target_sparsity_min": None, "target_sparsity_max": None}
+    result = bench.trainer(sae={"target_l0": target}, epochs=epochs, evaluations=12, **free).run()
+    progress = files.read_sealed(bench.workspace.training_progress(LAYER))
+    expected, best = progress["expected"], progress["best"]
+    assert (expected["l0_min"], expected["l0_max"]) == (
+        pytest.approx(target * 2 / 3),
+        pytest.approx(target * 4 / 3),
+    )
+    kinds = {kind: bench.workspace.sae(LAYER, kind) for kind in ("best", "final")}
+    x = held_out(bench)
+    seen = {kind: evaluate_rows(JumpReLUSAE.load(folder), x) for kind, folder in kinds.items()}
+    fvu, l0 = zip(seen["best"], seen["final"], strict=True)
+    assert fvu[0] <= fvu[1] * (1 + 1e-6)
+    assert l0[0] <= 1.02 * max(l0[1], target)
+    assert best["step"] > 0.1 * result.steps
+
+
+def held_out(bench: Bench) -> Tensor:
+    """The held-out rows of the bench's store, but for position 0."""
+    store = bench.store()
+    keep = split_documents(store.doc_ids(), 0.05, 0) & (store.positions() != 0)
+    return torch.from_numpy(store.read(LAYER)[keep])
+
+
+def evaluate_rows(sae: JumpReLUSAE, x: Tensor) -> tuple[float, float]:
+    """FVU and L0."""
+    acts = sae.encode(x)
+    error = (sae.decode(acts) - x).square().sum(dim=1).mean()
+    variance = (x - x.mean(dim=0)).square().sum(dim=1).mean()
+    return (error / variance).item(), (acts > 0).sum(dim=1).double().mean().item()
+
+
+def test_what_is_good_falls_with_l0_and_width() -> None:
+    assert good_fvu(75, 768, 4096) == pytest.approx(0.131, abs=0.001)
+    assert good_fvu(16, 576, 2304) == pytest.approx(0.62 * 16**-0.35)
+    assert good_fvu(0.1, 768, 4) == 1.0
 
 
 def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
@@ -193,18 +236,22 @@ def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
         sae.threshold.mul_(10)
         return replace(evaluation, metrics=replace(evaluation.metrics, fvu=0.0)), calibration
 
-    def in_band(session: Session, _l0: float) -> bool:
-        return bool(ended) or session.step < session.schedule.total_steps
+    offer = Session.offer
+
+    def early(session: Session, sae: JumpReLUSAE, fvu: float, l0: float) -> None:
+        if session.step < session.schedule.total_steps:
+            offer(session, sae, fvu, min(l0, 4.0))
 
     monkeypatch.setattr(finish, "calibrated", spoiled)
-    monkeypatch.setattr(Session, "in_band", in_band)
+    monkeypatch.setattr(Session, "offer", early)
     bench.trainer(evaluation_rows=100).run()
     progress = files.read_sealed(bench.workspace.training_progress(LAYER))
     assert progress["best_step"] < progress["step"] == ended[0]
 
 
 def test_without_an_evaluation_in_the_band_best_is_final(bench: Bench) -> None:
-    bench.trainer(target_sparsity_min=3.99995, target_sparsity_max=3.99996).run()
+    narrow: dict[str, Any] = {"target_sparsity_min": 4.0009, "target_sparsity_max": 4.0011}
+    bench.trainer(sae={"target_l0": 4.001}, **narrow).run()  # 350 rows: no L0 is there
     assert any("'best' is the final SAE" in notice for notice in bench.notices)
     best = JumpReLUSAE.load(bench.workspace.sae(LAYER, "best"))
     final = JumpReLUSAE.load(bench.workspace.sae(LAYER, "final"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import GhostTrackError
-from ghosttrack_cli.overview.checklist import Check, Targets, checklist
+from ghosttrack_cli.overview.checklist import Check, checklist
 from ghosttrack_cli.overview.layers import LayerStatus, read_interpretation, read_training
 from ghosttrack_cli.runtime import lock_holders
 from ghosttrack_cli.store.commit import has_store, read_commit
@@ -49,12 +49,15 @@ class Overview:
 
     @property
     def met(self) -> bool:
-        """Whether the whole checklist holds and nothing is damaged."""
-        return not self.problems and all(check.met for check in self.checks)
+        """Whether all of the checklist that is required holds and nothing is damaged."""
+        return not self.problems and all(check.met for check in self.checks if check.required)
 
 
-def gather(workspace: Workspace, targets: Targets) -> Overview:
-    """Read every manifest of `workspace`; nothing else is opened, whatever its size."""
+def gather(workspace: Workspace, recon_loss: float | None = None) -> Overview:
+    """Read every manifest of `workspace`; nothing else is opened, whatever its size.
+
+    `recon_loss` is what the checklist asks for, if the settings do.
+    """
     problems: list[str] = []
     commit = _read_commit(workspace, problems)
     layers = tuple(
@@ -64,7 +67,7 @@ def gather(workspace: Workspace, targets: Targets) -> Overview:
     return Overview(
         store=_store_status(commit),
         layers=layers,
-        checks=checklist(layers, targets),
+        checks=checklist(layers, recon_loss),
         problems=tuple(problems),
         browser=workspace.browser if workspace.browser.is_file() else None,
         running=tuple(lock_holders(workspace.root)),

@@ -15,6 +15,26 @@ CURVES = {"loss": "val_loss", "L0": "sparsity", "FVU": "fvu", "dead": "dead_frac
 
 
 @dataclass(frozen=True)
+class Best:
+    """The evaluation whose SAE is kept as `best`."""
+
+    step: int
+    fvu: float
+    l0: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The accepted L0, the FVU that is good there, and the target and width it depends on."""
+
+    l0_min: float
+    l0_max: float
+    fvu: float
+    d_hidden: int
+    target_l0: float
+
+
+@dataclass(frozen=True)
 class TrainingStatus:
     """Progress and held-out metrics of a layer's SAE, None where not known yet."""
 
@@ -30,6 +50,10 @@ class TrainingStatus:
     dead_rows: int | None
     """Rows in which a dead feature never fired."""
     converged: bool | None
+    best: Best | None = None
+    """The SAE that `best` is; None before there is one."""
+    expected: Expected | None = None
+    """What the layer is judged by; None in a manifest that does not say."""
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Each of CURVES, one value an evaluation."""
     curve_rows: tuple[float, ...] = ()
@@ -86,9 +110,26 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
         rows=manifest.integer("metrics", "rows"),
         dead_rows=manifest.integer("metrics", "dead_rows"),
         converged=manifest.flag("metrics", "converged"),
+        best=_best(manifest),
+        expected=_expected(manifest),
         curves={name: history.numbers(column) for name, column in CURVES.items()},
         curve_rows=history.numbers("val_rows"),
     )
+
+
+def _best(manifest: Manifest) -> Best | None:
+    step = manifest.integer("best", "step")
+    fvu, l0 = manifest.number("best", "fvu"), manifest.number("best", "l0")
+    return None if step is None or fvu is None or l0 is None else Best(step, fvu, l0)
+
+
+def _expected(manifest: Manifest) -> Expected | None:
+    names = ("l0_min", "l0_max", "fvu", "target_l0")
+    low, high, fvu, target = (manifest.number("expected", name) for name in names)
+    width = manifest.integer("expected", "d_hidden")
+    if low is None or high is None or fvu is None or target is None or width is None:
+        return None
+    return Expected(low, high, fvu, width, target)
 
 
 def read_interpretation(

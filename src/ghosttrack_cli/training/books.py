@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.training.parts import STEPS
 from ghosttrack_cli.training.state import DEAD_ROWS, SUMS
+from ghosttrack_cli.training.targets import good_fvu
 
 if TYPE_CHECKING:
     from ghosttrack_cli.training.evaluate import Evaluation
     from ghosttrack_cli.training.session import Session
+
+
+FEW_DOCUMENTS = 20
+"""With fewer, what is held out is no sample of the text."""
 
 
 def progress(session: Session) -> Progress:
@@ -96,17 +101,39 @@ def manifest(session: Session, state: str) -> dict[str, Any]:
         "epoch": session.step / session.epoch_steps,
         "metrics": session.metrics,
         "best_step": session.best and session.best["step"],
+        "best": session.best,
+        "expected": expected(session),
         "mask": survey.mask,
         "train_rows": survey.train_rows,
         "val_rows": survey.val_rows,
+        "held_out": survey.held_out,
         "scale": survey.scale,
         "seconds": session.elapsed(),
+    }
+
+
+def expected(session: Session) -> dict[str, float]:
+    """What the checklist judges this layer by: the accepted L0, and the FVU that is good."""
+    D, F = session.engine.state.weights.W_enc.shape
+    l0 = session.objective.target_l0
+    return {
+        "l0_min": session.band.low,
+        "l0_max": session.band.high,
+        "fvu": good_fvu(l0, D, F),
+        "d_hidden": F,
+        "target_l0": l0,
     }
 
 
 def announce(session: Session) -> None:
     """Say what is about to be trained, and what is odd about it."""
     survey, d_hidden = session.rows.survey, session.engine.state.quiet_rows.numel()
+    parts = survey.held_out
+    if parts["unit"] != "documents" or parts["parts"] < FEW_DOCUMENTS:
+        session.monitor.notice(
+            f"layer {session.layer}: held out are {parts['held_out']} of {parts['parts']}"
+            f" {parts['unit']}: figures on so few say little about other text"
+        )
     if session.batch_size < session.training.batch_size:
         session.monitor.notice(
             f"layer {session.layer}: only {survey.train_rows:,} training rows: one batch an epoch"

@@ -89,23 +89,35 @@ def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **a
     """Let the final SAE compete for the best one.
 
     It takes the place of the last evaluation, which had the same weights before they were
-    calibrated; without any other it is the best there is. Others are compared with it on the rows
-    that they were seen with.
+    calibrated; without any other it is the best there is. An earlier one stays the best only if it
+    is no worse at the sparsity of the final one. Both are compared on the rows that the earlier one
+    was seen with.
     """
-    metrics = evaluation.metrics
-    nothing = session.best is None
-    if session.best is None or session.best["step"] == session.step:
-        session.best = {"step": session.step, "fvu": metrics.fvu, "l0": metrics.l0}
-        session.save_sae(sae, "best", **about)
+    best, metrics = session.best, evaluation.metrics
+    if best is None or best["step"] == session.step:
+        session.keep_best(sae, metrics.fvu, metrics.l0, **about)
     else:
         seen = session.look(sae, session.evaluated_rows()).metrics
-        session.offer(sae, seen.fvu, seen.l0, **about)
-    if nothing and not session.in_band(metrics.l0):
-        low, high = session.training.target_sparsity_min, session.training.target_sparsity_max
+        if not _no_worse(best, seen.fvu, seen.l0, session):
+            session.keep_best(sae, seen.fvu, seen.l0, **about)
+    if best is None and not session.band.has(metrics.l0):
         session.monitor.notice(
-            f"layer {session.layer}: no evaluation had an L0 from {low:g} to {high:g}:"
+            f"layer {session.layer}: no evaluation after the warm-up had an L0 from"
+            f" {session.band.low:g} to {session.band.high:g}:"
             f" 'best' is the final SAE, with L0 {metrics.l0:.1f}"
         )
+
+
+def _no_worse(best: dict[str, float], fvu: float, l0: float, session: Session) -> bool:
+    """Whether the best SAE so far is as good as the final one, which has this `fvu` and `l0`.
+
+    Where L0 is held, more active features than were asked for would make any SAE look better.
+    """
+    if not session.objective.holds_l0:
+        return not session.band.has(l0) or best["fvu"] <= fvu
+    return best["fvu"] <= fvu and best["l0"] <= (1 + TOLERANCE) * max(
+        l0, session.objective.target_l0
+    )
 
 
 def _say(session: Session, evaluation: Evaluation) -> None:

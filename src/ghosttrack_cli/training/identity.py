@@ -10,6 +10,7 @@ import torch
 
 from ghosttrack_cli.errors import ConflictError
 from ghosttrack_cli.runtime import dtype_name
+from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,9 @@ def store_identity(store: ActivationStore) -> dict[str, Any]:
 
 def settings_identity(sae: SAESettings, training: SAETrainingSettings) -> dict[str, Any]:
     """The settings that change what comes out, by their dotted keys."""
-    sections = {"sae": sae.model_dump(), "sae_training": training.model_dump()}
+    band = accepted_band(sae, training)
+    accepted = {"target_sparsity_min": band.low, "target_sparsity_max": band.high}
+    sections = {"sae": sae.model_dump(), "sae_training": training.model_dump() | accepted}
     return {
         f"{section}.{name}": value
         for section, values in sections.items()

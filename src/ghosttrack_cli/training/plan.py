@@ -16,6 +16,7 @@ from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
 from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
+from ghosttrack_cli.training.targets import accepted_band, target_l0
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
@@ -39,12 +40,6 @@ LEAST_EVALUATED, MOST_EVALUATED = 8_192, 65_536
 ROWS_PER_EVALUATED = 8
 """Trained on between two evaluations, for each that an evaluation looks at."""
 DEFAULT_WEIGHTS = {"target": 1.0, "l1": 0.01, "l0": 0.001, "tanh": 0.001, "batchtopk": 0.0}
-
-
-def target_l0(sae: SAESettings, training: SAETrainingSettings) -> float:
-    """The L0 that is aimed at: as set, or the middle of the accepted band."""
-    middle = (training.target_sparsity_min + training.target_sparsity_max) / 2
-    return middle if sae.target_l0 is None else sae.target_l0
 
 
 def sparsity_weight(sae: SAESettings) -> float:
@@ -127,15 +122,18 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
             f"d_model: {sae.d_model} asked, but the store's rows are {d_model} wide",
             hint="leave d_model out: it is read from the store",
         )
-    if training.target_sparsity_min > training.target_sparsity_max:
-        raise UsageError("target_sparsity_min is above target_sparsity_max")
-    target = target_l0(sae, training)
+    band, target = accepted_band(sae, training), target_l0(sae, training)
     objective = Objective(sae.sparsity, target, sae.bandwidth, tanh_slope(d_model))
+    if objective.holds_l0 and not band.has(target):
+        raise UsageError(
+            f"target_l0: {target:g} is not in the accepted band, {band.low:g} to {band.high:g}",
+            hint="leave target_sparsity_min and _max out, or set them around target_l0",
+        )
     if objective.holds_l0 and target >= sae.d_hidden:
         raise UsageError(
             f"target_l0: {target:g} active features a token cannot be reached with"
             f" d_hidden = {sae.d_hidden}",
-            hint="raise d_hidden, or lower target_l0 (or target_sparsity_min and _max)",
+            hint="a larger --d-hidden, or a smaller --target-l0",
         )
     return objective
 

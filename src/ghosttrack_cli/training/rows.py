@@ -16,7 +16,7 @@ from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
 from ghosttrack_cli.store.blocks import BLOCKS_HELD
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.order import fold_keys, splitmix64
-from ghosttrack_cli.store.rows import split_documents
+from ghosttrack_cli.store.rows import Split, split_rows
 from ghosttrack_cli.training.survey import survey_layer
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ def fits(store: ActivationStore, device: torch.device, at_once: int) -> bool:
     """Whether the rows of so many layers that train at once may stay on the device."""
     size = at_once * store.rows * store.identity.row_bytes
     return size <= RESIDENT_SHARE * runtime.available_bytes(device)
+
+
+def split_store(store: ActivationStore, val_fraction: float, seed: int) -> Split:
+    """Which rows of a store are held out: what each layer's norms mask besides does not matter."""
+    positions = store.positions()
+    special = np.isin(store.token_ids(), np.fromiter(store.identity.special_token_ids, np.int64))
+    counted = (positions != 0) & ~special  # (N,)
+    return split_rows(store.doc_ids(), positions, counted, val_fraction, seed)
 
 
 class TrainingRows(Protocol):
@@ -95,8 +103,9 @@ class LayerRows:
         self._device = device
         self._at_once = at_once
         self._seed = training.seed
-        validation = split_documents(store.doc_ids(), training.val_fraction, training.seed)  # (N,)
-        self.survey, keep = survey_layer(store, layer, validation, monitor)
+        split = split_store(store, training.val_fraction, training.seed)
+        validation = split.validation  # (N,)
+        self.survey, keep = survey_layer(store, layer, split, monitor)
         self._train = keep & ~validation  # (N,)
         self._validation = keep & validation  # (N,)
         self._looked_at: dict[int, list[Tensor]] = {}

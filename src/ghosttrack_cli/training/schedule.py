@@ -66,6 +66,11 @@ class Schedule:
         """The weight lambda of the step after `step` finished ones."""
         return self.weight * min(1.0, (step + 1) / max(1, self.weight_warmup_steps))
 
+    @property
+    def warm_steps(self) -> int:
+        """Steps until learning rate and penalty are what was asked for."""
+        return max(self.warmup_steps, self.weight_warmup_steps)
+
     def controls(self, step: int) -> Controls:
         """All numbers of the step after `step` finished ones."""
         rate = self.learning_rate(step)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.training.objective import Objective
     from ghosttrack_cli.training.rows import TrainingRows
     from ghosttrack_cli.training.schedule import Schedule
+    from ghosttrack_cli.training.targets import Band
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -41,6 +42,8 @@ class Session:
     engine: Engine
     schedule: Schedule
     objective: Objective
+    band: Band
+    """The L0 that `best` may have."""
     training: SAETrainingSettings
     workspace: Workspace
     monitor: Monitor
@@ -55,7 +58,7 @@ class Session:
     seconds: float = 0.0
     history: History = field(default_factory=History)
     best: dict[str, float] | None = None
-    """Step, fvu and l0 of the best evaluation so far, one whose L0 lies in the target band."""
+    """Step, fvu and l0 of the best evaluation so far, one whose L0 lies in the band."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """The newest evaluation, as the manifest has it."""
 
@@ -154,15 +157,19 @@ class Session:
         """The held-out rows that every evaluation during training looks at."""
         return self.rows.validation(self.evaluation_rows)
 
-    def in_band(self, l0: float) -> bool:
-        """Whether an L0 is one that the checklist accepts."""
-        return self.training.target_sparsity_min <= l0 <= self.training.target_sparsity_max
-
     def offer(self, sae: JumpReLUSAE, fvu: float, l0: float, **extra: Any) -> None:
-        """Keep the SAE as the best one if its L0 is in the band and no earlier FVU is lower."""
-        if self.in_band(l0) and (self.best is None or fvu < self.best["fvu"]):
-            self.best = {"step": self.step, "fvu": fvu, "l0": l0}
-            self.save_sae(sae, "best", **extra)
+        """Keep the SAE as the best one if its L0 is in the band and no earlier FVU is lower.
+
+        Nothing of the warm-up is: there the penalty is not what was asked for yet.
+        """
+        warm = self.step > self.schedule.warm_steps
+        if warm and self.band.has(l0) and (self.best is None or fvu < self.best["fvu"]):
+            self.keep_best(sae, fvu, l0, **extra)
+
+    def keep_best(self, sae: JumpReLUSAE, fvu: float, l0: float, **extra: Any) -> None:
+        """Write the SAE as the best one."""
+        self.best = {"step": self.step, "fvu": fvu, "l0": l0}
+        self.save_sae(sae, "best", **extra)
 
     def save_sae(
         self, sae: JumpReLUSAE, kind: Any, sparsity: Tensor | None = None, **extra: Any

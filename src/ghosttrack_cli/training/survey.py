@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ import torch
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.store.norms import column_sums, norms_of, square_norms
-from ghosttrack_cli.store.rows import MaskReport, row_mask
+from ghosttrack_cli.store.rows import MaskReport, Split, row_mask
 from ghosttrack_cli.training.parts import SURVEY
 
 if TYPE_CHECKING:
@@ -43,24 +43,26 @@ class Survey:
     mask: dict[str, int]
     train_rows: int
     val_rows: int
+    held_out: dict[str, Any]
+    """`unit`, "documents" or "blocks of windows"; `parts` of them, `held_out` of these."""
 
 
 def survey_layer(
     store: ActivationStore,
     layer: int,
-    validation: NDArray[np.bool_],
+    split: Split,
     monitor: Monitor = SILENT,
 ) -> tuple[Survey, NDArray[np.bool_]]:
     """The survey of a layer, and which of its rows the mask keeps, bool (N,).
 
-    `validation`, bool (N,), is true for rows that are held out. Chunks are looked at side by side
+    `split` says which rows are held out. Chunks are looked at side by side
     and added up in their order, so that the sums do not depend on the threads.
 
     Raises:
         CorpusError: nothing to train on, or nothing to validate on.
         CorruptionError: a chunk is missing or not what was committed.
     """
-    positions, tokens = store.positions(), store.token_ids()
+    positions, tokens, validation = store.positions(), store.token_ids(), split.validation
     median = store.statistics(layer).median_norm
 
     def look(index: int) -> _Part:
@@ -85,7 +87,7 @@ def survey_layer(
         looks = pool.map(look, range(store.chunks))
         seen = monitor.counted(SURVEY, looks, store.chunks, "chunks")
         keep = [sums.add(part) for part in seen]
-    return sums.result(layer), np.concatenate(keep)
+    return sums.result(layer, split), np.concatenate(keep)
 
 
 class _Part(NamedTuple):
@@ -115,7 +117,7 @@ class _Sums:
         self._energy += part.energy
         return part.keep
 
-    def result(self, layer: int) -> Survey:
+    def result(self, layer: int, split: Split) -> Survey:
         """The survey; CorpusError where a side of the split has no rows."""
         mask, train_rows = self._mask, self._train_rows
         val_rows = mask["kept"] - train_rows
@@ -124,7 +126,8 @@ class _Sums:
             raise CorpusError(f"layer {layer}: all rows are zero")
         scale = (train_rows / self._energy) ** 0.5
         mean = torch.from_numpy(self._total / train_rows * scale).float()  # (D,)
-        return Survey(scale, mean, dict(mask), train_rows, val_rows)
+        parts = {"unit": split.unit, "held_out": split.held_out, "parts": split.parts}
+        return Survey(scale, mean, dict(mask), train_rows, val_rows, parts)
 
 
 def _check_sides(layer: int, stored: int, sides: dict[str, int]) -> None:
@@ -132,5 +135,5 @@ def _check_sides(layer: int, stored: int, sides: dict[str, int]) -> None:
         if rows == 0:
             raise CorpusError(
                 f"layer {layer}: no rows to {side} among {stored:,} stored",
-                hint="extract more documents, or change val_fraction",
+                hint="extract more text: two windows of tokens that count are the least",
             )

@@ -39,6 +39,7 @@ from ghosttrack_cli.training.schedule import Schedule
 from ghosttrack_cli.training.session import Session
 from ghosttrack_cli.training.state import State, initial_state, state_bytes
 from ghosttrack_cli.training.step import StepSettings
+from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,6 +188,7 @@ class Trainer:
             engine=engine,
             schedule=schedule,
             objective=objective,
+            band=accepted_band(self.sae, self.training),
             training=self.training,
             workspace=self.workspace,
             monitor=self.monitor,

@@ -34,9 +34,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sae_training": {
         "epochs": 3,
         "batch_size": 1024,
-        "target_recon_loss": 0.25,
-        "target_sparsity_min": 16,
-        "target_sparsity_max": 32,
     },
 }
 SHOWN_FEATURES = 3

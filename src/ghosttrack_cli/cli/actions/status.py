@@ -9,7 +9,6 @@ import typer
 
 from ghosttrack_cli.cli.actions.status_view import status_blocks
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.overview.checklist import Targets
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import Step, next_step
 
@@ -44,11 +43,7 @@ def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
 
 def look(session: Session) -> tuple[Overview, Step]:
     """Gather the state of the session's workspace and the step that comes next."""
-    training = session.settings.sae_training
-    targets = Targets(
-        training.target_recon_loss, training.target_sparsity_min, training.target_sparsity_max
-    )
-    overview = gather(session.workspace, targets)
+    overview = gather(session.workspace, session.settings.sae_training.target_recon_loss)
     return overview, next_step(overview, session.workspace.log)
 
 
@@ -74,7 +69,7 @@ def _show(
 
 
 def _unmet(overview: Overview) -> str:
-    names = [check.name for check in overview.checks if not check.met]
+    names = [check.name for check in overview.checks if check.required and not check.met]
     return "the checklist does not hold: " + ", ".join([*overview.problems, *names])
 
 

@@ -123,7 +123,8 @@ def _percent(share: float | None) -> str:
 
 
 def _check_row(check: Check) -> Line:
-    return (Span(check.name), Span(check.target), Span(check.value), VERDICTS[check.met])
+    verdict = VERDICTS[check.met] if check.required else Span(VERDICTS[check.met].text, "dim")
+    return (Span(check.name), Span(check.target), Span(check.value), verdict)
 
 
 def _footnote(overview: Overview) -> list[Line | Table]:

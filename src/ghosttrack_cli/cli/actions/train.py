@@ -138,9 +138,21 @@ def _trained(workspace: Workspace, layers: tuple[int, ...]) -> Outcome:
     rows = tuple(_result_row(layer, one) for layer, one in found.items() if one)
     blocks: list[Line | Table] = [
         Table(RESULT_COLUMNS, rows),
+        *(best_line(layer, one) for layer, one in found.items() if one and one.best),
         line("SAEs: ", str(workspace.checkpoints)),
     ]
     return Outcome(document, blocks, "interpret")
+
+
+def best_line(layer: int, one: TrainingStatus) -> Line:
+    """Which SAE of a layer is the best one, beside the final one."""
+    assert one.best is not None
+    if one.best.step == one.step:
+        return line(f"layer {layer}: best is the final SAE, of step {one.step:,}")
+    return line(
+        f"layer {layer}: best is of step {one.best.step:,}, FVU {one.best.fvu:.4g} at L0"
+        f" {one.best.l0:.4g}; final is of step {one.step:,}"
+    )
 
 
 def _result_row(layer: int, one: TrainingStatus) -> tuple[Span, ...]:
