@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.extraction.plan import plan
+from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.runtime import resolve_device
+from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -58,3 +67,23 @@ def test_auto_takes_the_best_device_that_is_there(machine: pytest.MonkeyPatch) -
     machine.setattr(torch.cuda, "is_available", lambda: True)
     machine.setattr(torch.cuda, "device_count", lambda: 1)
     assert resolve_device("auto") == torch.device("cuda")
+
+
+def test_a_device_is_refused_before_the_hub_is_asked(
+    machine: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine.setattr(
+        "ghosttrack_cli.extraction.plan.describe_model", lambda *_: pytest.fail("the hub was asked")
+    )
+    asked = ModelSettings(name="gpt2", device="mps")
+    with pytest.raises(UsageError, match="'mps' asked"):
+        plan(asked, CorpusSettings(), ExtractionSettings(), Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_the_device_that_auto_takes_is_said(
+    device: str, machine: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    notices: list[str] = []
+    ResidualModel.load(ModelSettings(name=str(tiny_model), device=device), notice=notices.append)
+    assert notices == (["gpt2 runs on cpu in float32"] if device == "auto" else [])

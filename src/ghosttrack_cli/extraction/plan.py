@@ -44,6 +44,7 @@ class ExtractionPlan:
     batch_size: int | None
     dtype: str
     model_dtype: str
+    device: str
     bytes_needed: int
     bytes_free: int
 
@@ -63,6 +64,7 @@ def plan(
         UsageError: a layer or a context that the model does not have.
         HubError, ModelError: the model's configuration cannot be had.
     """
+    device = resolve_device(model.device)  # before anything is asked of the hub
     commit = existing_commit(workspace, overwrite=overwrite)
     description = describe_model(pinned(model, commit), cache_dir)
     layers = parse_layers(extraction.layers, description.n_layers)
@@ -79,6 +81,7 @@ def plan(
         batch_size=commit.identity.batch_size if commit else extraction.batch_size,
         dtype=dtype,
         model_dtype=model_dtype,
+        device=str(device),
         bytes_needed=_bytes_needed(commit, layers, rows, description.d_model * ITEM_SIZE[dtype]),
         bytes_free=_bytes_free(workspace, overwrite=overwrite),
     )

@@ -19,6 +19,7 @@ from ghosttrack_cli.model.kinds import text_config
 from ghosttrack_cli.model.lens import find_lens
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.stream import TOKENS, check_stream
+from ghosttrack_cli.runtime import dtype_name
 from ghosttrack_cli.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ class ResidualModel:
         settings: ModelSettings,
         *,
         cache_dir: Path | None = None,
-        notice: Callable[[str], None] = warnings.warn,
+        notice: Callable[[str], None] | None = None,
     ) -> ResidualModel:
         """Load a hub id or a local folder, safetensors only, code of its own never.
 
-        `notice` is told what a user should know about the files, as tensors that are not used.
+        `notice` is told what a user should know: tensors that are not used, and the device that
+        "auto" took. Without it the former are warnings.
 
         Raises:
             UsageError: no such folder, device or dtype.
@@ -65,8 +67,11 @@ class ResidualModel:
         """
         loaded = load_parts(settings, cache_dir)
         for message in loaded.notices:
-            notice(message)
-        return _checked(ResidualModel(loaded))
+            (notice or warnings.warn)(message)
+        model = _checked(ResidualModel(loaded))
+        if notice is not None and settings.device == "auto":
+            notice(f"{model.identity.name} runs on {model.device} in {dtype_name(model.dtype)}")
+        return model
 
     def twin(self) -> ResidualModel:
         """The same weights in modules of its own, so that two threads can each run one."""

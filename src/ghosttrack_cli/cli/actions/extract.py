@@ -100,7 +100,7 @@ def _plan_lines(planned: ExtractionPlan) -> list[Line]:
     facts = {
         "action": planned.action,
         "model": f"{model.name}, {model.n_layers} layers, d_model {model.d_model}",
-        "computes in": planned.model_dtype,
+        "computes in": f"{planned.model_dtype} on {planned.device}",
         "corpus": planned.corpus,
         "layers": format_layers(planned.layers),
         "tokens": f"{planned.rows:,} a layer, {planned.rows_done:,} of them stored already",
