@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 EXTRACT, TRAIN, INTERPRET, RUN, DEMO = "extract", "train", "interpret", "run", "demo"
 PROMPT = "prompt"
+LIST = "list"
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ FLAGS = (
         ("interpretation.texts",),
         "TEXT",
         "rows to read: store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
-        (INTERPRET, RUN),
+        (INTERPRET, LIST, RUN),
     ),
     Flag(
         ("--max-texts",),

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CheckpointKind = Literal["last", "best", "final"]
+MAIN_SOURCE = "store"
+"""The texts whose report has the seed's own file name: those that the store was made from."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,14 @@ class Workspace:
         """The id of a layer's run at Weights & Biases."""
         return self.checkpoints / f"sae_layer_{layer}_wandb.json"
 
-    def interpretation(self, layer: int) -> Path:
-        """The seed's interpretation file of a layer."""
-        return self.interpretations / f"layer_{layer}_interpretations.json"
+    def interpretation(self, layer: int, source: str = MAIN_SOURCE) -> Path:
+        """The seed's interpretation file of a layer over `source`."""
+        end = "" if source == MAIN_SOURCE else f"_{source}"
+        return self.interpretations / f"layer_{layer}_interpretations{end}.json"
 
-    def report(self, layer: int) -> Path:
-        """The folder with a layer's full report."""
-        return self.interpretations / f"layer_{layer}"
+    def report(self, layer: int, source: str) -> Path:
+        """The folder with a layer's full report over `source`."""
+        return self.interpretations / f"layer_{layer}" / source
 
     @property
     def exports(self) -> Path:

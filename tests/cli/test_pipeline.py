@@ -205,7 +205,7 @@ def test_features_that_separate_are_listed_by_certainty(
     assert "effect  p corrected  tokens" in shown.out.splitlines()[0]
     assert len(shown.out.splitlines()) == 3
     assert "hallucinated answers to 9 questions" in shown.err
-    assert f"over {document['rows']:,} rows of truthfulqa" in ghosttrack("interpret", "list").err
+    assert f"over {document['rows']:,} rows of TruthfulQA.csv" in ghosttrack("interpret", "list").err
     best = found[0]["feature"]
     assert "of 9 questions, p" in ghosttrack("interpret", "--feature", best).out
 
@@ -257,7 +257,7 @@ def test_overwrite_follows_no_link(
     outside.mkdir()
     (outside / "kept").write_text("kept")
     assert ghosttrack("train", "--layers", "0", "--epochs", "1").code == 0
-    report = Path("ghosttrack-data/interpretations/layer_0")
+    report = Path("ghosttrack-data/interpretations/layer_0/store")
     report.parent.mkdir(parents=True)
     report.symlink_to(outside)
     assert ghosttrack("interpret", "--layers", "0", "--overwrite", "--yes").code == 0

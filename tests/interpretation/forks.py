@@ -45,9 +45,6 @@ def use_small_parts() -> None:
 def interpret(request: dict[str, Any]) -> None:
     """Run the stage; `together` says whether all layers go through the rows in one pass."""
     workspace = Workspace(Path(request["workspace"]), Path(request["checkpoints"]))
-    if request["overwrite"]:
-        for layer in request["layers"]:
-            layout.forget(workspace, layer)
     if not request["together"]:
         jobs.STATE_BYTES = 1
     with notices(workspace).open("a", buffering=1) as said:
@@ -58,6 +55,7 @@ def interpret(request: dict[str, Any]) -> None:
             CorpusSettings(min_characters=1),
             workspace,
             Monitor(notice=lambda text: print(text, file=said)),
+            again=request["overwrite"],
         )
 
 

@@ -21,6 +21,7 @@ from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stored_reports import layer_reports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +62,14 @@ def windows_of(model: Any, documents: list[str]) -> list[list[int]]:
     return [model.tokenizer(text)["input_ids"][: CONTEXT - 1] for text in documents]
 
 
+def the_report(workspace: Workspace, layer: int) -> Path:
+    """The folder of the only report."""
+    (one,) = layer_reports(workspace.interpretations, layer)
+    return one.folder
+
+
 def read_features(workspace: Workspace, layer: int) -> list[FeatureReport]:
-    folder = workspace.report(layer)
+    folder = the_report(workspace, layer)
     report = LayerReport.model_validate_json((folder / "report.json").read_bytes())
     shards = [
         FeatureShard.model_validate_json((folder / name).read_bytes()) for name in report.shards
@@ -125,7 +132,7 @@ def check_planted(
 
 def test_report_summary_and_seed_file_agree(run: Any, planted_workspace: Workspace) -> None:
     summaries = run()
-    folder = planted_workspace.report(1)
+    folder = the_report(planted_workspace, 1)
     report = LayerReport.model_validate_json((folder / "report.json").read_bytes())
     summary = LayerSummary.model_validate_json((folder / "summary.json").read_bytes())
     features = read_features(planted_workspace, 1)
@@ -249,11 +256,11 @@ def test_layers_that_do_not_fit_together_go_one_by_one(
     run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = run()
-    files = tree(planted_workspace.report(1))
+    files = tree(the_report(planted_workspace, 1))
     shutil.rmtree(planted_workspace.interpretations)
     monkeypatch.setattr(jobs, "STATE_BYTES", 1)
     assert run() == together
-    assert tree(planted_workspace.report(1)) == files
+    assert tree(the_report(planted_workspace, 1)) == files
 
 
 def test_a_stop_while_loss_is_measured_keeps_the_pass(
@@ -278,7 +285,8 @@ def test_a_damaged_state_starts_anew(
     monkeypatch.setattr(text_source, "BATCH_ROWS", 150)
     with pytest.raises(Stopped):
         run(monitor=stopping_after(1))
-    (planted_workspace.interpretations / ".unfinished" / "state.json").write_bytes(damage)
+    (state,) = planted_workspace.interpretations.glob(".unfinished/*/state.json")
+    state.write_bytes(damage)
     assert run()[0].source.texts == 16
 
 
@@ -290,7 +298,7 @@ def test_a_state_with_one_damaged_layer_starts_all_of_them_anew(
     shutil.rmtree(planted_workspace.interpretations)
     with pytest.raises(Stopped):
         run(monitor=stopping_after(1))
-    (last,) = (planted_workspace.interpretations / ".unfinished").glob("layer_1.*")
+    (last,) = planted_workspace.interpretations.glob(".unfinished/*/layer_1.*")
     last.write_bytes(last.read_bytes()[:-1])
     assert run() == expected
 
@@ -305,7 +313,7 @@ def test_truthfulqa_file_is_compared(
     summary = run(texts=str(path))[0]
     assert summary.source.kind == "truthfulqa"
     report = LayerReport.model_validate_json(
-        (planted_workspace.report(0) / "report.json").read_bytes()
+        (the_report(planted_workspace, 0) / "report.json").read_bytes()
     )
     assert report.contrast is not None
     assert report.contrast.questions == 12

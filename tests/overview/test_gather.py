@@ -213,7 +213,7 @@ def test_manifests_may_hold_anything(
         build.seal(workspace.training_progress(6), {"schema": 2} | document)
     except ValueError:  # NaN is never written
         build.write(workspace.training_progress(6), {"schema": 2} | document)
-    build.write(workspace.report(6) / "summary.json", {"schema": 1} | document)
+    build.write(workspace.report(6, "store") / "summary.json", {"schema": 1} | document)
     overview = gather(workspace)
     assert overview.layers[0].layer == 6
     next_step(overview, workspace.log)

@@ -6,7 +6,7 @@ import typer
 
 from ghosttrack_cli.cli.command import command, group
 from ghosttrack_cli.cli.options import DryRun, Layers, Overwrite, Yes
-from ghosttrack_cli.flags import INTERPRET, PROMPT
+from ghosttrack_cli.flags import INTERPRET, LIST, PROMPT
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -15,13 +15,21 @@ Layer = Annotated[
     int | None,
     typer.Option("--layer", metavar="LAYER", help="The layer; not needed where there is one."),
 ]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="Show the report over this source, such as store; the newest if not given.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command and those behind it."""
     interpret_app = typer.Typer(rich_markup_mode="markdown")
     group(interpret_app, flags=INTERPRET, logged=True)(interpret)
-    command(interpret_app, "list")(list_features)
+    command(interpret_app, "list", flags=LIST)(list_features)
     command(interpret_app, "prompt", flags=PROMPT)(prompt)
     app.add_typer(interpret_app, name="interpret")
 
@@ -34,6 +42,7 @@ def interpret(
         int | None,
         typer.Option("--feature", metavar="N", help="Show this feature of the layer here."),
     ] = None,
+    source: Source = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     yes: Yes = False,
@@ -45,13 +54,13 @@ def interpret(
 
         ghosttrack interpret
         ghosttrack interpret --texts truthfulqa
-        ghosttrack interpret --layer 6 --feature 123
+        ghosttrack interpret --layer 6 --feature 123 --source store
     """
     from ghosttrack_cli.cli.actions import features
     from ghosttrack_cli.cli.actions import interpret as action
 
     if feature is not None:
-        features.show_feature(session, layers, feature)
+        features.show_feature(session, layers, feature, source)
     else:
         action.interpret(session, layers, dry_run=dry_run, overwrite=overwrite, yes=yes)
 
@@ -81,6 +90,7 @@ def list_features(
         str | None,
         typer.Option("--search", metavar="TEXT", help="Only features that fire on such a token."),
     ] = None,
+    source: Source = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, help="Features shown at most.")
     ] = 40,
@@ -93,7 +103,7 @@ def list_features(
     """
     from ghosttrack_cli.cli.actions import features
 
-    features.show_list(session, layer, features.Choice(sort, flag, search, limit))
+    features.show_list(session, layer, features.Choice(sort, flag, search, source, limit))
 
 
 def prompt(

@@ -30,6 +30,13 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Delete a folder that holds nothing."""
+    with disk_errors(folder, "delete"):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def replace_folder(source: Path, target: Path) -> None:
     """Put the finished folder `source` in the place of `target`; one of the two always exists.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files, runtime
-from ghosttrack_cli.errors import CorpusError, Stopped
+from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
 from ghosttrack_cli.interpretation import inputs, layout, parts, weights
 from ghosttrack_cli.interpretation.answer_pairs import compare_answers
 from ghosttrack_cli.interpretation.batch import with_batch
@@ -44,8 +44,12 @@ def interpret(
     monitor: Monitor,
     *,
     cache_dir: Path | None = None,
+    again: bool = False,
 ) -> list[LayerSummary]:
     """Interpret the trained SAEs of `layers`; those whose report is current are left as they are.
+
+    Reports over other sources are left alone. `again` makes current reports too; each stands until
+    the new one is whole.
 
     Raises:
         Stopped: a signal came; the state is saved, and the same call goes on.
@@ -56,7 +60,7 @@ def interpret(
         stage = open_stage(
             settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
         )
-        return stage.run(layers)
+        return stage.run(layers, again=again)
 
 
 def open_stage(
@@ -95,39 +99,51 @@ class Stage:
         self.texts = TokenTexts(model.tokenizer)
         self._no_lens: str | None = None
 
-    def run(self, layers: Sequence[int]) -> list[LayerSummary]:
-        """Interpret what is not current, write the page, and give all summaries."""
-        todo = self.todo(layers)
+    @property
+    def slug(self) -> str:
+        """The name of the source: reports over other sources lie beside, and stay."""
+        return self.source.facts.slug
+
+    def run(self, layers: Sequence[int], *, again: bool = False) -> list[LayerSummary]:
+        """Interpret what is not current, or everything `again`; write the page; give summaries."""
+        todo = self.todo(layers, again=again)
         together = list(groups(todo, self.settings))
         layers_of = [[job.layer for job in group] for group in together]
         for group, part in zip(together, by_layers(layers_of, parts.LAYERS), strict=True):
             self._interpret(group, self.monitor.within(part))
-        unfinished = PassState(self.workspace, {})
+        unfinished = PassState(self.workspace, self.slug)
         if todo or unfinished.exists() or not self.workspace.browser.is_file():
             self.monitor.begin(parts.PAGE)
             write_browser(self.workspace.interpretations)
         if unfinished.exists():
             self._clear(unfinished, layers)
-        summaries = [layout.read_summary(self.workspace, layer) for layer in sorted(set(layers))]
+        summaries = [self._summary(layer) for layer in sorted(set(layers))]
         return [summary for summary in summaries if summary is not None]
 
     def _clear(self, unfinished: PassState, layers: Sequence[int]) -> None:
         """Remove the state, and what a run that was killed left beside the reports."""
         for layer in layers:
-            files.remove_leftovers(self.workspace.report(layer))
+            files.remove_leftovers(self.workspace.report(layer, self.slug))
         unfinished.remove()
 
-    def todo(self, layers: Sequence[int]) -> list[Job]:
-        """The layers whose report is not current, with their SAEs."""
+    def _summary(self, layer: int) -> LayerSummary | None:
+        return layout.read_summary(self.workspace, layer, self.slug)
+
+    def todo(self, layers: Sequence[int], *, again: bool = False) -> list[Job]:
+        """The layers to interpret, with their SAEs: without `again`, those not current."""
         asked = sorted(set(layers))
         jobs = [
             load_job(layer, self.model, self.source, self.settings, self.workspace)
             for layer in self.monitor.counted(parts.SAES, asked, len(asked), "layers")
         ]
-        return [job for job in jobs if not self._is_current(job)]
+        return [job for job in jobs if again or not self._is_current(job)]
 
     def _is_current(self, job: Job) -> bool:
-        summary = layout.read_summary(self.workspace, job.layer)
+        try:
+            summary = self._summary(job.layer)
+        except CorruptionError as error:
+            self.monitor.notice(f"{error.what}: made anew")
+            return False
         current = summary is not None and summary.fingerprint == job.fingerprint
         if current:
             self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
@@ -139,7 +155,7 @@ class Stage:
             for job in monitor.counted(parts.WEIGHTS, jobs, len(jobs), "layers")
         }
         passes = [self.layer_pass(job, facts[job.layer]) for job in jobs]
-        state = PassState(self.workspace, {job.layer: job.fingerprint for job in jobs})
+        state = PassState(self.workspace, self.slug, {job.layer: job.fingerprint for job in jobs})
         monitor.begin(parts.ROWS)
         source = self._read(passes, state)
         contrasts = compare_answers(self.source, passes, self.texts, source.rows, monitor)

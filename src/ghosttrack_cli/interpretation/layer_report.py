@@ -29,6 +29,8 @@ from ghosttrack_cli.interpretation.report import (
     shard_name,
 )
 from ghosttrack_cli.monitor import SILENT
+from ghosttrack_cli.stored_reports import SUMMARY, report_sources
+from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,9 +77,9 @@ def write_layer(
     workspace: Workspace, finished: Finished, texts: TokenTexts, monitor: Monitor = SILENT
 ) -> LayerSummary:
     """Write all files of a layer and return its summary."""
-    layer = finished.trained.layer
-    folder = workspace.report(layer)
-    temporary = folder.with_name(folder.name + files.TEMPORARY_SUFFIX)
+    layer, source = finished.trained.layer, finished.source.slug
+    folder = workspace.report(layer, source)
+    temporary = files.temporary_path(folder)
     files.remove(temporary)
     builder = FeatureBuilder(finished.layer_pass.collector, finished.facts, texts)
     count = finished.trained.sae.d_hidden
@@ -90,8 +92,10 @@ def write_layer(
     report = _report(finished, rows.index())
     summary = _summary(finished, report)
     layout.write_record(temporary / layout.REPORT, report)
-    layout.write_record(temporary / layout.SUMMARY, summary)
-    layout.write_seed_records(workspace.interpretation(layer), rows.seed)
+    layout.write_record(temporary / SUMMARY, summary)
+    layout.write_seed_records(workspace.interpretation(layer, source), rows.seed)
+    if MAIN_SOURCE not in report_sources(folder.parent):
+        layout.write_seed_records(workspace.interpretation(layer), rows.seed)
     files.replace_folder(temporary, folder)
     return summary
 

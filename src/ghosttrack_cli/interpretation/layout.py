@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +18,7 @@ from ghosttrack_cli.interpretation.report import (
     SeedRecord,
     shard_name,
 )
+from ghosttrack_cli.stored_reports import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.report import FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
-SUMMARY, REPORT = "summary.json", "report.json"
+REPORT = "report.json"
 ANEW = "ghosttrack interpret --overwrite"
 R = TypeVar("R", bound=Record)
 COMMON_TOKENS = 10
@@ -74,22 +76,31 @@ def read_record(path: Path, kind: type[R]) -> R:
         raise CorruptionError(what, hint=ANEW) from error
 
 
-def read_summary(workspace: Workspace, layer: int) -> LayerSummary | None:
-    """The summary of a layer, None if it has no report.
+def read_summary(workspace: Workspace, layer: int, source: str) -> LayerSummary | None:
+    """The summary of a layer's report over `source`, None if there is none.
 
     Raises:
         CorruptionError: not a summary of this version.
     """
     try:
-        return read_record(workspace.report(layer) / SUMMARY, LayerSummary)
+        return read_part(workspace.report(layer, source), SUMMARY, LayerSummary)
     except FileNotFoundError:
         return None
 
 
-def forget(workspace: Workspace, layer: int) -> None:
-    """Delete the report of a layer, never half of it; links are removed, not followed."""
-    files.discard_folder(workspace.report(layer))
-    files.remove(workspace.interpretation(layer))
+def read_part(folder: Path, name: str, kind: type[R]) -> R:
+    """Read the file `name` of the report in `folder`.
+
+    While a new report takes its place, the old one has another name for an instant.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: it is not what the format says; names the place.
+    """
+    for place in (folder, folder.with_name(folder.name + files.PREVIOUS_SUFFIX)):
+        with suppress(FileNotFoundError):
+            return read_record(place / name, kind)
+    return read_record(folder / name, kind)
 
 
 def seed_record(feature: FeatureReport) -> SeedRecord:

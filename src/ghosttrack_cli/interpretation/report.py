@@ -2,7 +2,7 @@
 
     interpretations/
       layer_6_interpretations.json    the seed's records (`SeedRecord`), one for each feature
-      layer_6/
+      layer_6/store/                  a report for each source: the store, TruthfulQA, texts
         summary.json                  LayerSummary: small, all that `status` reads
         report.json                   LayerReport: metrics, curves, index of all features
         features/000.json ...         FeatureShard: SHARD_FEATURES features each
@@ -240,6 +240,7 @@ class SourceFacts(Record):
     """The rows that were read."""
 
     kind: Literal["store", "truthfulqa", "corpus", "texts"]
+    slug: str = Field(description="names the folder of the report: store, texts-notes-1f2e3d4c")
     name: str = Field(description="what was asked: store, truthfulqa, wikipedia, a file name")
     texts: Count | None = Field(description="texts or documents read")
     windows: Count

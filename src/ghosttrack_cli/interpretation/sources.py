@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.interpretation.slugs import hashed, limited, plain_name
 from ghosttrack_cli.interpretation.text_source import TextSource
 from ghosttrack_cli.interpretation.texts import CorpusTexts, Texts, TruthfulQATexts
 from ghosttrack_cli.provenance import model_differences
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
+    from ghosttrack_cli.text.documents import Corpus
+    from ghosttrack_cli.text.truthfulqa import TruthfulQAExample
     from ghosttrack_cli.workspace import Workspace
 
 HUB_TEXTS = 1000
@@ -38,7 +41,7 @@ def open_source(
     """
     if settings.texts == "store":
         return _open_store(settings, model, workspace)
-    texts = _open_texts(settings, corpus, cache_dir)
+    texts = open_texts(settings, corpus, cache_dir)
     everything = texts.kind == "truthfulqa" or Path(settings.texts).exists()
     return TextSource(texts, model, settings, max_texts=None if everything else HUB_TEXTS)
 
@@ -63,18 +66,57 @@ def _open_store(
     return StoreSource(store, settings, model.device)
 
 
-def _open_texts(
+def open_texts(
     settings: InterpretationSettings, corpus: CorpusSettings, cache_dir: Path | None
 ) -> Texts:
+    """The texts that `settings.texts` names, anything but the store; no model is needed.
+
+    Raises:
+        CorpusError, HubError: the texts cannot be read.
+    """
     from ghosttrack_cli.text.corpus import open_corpus
 
     path = Path(settings.texts)
-    if settings.texts == "truthfulqa" or is_truthfulqa(path, corpus.encoding):
-        parts = load_truthfulqa(
-            None if settings.texts == "truthfulqa" else path,
-            cache_dir=cache_dir,
-            encoding=corpus.encoding,
-        )
-        return TruthfulQATexts([example for part in parts for example in part], "truthfulqa")
+    if settings.texts == "truthfulqa":
+        return TruthfulQATexts(_truthfulqa(None, corpus, cache_dir))
+    if is_truthfulqa(path, corpus.encoding):
+        return TruthfulQATexts(_truthfulqa(path, corpus, cache_dir), path.name, path.stem)
     named = corpus.model_copy(update={"source": settings.texts})
-    return CorpusTexts(open_corpus(named, cache_dir, flag="--texts"), path.name)
+    opened = open_corpus(named, cache_dir, flag="--texts")
+    slug = _file_slug(path, opened) if path.exists() else _corpus_slug(named)
+    return CorpusTexts(opened, path.name, slug)
+
+
+def _truthfulqa(
+    path: Path | None, corpus: CorpusSettings, cache_dir: Path | None
+) -> list[TruthfulQAExample]:
+    parts = load_truthfulqa(path, cache_dir=cache_dir, encoding=corpus.encoding)
+    return [example for part in parts for example in part]
+
+
+def _file_slug(path: Path, corpus: Corpus) -> str:
+    """Another content is another source; where the file lies is not."""
+    return hashed(f"texts-{plain_name(path.stem)}", corpus.identity())
+
+
+def _corpus_slug(corpus: CorpusSettings) -> str:
+    """A corpus by its name and by what was asked of it: language, date, column and so on."""
+    asked = corpus.model_dump(mode="json", exclude_defaults=True, exclude={"source"})
+    name = f"corpus-{plain_name(corpus.source)}"
+    return hashed(name, asked) if asked else name
+
+
+def source_slug(
+    settings: InterpretationSettings, corpus: CorpusSettings, cache_dir: Path | None
+) -> str:
+    """The slug of the source that `open_source` would open; local files are looked at.
+
+    Raises:
+        CorpusError: no such texts.
+    """
+    if settings.texts in ("store", "truthfulqa"):
+        return limited(settings.texts, settings)
+    if Path(settings.texts).exists():
+        return limited(open_texts(settings, corpus, cache_dir).slug, settings)
+    named = corpus.model_copy(update={"source": settings.texts})
+    return limited(_corpus_slug(named), settings)

@@ -1,6 +1,6 @@
 """An unfinished pass on disk: enough to go on as if it had never stopped.
 
-interpretations/.unfinished/
+interpretations/.unfinished/store/
   state.json                   cursor, counters, and which tensor files belong to them; written last
   layer_6.3.safetensors        the collector of layer 6 at the third save
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.layer_pass import LayerPass
     from ghosttrack_cli.workspace import Workspace
 
-STATE = "state.json"
+UNFINISHED, STATE = ".unfinished", "state.json"
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ class Place:
 
 
 class PassState:
-    """The folder of one unfinished pass over some layers."""
+    """The folder of one unfinished pass over some layers: each source of rows has its own."""
 
-    def __init__(self, workspace: Workspace, fingerprints: Mapping[int, str]) -> None:
-        self._folder = workspace.interpretations / ".unfinished"
-        self._fingerprints = {str(layer): text for layer, text in fingerprints.items()}
+    def __init__(
+        self, workspace: Workspace, source: str, fingerprints: Mapping[int, str] | None = None
+    ) -> None:
+        self._folder = workspace.interpretations / UNFINISHED / source
+        self._fingerprints = {str(layer): text for layer, text in (fingerprints or {}).items()}
         self._saves = 0
 
     def save(self, place: Place, passes: Sequence[LayerPass]) -> None:
@@ -106,3 +108,4 @@ class PassState:
     def remove(self) -> None:
         """Delete it: the pass is over, or another one begins."""
         files.remove(self._folder)
+        files.remove_if_empty(self._folder.parent)

@@ -14,7 +14,9 @@ from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.events import NO_ANSWER, Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
+from ghosttrack_cli.interpretation.slugs import limited
 from ghosttrack_cli.store.dtypes import to_torch
+from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +40,7 @@ class StoreSource:
     ) -> None:
         self._store = store
         self._device = device
+        self._slug = limited(MAIN_SOURCE, settings)
         self._tokens = store.token_ids().astype(np.int64)
         self._documents = store.doc_ids()
         self._positions = store.positions()
@@ -60,6 +63,7 @@ class StoreSource:
         """What is read."""
         return SourceFacts(
             kind="store",
+            slug=self._slug,
             name="store",
             texts=0,
             windows=0,

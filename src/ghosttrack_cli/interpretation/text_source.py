@@ -14,6 +14,7 @@ import torch
 from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.events import Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
+from ghosttrack_cli.interpretation.slugs import limited
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class TextSource:
         self._model = model
         self._encoder = Encoder(model.tokenizer)
         self._context = min(model.max_context, DEFAULT_CONTEXT)
+        self._slug = limited(texts.slug, settings)
         self._max_texts = settings.max_texts or max_texts
         self._max_tokens = settings.max_tokens
         self.total_rows: int | None = settings.max_tokens
@@ -65,6 +67,7 @@ class TextSource:
         """What is read."""
         return SourceFacts(
             kind=self._texts.kind,
+            slug=self._slug,
             name=self._texts.name,
             texts=0,
             windows=0,

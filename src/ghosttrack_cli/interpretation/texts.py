@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ghosttrack_cli.interpretation.events import FACTUAL, HALLUCINATED, NO_ANSWER
+from ghosttrack_cli.interpretation.slugs import hashed, plain_name
 from ghosttrack_cli.text.kept import encodable
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Texts(Protocol):
         """What people call them."""
         ...
 
+    @property
+    def slug(self) -> str:
+        """What a folder is called that holds something about them."""
+        ...
+
     def identity(self) -> dict[str, JSON]:
         """What must be equal for a pass to go on."""
         ...
@@ -64,6 +70,11 @@ class ListedTexts:
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = [encodable(text) for text in texts]
 
+    @property
+    def slug(self) -> str:
+        """By their hash."""
+        return hashed(self.kind, self.identity())
+
     def identity(self) -> dict[str, JSON]:
         """The texts themselves, by hash."""
         return {"kind": self.kind, "sha256": hash_texts(self._texts)}
@@ -79,9 +90,9 @@ class CorpusTexts:
 
     kind: Literal["corpus"] = "corpus"
 
-    def __init__(self, corpus: Corpus, name: str) -> None:
+    def __init__(self, corpus: Corpus, name: str, slug: str) -> None:
         self._corpus = corpus
-        self.name = name
+        self.name, self.slug = name, slug
 
     def identity(self) -> dict[str, JSON]:
         """The corpus' own."""
@@ -99,9 +110,23 @@ class TruthfulQATexts:
 
     kind: Literal["truthfulqa"] = "truthfulqa"
 
-    def __init__(self, examples: Sequence[TruthfulQAExample], name: str) -> None:
+    def __init__(
+        self,
+        examples: Sequence[TruthfulQAExample],
+        name: str = "truthfulqa",
+        stem: str | None = None,
+    ) -> None:
+        """`stem` is the name of the file that they come from, if the user brought one."""
         self._examples = examples
         self.name = name
+        self._stem = stem
+
+    @property
+    def slug(self) -> str:
+        """Short for the data set that everybody knows, with a hash for a file."""
+        if self._stem is None:
+            return self.kind
+        return hashed(f"{self.kind}-{plain_name(self._stem)}", self.identity())
 
     def identity(self) -> dict[str, JSON]:
         """All questions and answers, by hash."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.overview.checklist import Check, checklist
-from ghosttrack_cli.overview.layers import LayerStatus, read_interpretation, read_training
+from ghosttrack_cli.overview.layers import LayerStatus, read_interpretations, read_training
 from ghosttrack_cli.runtime import lock_holders
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.layout import layer_array
@@ -104,7 +104,7 @@ def _layer_status(
         asked_rows=commit.asked_rows if commit and layer in commit.layers else 0,
         bytes=_array_bytes(commit, layer),
         training=read_training(workspace, layer, problems),
-        interpretation=read_interpretation(workspace, layer, problems),
+        interpretations=read_interpretations(workspace, layer, problems),
     )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.overview.manifests import Manifest, read_manifest, read_object
+from ghosttrack_cli.stored_reports import SUMMARY, layer_reports
 
 if TYPE_CHECKING:
+    from ghosttrack_cli.stored_reports import StoredReport
     from ghosttrack_cli.workspace import Workspace
 
 CURVES = {"loss": "val_loss", "L0": "sparsity", "FVU": "fvu", "dead": "dead_fraction"}
@@ -67,8 +69,10 @@ class TrainingStatus:
 
 @dataclass(frozen=True)
 class InterpretationStatus:
-    """How many features of a layer's SAE have a report."""
+    """A report of a layer: how many features it has, over which rows."""
 
+    slug: str
+    """Names the source among the layer's reports."""
     features: int
     active: int | None
     dead: int | None
@@ -85,7 +89,13 @@ class LayerStatus:
     asked_rows: int
     bytes: int
     training: TrainingStatus | None
-    interpretation: InterpretationStatus | None
+    interpretations: tuple[InterpretationStatus, ...]
+    """One for each source of rows, the newest first."""
+
+    @property
+    def interpretation(self) -> InterpretationStatus | None:
+        """The newest report."""
+        return self.interpretations[0] if self.interpretations else None
 
     @property
     def stored(self) -> bool:
@@ -132,14 +142,20 @@ def _expected(manifest: Manifest) -> Expected | None:
     return Expected(low, high, fvu, width, target)
 
 
-def read_interpretation(
+def read_interpretations(
     workspace: Workspace, layer: int, problems: list[str]
-) -> InterpretationStatus | None:
-    """What the interpretation of `layer` left behind."""
-    manifest = read_manifest(workspace.report(layer) / "summary.json", problems, sealed=False)
+) -> tuple[InterpretationStatus, ...]:
+    """The reports of `layer`, the newest first."""
+    found = layer_reports(workspace.interpretations, layer)
+    return tuple(filter(None, (_read_report(one, problems) for one in found)))
+
+
+def _read_report(one: StoredReport, problems: list[str]) -> InterpretationStatus | None:
+    manifest = read_manifest(one.folder / SUMMARY, problems, sealed=False)
     if manifest is None:
         return None
     return InterpretationStatus(
+        slug=one.source,
         features=_features(manifest),
         active=manifest.integer("counts", "active"),
         dead=manifest.integer("counts", "dead"),

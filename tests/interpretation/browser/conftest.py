@@ -291,6 +291,7 @@ def make_layer(
             d_hidden=len(features),
         ),
         source=SourceFacts(
+            slug="texts",
             kind="store",
             name="store",
             texts=40,
@@ -350,12 +351,13 @@ class Reports:
     ) -> Reports:
         features = [make_feature(feature, count, words, shown) for feature in range(count)]
         report = make_layer(layer, features, contrast=contrast, name=name)
-        folder = self.folder / f"layer_{layer}"
+        folder = self.folder / f"layer_{layer}" / "texts"
         (folder / "features").mkdir(parents=True)
         for first in range(0, count, SHARD_FEATURES):
             part = features[first : first + SHARD_FEATURES]
             shard = FeatureShard(layer=layer, first=first, features=part)
             (folder / shard_name(first)).write_text(shard.model_dump_json())
+        (folder / "summary.json").write_text("{}")
         (folder / "report.json").write_text(report.model_dump_json())
         self.layers[layer], self.features[layer] = report, features
         return self

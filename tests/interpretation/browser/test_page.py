@@ -114,7 +114,7 @@ def test_curves_of_a_history_without_row_counts_say_so(reports: Reports, visit: 
     old = report.model_copy(
         update={"training": [one for one in report.training if one.name == "fvu"]}
     )
-    (reports.folder / "layer_6" / "report.json").write_text(old.model_dump_json())
+    (reports.folder / "layer_6" / "texts" / "report.json").write_text(old.model_dump_json())
     reports.write()
     page = visit(reports, "#layer=6")
     assert "held-out rows, N not recorded" in page.locator("[data-curve='fvu']").inner_text()

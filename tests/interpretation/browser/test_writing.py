@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_layer_that_did_not_change_is_left_alone(reports: Reports) -> None:
     index.write_bytes(b"// touched")
     reports.write()
     assert index.read_bytes() == b"// touched"
-    report = reports.folder / "layer_6" / "report.json"
+    report = reports.folder / "layer_6" / "texts" / "report.json"
     report.write_text(report.read_text().replace("Made by hand.", "Made again."))
     reports.write()
     assert index.read_bytes() == right
@@ -88,7 +89,7 @@ def test_a_layer_that_did_not_change_is_left_alone(reports: Reports) -> None:
 
 def test_layers_and_prompts_that_are_gone_leave_nothing(reports: Reports) -> None:
     reports.add(0, 30).add(6, 40).prompt([6]).write()
-    (reports.folder / "layer_6" / "report.json").unlink()
+    shutil.rmtree(reports.folder / "layer_6")
     reports.write()
     data = reports.folder / "browser" / "data"
     assert not (data / "layer_6").exists()
@@ -131,7 +132,7 @@ def test_a_report_that_cannot_be_read_is_named(
     reports: Reports, name: str, content: str | None, named: str
 ) -> None:
     reports.add(6, 30)
-    path = reports.folder / "layer_6" / name
+    path = reports.folder / "layer_6" / "texts" / name
     path.unlink()
     if content is not None:
         path.write_text(content)
@@ -142,7 +143,7 @@ def test_a_report_that_cannot_be_read_is_named(
 
 def test_a_shard_outside_the_report_is_refused(reports: Reports) -> None:
     reports.add(6, 30)
-    path = reports.folder / "layer_6" / "report.json"
+    path = reports.folder / "layer_6" / "texts" / "report.json"
     path.write_text(path.read_text().replace("features/000.json", "../../secret.json"))
     with pytest.raises(CorruptionError, match="not the name of a shard"):
         reports.write()

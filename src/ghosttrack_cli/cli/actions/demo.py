@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.config import FILE_NAME
 from ghosttrack_cli.cli.actions.feature_files import (
-    interpreted_layers,
+    present_reports,
     read_feature,
     read_report,
 )
@@ -90,9 +90,8 @@ def settings_toml(model: Path, root: Path) -> str:
 
 def interesting_features(session: Session) -> list[tuple[int, FeatureReport]]:
     """A few features that say something: often enough seen, not on everything, not one token."""
-    layers = interpreted_layers(session.workspace)
-    layer = layers[-1]
-    report = read_report(session.workspace, layer)
+    stored = present_reports(session.workspace)[-1]
+    report = read_report(stored)
     index = report.index
     fitting = [
         feature
@@ -100,7 +99,4 @@ def interesting_features(session: Session) -> list[tuple[int, FeatureReport]]:
         if index.flags[feature] == 0 and MIN_RATE <= index.rate[feature] <= MAX_RATE
     ]
     chosen = fitting or choose_features(report, Choice("max"))
-    return [
-        (layer, read_feature(session.workspace, layer, feature))
-        for feature in chosen[:SHOWN_FEATURES]
-    ]
+    return [(stored.layer, read_feature(stored, feature)) for feature in chosen[:SHOWN_FEATURES]]

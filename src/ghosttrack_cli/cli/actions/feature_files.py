@@ -2,89 +2,123 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorruptionError, StateError, UsageError
-from ghosttrack_cli.interpretation.layout import REPORT, SUMMARY, read_record
+from ghosttrack_cli.interpretation.layout import REPORT, read_part
 from ghosttrack_cli.interpretation.report import (
     FeatureReport,
     FeatureShard,
     LayerReport,
     LayerSummary,
-    Record,
     shard_name,
 )
-from ghosttrack_cli.workspace import numbered_layers
+from ghosttrack_cli.stored_reports import SUMMARY, StoredReport, stored_reports
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.interpretation.layout import R
     from ghosttrack_cli.workspace import Workspace
 
-Model = TypeVar("Model", bound=Record)
+
+def wanted_source(session: Session, source: str | None) -> str | None:
+    """The source that was asked for, by name or by what `--texts` says; None: whichever is newest.
+
+    Raises:
+        CorpusError: no such texts.
+    """
+    if source is not None or "interpretation.texts" not in session.overrides:
+        return source
+    from ghosttrack_cli.cli.actions.remembered import stage_settings
+    from ghosttrack_cli.interpretation.sources import source_slug
+
+    settings = stage_settings(session)
+    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
 
 
-def interpreted_layers(workspace: Workspace) -> tuple[int, ...]:
-    """The layers that have a report."""
-    folders = numbered_layers(workspace.interpretations, "layer_{}")
-    return tuple(layer for layer in folders if (workspace.report(layer) / SUMMARY).is_file())
+def present_reports(workspace: Workspace, source: str | None = None) -> list[StoredReport]:
+    """One report for each layer that has any: over `source`, or the newest.
+
+    `source` may be the beginning of a name.
+
+    Raises:
+        StateError: no layer has a report.
+        UsageError: none over that source.
+    """
+    found = stored_reports(workspace.interpretations)
+    if not found:
+        raise StateError(
+            f"no interpreted layer in {workspace.interpretations}", hint="ghosttrack interpret"
+        )
+    exact = [one for one in found if one.source == source]
+    fitting = exact or [one for one in found if one.source.startswith(source or "")]
+    if not fitting:
+        names = ", ".join(sorted({one.source for one in found}))
+        raise UsageError(
+            f"no report over {source}, there are reports over {names}",
+            hint=f"--source {found[0].source}",
+        )
+    newest = {one.layer: one for one in reversed(fitting)}
+    return [newest[layer] for layer in sorted(newest)]
 
 
-def one_layer(workspace: Workspace, layer: int | None) -> int:
-    """The layer asked for, or the only one that has a report.
+def one_report(workspace: Workspace, layer: int | None, source: str | None = None) -> StoredReport:
+    """The report of the layer asked for, or of the only one that has one.
 
     Raises:
         StateError: no layer has a report.
         UsageError: that one has none, or several have and none was named.
     """
-    present = interpreted_layers(workspace)
-    if not present:
-        raise StateError(
-            f"no interpreted layer in {workspace.interpretations}", hint="ghosttrack interpret"
-        )
+    present = {one.layer: one for one in present_reports(workspace, source)}
     if layer is None and len(present) == 1:
-        return present[0]
+        return next(iter(present.values()))
     if layer not in present:
-        what = "which layer?" if layer is None else f"--layer: layer {layer} has no report,"
+        over = "" if source is None else f" over {source}"
+        what = "which layer?" if layer is None else f"--layer: layer {layer} has no report{over},"
         raise UsageError(
             f"{what} valid are {', '.join(map(str, present))}",
             hint="add --layer" if layer is None else f"ghosttrack interpret --layers {layer}",
         )
-    return layer
+    return present[layer]
 
 
-def read_summary(workspace: Workspace, layer: int) -> LayerSummary:
-    """The summary of a layer's report."""
-    return _read(workspace.report(layer) / SUMMARY, LayerSummary)
+def other_sources(workspace: Workspace, one: StoredReport) -> list[str]:
+    """The other sources over which the layer has a report, the newest first."""
+    found = stored_reports(workspace.interpretations)
+    return [other.source for other in found if other.layer == one.layer and other != one]
 
 
-def read_report(workspace: Workspace, layer: int) -> LayerReport:
-    """The report of a layer with the index of all features."""
-    return _read(workspace.report(layer) / REPORT, LayerReport)
+def read_report(one: StoredReport) -> LayerReport:
+    """A report with the index of all features."""
+    return _read(one.folder, REPORT, LayerReport)
 
 
-def read_feature(workspace: Workspace, layer: int, feature: int) -> FeatureReport:
+def read_feature(one: StoredReport, feature: int) -> FeatureReport:
     """Everything about one feature.
 
     Raises:
         UsageError: the SAE has no such feature.
     """
-    count = read_summary(workspace, layer).counts.features
+    count = _read(one.folder, SUMMARY, LayerSummary).counts.features
     if not 0 <= feature < count:
         raise UsageError(
-            f"--feature: {feature} is not valid, layer {layer} has features 0 to {count - 1:,}",
-            hint=f"ghosttrack interpret list --layer {layer}",
+            f"--feature: {feature} is not valid, layer {one.layer} has features 0 to {count - 1:,}",
+            hint=f"ghosttrack interpret list --layer {one.layer}",
         )
-    path = workspace.report(layer) / shard_name(feature)
-    shard = _read(path, FeatureShard)
+    name = shard_name(feature)
+    shard = _read(one.folder, name, FeatureShard)
     index = feature - shard.first
     if not 0 <= index < len(shard.features) or shard.features[index].feature != feature:
-        raise CorruptionError(f"feature {feature} is not in {path}", hint="ghosttrack interpret")
+        raise CorruptionError(
+            f"feature {feature} is not in {one.folder / name}", hint="ghosttrack interpret"
+        )
     return shard.features[index]
 
 
-def _read(path: Path, model: type[Model]) -> Model:
+def _read(folder: Path, name: str, model: type[R]) -> R:
     try:
-        return read_record(path, model)
+        return read_part(folder, name, model)
     except FileNotFoundError:
-        raise StateError(f"no such report: {path}", hint="ghosttrack interpret") from None
+        raise StateError(f"no such report: {folder / name}", hint="ghosttrack interpret") from None

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.drawing import quoted
-from ghosttrack_cli.cli.actions.feature_files import one_layer, read_feature, read_report
+from ghosttrack_cli.cli.actions.feature_files import (
+    one_report,
+    other_sources,
+    read_feature,
+    read_report,
+    wanted_source,
+)
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.cli.output import Column, Line, Span, Table
 from ghosttrack_cli.errors import UsageError
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
         FeatureIndex,
         LayerReport,
     )
+    from ghosttrack_cli.stored_reports import StoredReport
 
 TOKENS = Column("tokens", cut=True)  # a break inside the quotes would read as a space
 LIST_COLUMNS = (
@@ -57,30 +64,40 @@ class Choice:
     sort: str = "rate"
     flag: str | None = None
     search: str | None = None
+    source: str | None = None
     limit: int = 40
 
 
-def show_feature(session: Session, layers: str | None, feature: int) -> None:
-    """Show one feature of the layer that `layers` names."""
+def show_feature(session: Session, layers: str | None, feature: int, source: str | None) -> None:
+    """Show one feature of the layer that `layers` names, over `source` or the newest one."""
     if layers is not None and not layers.strip().isdecimal():
         raise UsageError("--feature: name one layer with it", hint="--layer 6 --feature 123")
-    layer = one_layer(session.workspace, None if layers is None else int(layers))
-    found = read_feature(session.workspace, layer, feature)
-    contrast = read_report(session.workspace, layer).contrast
-    document = {"layer": layer, **found.model_dump(mode="json")}
-    blocks = feature_blocks(layer, found, contrast=contrast)
+    layer = None if layers is None else int(layers)
+    chosen = one_report(session.workspace, layer, wanted_source(session, source))
+    found, report = read_feature(chosen, feature), read_report(chosen)
+    document = {"layer": chosen.layer, "source": chosen.source, **found.model_dump(mode="json")}
+    blocks = feature_blocks(chosen.layer, found, contrast=report.contrast)
     session.emit(document, lambda console: console.blocks(blocks))
+    said = f"over {report.counts.rows:,} rows of {report.source.name}"
+    session.console.detail(said + _others(session, chosen))
+
+
+def _others(session: Session, chosen: StoredReport) -> str:
+    """Where else the layer has a report."""
+    others = other_sources(session.workspace, chosen)
+    return f"; other reports: --source {' or '.join(others)}" if others else ""
 
 
 def show_list(session: Session, layer: int | None, choice: Choice) -> None:
     """Show the features of a layer that fit `choice`."""
-    chosen = one_layer(session.workspace, layer)
-    report = read_report(session.workspace, chosen)
+    chosen = one_report(session.workspace, layer, wanted_source(session, choice.source))
+    report = read_report(chosen)
     index = report.index
     found = choose_features(report, choice)
     shown = found[: choice.limit]
     document: dict[str, Any] = {
-        "layer": chosen,
+        "layer": chosen.layer,
+        "source": chosen.source,
         "rows": report.counts.rows,
         "found": len(found),
         "features": [_entry(index, feature) for feature in shown],
@@ -91,7 +108,8 @@ def show_list(session: Session, layer: int | None, choice: Choice) -> None:
         table = _contrast_table(report, shown)
     session.emit(document, lambda console: console.table(table))
     few = f"{len(shown):,} of {len(found):,} features; --limit shows more; "
-    session.console.detail((few if len(shown) < len(found) else "") + _behind(report, choice))
+    said = (few if len(shown) < len(found) else "") + _behind(report, choice)
+    session.console.detail(said + _others(session, chosen))
 
 
 def _behind(report: LayerReport, choice: Choice) -> str:

@@ -9,12 +9,10 @@ from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import Line, Table, line
 from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
-from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.plan import InterpretationPlan
-    from ghosttrack_cli.workspace import Workspace
 
 
 def interpret(
@@ -25,10 +23,21 @@ def interpret(
     if dry_run:
         give(session, plan_layers(session, chosen))
         return
-    if overwrite and any(session.workspace.report(layer).exists() for layer in chosen):
-        session.confirm_overwrite(f"the reports of layers {format_layers(chosen)}", yes=yes)
-        delete_reports(session.workspace, chosen)
-    give(session, interpret_layers(session, chosen))
+    if overwrite:
+        confirm_reports(session, chosen, yes=yes)
+    give(session, interpret_layers(session, chosen, again=overwrite))
+
+
+def confirm_reports(session: Session, layers: tuple[int, ...], *, yes: bool) -> None:
+    """Ask before reports are replaced that are there; those over other sources are not."""
+    from ghosttrack_cli.interpretation.sources import source_slug
+
+    settings, workspace = stage_settings(session), session.workspace
+    slug = source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    if any(workspace.report(layer, slug).exists() for layer in layers):
+        session.confirm_overwrite(
+            f"the reports of layers {format_layers(layers)} over {slug}", yes=yes
+        )
 
 
 def layers_to_interpret(session: Session, text: str | None) -> tuple[int, ...]:
@@ -36,8 +45,8 @@ def layers_to_interpret(session: Session, text: str | None) -> tuple[int, ...]:
     return trained_layers(session, text, session.settings.interpretation.checkpoint)
 
 
-def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
-    """Interpret the SAEs of `layers` in one pass."""
+def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool = False) -> Outcome:
+    """Interpret the SAEs of `layers` in one pass; `again`: those with a current report too."""
     settings, workspace = stage_settings(session), session.workspace
     with session.monitor("interpret") as monitor:
         from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
@@ -50,6 +59,7 @@ def interpret_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
             workspace,
             monitor,
             cache_dir=settings.paths.cache_dir,
+            again=again,
         )
     blocks = [
         line(
@@ -110,12 +120,3 @@ def _plan_blocks(plan: InterpretationPlan, texts: str, folders: list[str]) -> li
             f" from what the first {plan.probed_rows:,} rows took"
         ),
     ]
-
-
-def delete_reports(workspace: Workspace, layers: tuple[int, ...]) -> None:
-    """Delete the reports of `layers`, unless another process is writing some."""
-    from ghosttrack_cli.interpretation.layout import forget
-
-    with exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
-        for layer in layers:
-            forget(workspace, layer)

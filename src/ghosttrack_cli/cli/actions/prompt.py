@@ -35,7 +35,7 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
             save_prompt(workspace, report)
             write_browser(workspace.interpretations)
     blocks = prompt_blocks(report, top)
-    document = report.model_dump(mode="json")
+    document = report.model_dump(mode="json", exclude={"schema_version"})
     session.emit(document, lambda console: console.blocks(blocks))
 
 

@@ -51,7 +51,12 @@ def status_document(
     session: Session, overview: Overview, step: Step, bad: list[str] | None
 ) -> dict[str, Any]:
     """The state as one JSON document."""
+    layers = [
+        {**asdict(one), "interpretation": one.interpretation and asdict(one.interpretation)}
+        for one in overview.layers
+    ]
     document = asdict(overview) | {
+        "layers": layers,
         "workspace": str(session.workspace.root),
         "browser": str(overview.browser) if overview.browser else None,
         "met": overview.met,

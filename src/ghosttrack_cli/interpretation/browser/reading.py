@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation import layout
 from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport
-from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +28,6 @@ def read_record(path: Path, kind: type[layout.R]) -> layout.R:
         return layout.read_record(path, kind)
     except FileNotFoundError as error:
         raise CorruptionError(f"missing from a report: {path}", hint=layout.ANEW) from error
-
-
-def reported_layers(interpretations: Path) -> list[tuple[int, Path]]:
-    """Layers with a report and their folders, by number."""
-    layers = numbered_layers(interpretations, "layer_{}")
-    folders = [(layer, interpretations / f"layer_{layer}") for layer in layers]
-    return [(layer, folder) for layer, folder in folders if (folder / layout.REPORT).is_file()]
 
 
 def features(folder: Path, report: LayerReport) -> Iterator[FeatureReport]:

@@ -30,10 +30,11 @@ from ghosttrack_cli.files import (
 from ghosttrack_cli.interpretation.browser.columns import ListColumns
 from ghosttrack_cli.interpretation.browser.pack import feature_files
 from ghosttrack_cli.interpretation.browser.prompt import PROMPT_FILE, PromptReport
-from ghosttrack_cli.interpretation.browser.reading import features, read_record, reported_layers
+from ghosttrack_cli.interpretation.browser.reading import features, read_record
 from ghosttrack_cli.interpretation.browser.script import script
 from ghosttrack_cli.interpretation.layout import REPORT
 from ghosttrack_cli.interpretation.report import LayerReport
+from ghosttrack_cli.stored_reports import stored_reports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,9 +87,8 @@ def write_browser(interpretations: Path) -> Path:
         DiskError: the page cannot be written.
     """
     data = make_folder(interpretations / "browser" / "data")
-    reports = [
-        _write_layer(folder, data, number) for number, folder in reported_layers(interpretations)
-    ]
+    newest = {one.layer: one for one in reversed(stored_reports(interpretations))}
+    reports = [_write_layer(newest[layer].folder, data, layer) for layer in sorted(newest)]
     prompt = _write_prompt(interpretations, data, {report.layer for report in reports})
     catalogue = {
         "version": __version__,
@@ -107,7 +107,7 @@ def _write_layer(folder: Path, data: Path, number: int) -> LayerReport:
     report = read_record(folder / REPORT, LayerReport)
     if report.layer != number:
         raise CorruptionError(f"a report of layer {report.layer}: {folder / 'report.json'}")
-    target = make_folder(data / folder.name)
+    target = make_folder(data / f"layer_{number}")
     made_from = _made_from(folder)
     if not _is_current(target, made_from):
         remove(target)
@@ -117,7 +117,7 @@ def _write_layer(folder: Path, data: Path, number: int) -> LayerReport:
 
 
 def _write_data(report: LayerReport, folder: Path, target: Path) -> None:
-    name = folder.name
+    name = target.name
     entries = report.contrast.entries if report.contrast else []
     columns = ListColumns(report.index)
     starts: list[int] = []
