@@ -205,7 +205,9 @@ def test_features_that_separate_are_listed_by_certainty(
     assert "effect  p corrected  tokens" in shown.out.splitlines()[0]
     assert len(shown.out.splitlines()) == 3
     assert "hallucinated answers to 9 questions" in shown.err
-    assert f"over {document['rows']:,} rows of TruthfulQA.csv" in ghosttrack("interpret", "list").err
+    assert (
+        f"over {document['rows']:,} rows of TruthfulQA.csv" in ghosttrack("interpret", "list").err
+    )
     best = found[0]["feature"]
     assert "of 9 questions, p" in ghosttrack("interpret", "--feature", best).out
 
