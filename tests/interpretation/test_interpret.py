@@ -423,7 +423,7 @@ def test_what_features_promote_is_left_out_and_said(
     notices: list[str] = []
     run(monitor=Monitor(notice=notices.append))
     assert notices.count("what features promote is not known: it is a test") == 1
-    report = (planted_workspace.report(1) / "report.json").read_text()
+    report = (the_report(planted_workspace, 1) / "report.json").read_text()
     assert "What features promote is not known: it is a test." in report
     features = read_features(planted_workspace, 1)
     assert all(not one.promoted and not one.suppressed for one in features)
