@@ -62,7 +62,7 @@ class Console:
 
     def document(self, document: dict[str, Any]) -> None:
         """Write one JSON document with its schema number to stdout."""
-        whole = _finite({**document, "schema": SCHEMA})
+        whole = _finite({"schema": SCHEMA} | document | {"schema": SCHEMA})
         _put(sys.stdout, json.dumps(whole, indent=1, allow_nan=False, default=str))
 
     def notice(self, text: str) -> None:
