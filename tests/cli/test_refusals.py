@@ -72,7 +72,7 @@ CASES = {
     "status --check": (
         3,
         (
-            "the checklist does not hold: SAEs trained, reconstruction loss, active features a"
+            "the checklist does not hold: SAEs trained, FVU, active features a"
             " token, interpretations saved, active features, training converged"
         ),
         "ghosttrack extract --layer 6 --tokens 1M",
