@@ -8,7 +8,7 @@ PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint types check-tests test-faults test-peers bench docs browser clean
+.PHONY: demo test lint types check-tests test-faults test-peers test-pythons pictures bench docs browser clean
 
 demo: $(VENV)/.run
 	$(BIN)/ghosttrack demo
@@ -35,6 +35,10 @@ test-peers: $(VENV)/.test $(PEERS)/.test
 	$(BIN)/pytest -m peers tests/store
 	$(PEERS)/bin/pytest tests/sae/test_peers.py tests/training/test_loggers.py
 
+# Every supported Python that is on this machine, each in an environment of its own.
+test-pythons: browser
+	@tools/test-pythons
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/extract.py
@@ -47,6 +51,10 @@ bench: $(VENV)/.test
 # What is generated from the code: the command reference, ghosttrack.toml, the report schema.
 docs: $(VENV)/.test
 	$(BIN)/python -m tools.write_docs
+
+# The README's pictures, from the demo as it is.
+pictures: $(VENV)/.test browser
+	$(BIN)/python -m tools.make_pictures
 
 # The browser tests drive a real Chromium: the one on this machine, or the system's package.
 browser:
@@ -78,4 +86,4 @@ $(PEERS)/.test: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo
+	rm -rf $(VENV) $(PEERS) .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo

@@ -71,6 +71,7 @@ def test_the_table_holds_the_schedule_across_its_blocks() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # torch's own, inside
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("sparsity", ["target", "batchtopk"])
 def test_the_whole_step_compiles_into_one_graph(sparsity: Sparsity) -> None:
