@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import fault_table
 
 from ghosttrack_cli.workspace import Workspace
 
@@ -48,18 +48,8 @@ FAMILY_EXTRAS: dict[str, dict[str, Any]] = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests recorded under "kills": the output of those that pass is not shown."""
-    reports = itertools.chain.from_iterable(terminalreporter.stats.values())
-    found = [
-        str(value)
-        for report in reports
-        if getattr(report, "when", None) == "call"
-        for name, value in report.user_properties
-        if name == "kills"
-    ]
-    if found:
-        terminalreporter.write_sep("=", "kill -9")
-        terminalreporter.write_line("\n".join(sorted(found)))
+    """What tests provoked, and what became of it."""
+    fault_table.summarise(terminalreporter)
 
 
 class Clock:

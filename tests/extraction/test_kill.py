@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.extraction.forks import request
+from tests.fault_table import fault
 from tests.forks import Forks, spread_over
 from tests.store.kills import CALLS, WRITE, Kill, run_killed
 from tests.store.synthetic import tree
@@ -111,5 +112,5 @@ def test_many_killed_extractions_end_with_the_same_bytes(
 ) -> None:
     count = KILLS // len(SCENARIOS[name])
     struck = sum(run_scenario(twins(str(seed)), name, seed, count) for seed in SEEDS)
-    record_property("kills", f"extraction, {name}: {struck} kills")
+    record_property("fault", fault(f"kill -9: extraction, {name}", struck))
     assert struck >= ENOUGH

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.fault_table import fault
 from tests.faults.bounded import run_cases
 from tests.faults.readers import Reader, sealed, unsealed, with_digest
 from tests.store.synthetic import IDENTITY, Plan
@@ -17,7 +18,7 @@ from ghosttrack_cli.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FEW = 60
+FEW = 25
 SETTINGS = """\
 [extraction]
 context_length = 32
@@ -265,4 +266,4 @@ def test_a_reader_reads_or_refuses(
     assert outcome.failure is None, outcome.failure
     assert outcome.read + outcome.refused == cases
     assert outcome.refused or reader.seal is unsealed
-    record_property("fault", [f"fuzz: {make.__name__}", cases, cases, 0])
+    record_property("fault", fault(f"fuzz: {make.__name__.replace('_', ' ')}", cases))

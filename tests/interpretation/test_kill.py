@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.fault_table import fault
 from tests.forks import Forks, spread, spread_over
 from tests.interpretation.forks import notices
 from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Kill
@@ -220,7 +221,7 @@ def test_a_kill_at_any_call_of_a_replacement_ends_with_the_same_bytes(
     for seed, at in enumerate(range(1, calls, 40), start=1):
         points = [Kill(at), Kill(rng.randint(1, calls + 1 - at))]
         struck += pair.step({**ONE, "seed": seed}, partial(always, points))
-    record_property("kills", f"interpretation, every 40th call: {struck} kills")
+    record_property("fault", fault("kill -9: interpretation, every 40th call", struck))
     assert struck >= calls // 40
 
 
@@ -236,6 +237,5 @@ def test_many_killed_interpretations_end_with_the_same_bytes(
     struck = sum(
         run_scenario(pair, name, seed, count) for seed, pair in zip(SEEDS, pairs, strict=True)
     )
-    resumed = sum(pair.resumed for pair in pairs)
-    record_property("kills", f"interpretation, {name}: {struck} kills, {resumed} in mid-pass")
+    record_property("fault", fault(f"kill -9: interpretation, {name}", struck))
     assert struck >= ENOUGH

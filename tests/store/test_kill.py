@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.fault_table import fault
 from tests.store import kills, synthetic
 from tests.store.kills import Kill
 
@@ -94,5 +95,5 @@ def test_many_killed_runs_end_with_the_same_bytes(
     struck = 0
     for seed in range(1, 9):
         struck += equals_unkilled(tmp_path / str(seed), name, seed, count=3)
-    record_property("kills", f"store, {name}: {struck} kills")
+    record_property("fault", fault(f"kill -9: store, {name}", struck))
     assert struck >= 16

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.fault_table import fault
 from tests.forks import Forks, spread
 from tests.store import kills
 from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Failpoints, Kill
@@ -143,7 +144,7 @@ def test_many_killed_trainings_end_with_the_same_bytes(
     twins: Callable[[str, str], Twins], name: str, record_property: Callable[[str, object], None]
 ) -> None:
     struck = sum(run_scenario(twins(f"{seed}", name), name, seed, KILLS) for seed in SEEDS)
-    record_property("kills", f"training, {name}: {struck} kills")
+    record_property("fault", fault(f"kill -9: training, {name}", struck))
     assert struck >= ENOUGH
 
 
@@ -154,7 +155,7 @@ def test_a_kill_at_any_call_ends_with_the_same_bytes(
     twins: Callable[[str, str], Twins], record_property: Callable[[str, object], None]
 ) -> None:
     struck = kill_at_each(twins("each", "target"), first=1, every=15)
-    record_property("kills", f"training, every 15th call: {struck} kills")
+    record_property("fault", fault("kill -9: training, every 15th call", struck))
     assert struck >= 60
 
 
