@@ -87,6 +87,8 @@ def test_from_an_empty_folder_to_features(
     assert trained.code == 0
     assert set(trained.document["layers"]) == {"0", "2"}
     assert trained.document["layers"]["2"]["state"] == "finished"
+    about = json.loads(Path("ghosttrack-data/checkpoints/sae_layer_2_final/cfg.json").read_text())
+    assert about["metadata"]["dataset_path"] == "texts.jsonl"
 
     plan = ghosttrack("interpret", "--dry-run", "--json").document["plan"]
     assert plan["todo"] == [0, 2]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ghosttrack_cli.errors import ConflictError, Stopped
+from ghosttrack_cli.errors import ConflictError, HubError, Stopped
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.reader import ActivationStore
 
@@ -39,7 +39,7 @@ def test_what_was_left_out_is_counted_and_said(extraction: Any, corpus: Path) ->
     }
     assert extraction.notices[:4] == [
         "left out: 1 file of no text format (.md)",
-        "left out: 200 texts of fewer than 100 characters (--min-characters)",
+        "left out: 200 short texts of fewer than 100 characters (--min-characters)",
         "left out: 1 blank text",
         "replaced by U+FFFD: half a surrogate pair, in 1 text",
     ]
@@ -88,3 +88,21 @@ def test_a_folder_that_was_renamed_is_the_same_corpus(extraction: Any, corpus: P
     result = extraction(corpus_source=str(moved), **asked)
     assert result.rows == 9000
     assert read_commit(result.store).identity.corpus["name"] == "corpus"
+
+
+def test_other_text_is_refused_without_the_hub_too(
+    extraction: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise HubError("the hub is away")
+
+    first = extraction(tokens=4000)
+    monkeypatch.setattr("ghosttrack_cli.model.loading.identify_model", away)
+    extraction.notices.clear()
+    assert extraction(tokens=4000).text == first.text
+    assert "not compared with the hub: the hub is away" in extraction.notices
+    extraction.notices.clear()
+    for changes in ({"corpus_source": "wikipedia"}, {"corpus_min_characters": 7}):
+        with pytest.raises(ConflictError, match="made from other text"):
+            extraction(tokens=4000, **changes)
+    assert not extraction.notices

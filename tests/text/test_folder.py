@@ -99,7 +99,7 @@ def test_dropped_and_replaced_texts_are_counted_and_survive_resuming(tmp_path: P
     whole = left_out(corpus)
     assert (whole.short, whole.blank, whole.replaced) == (2, 3, 1)
     assert whole.sentences(8) == [
-        "left out: 2 texts of fewer than 8 characters (--min-characters)",
+        "left out: 2 short texts of fewer than 8 characters (--min-characters)",
         "left out: 3 blank texts",
         "replaced by U+FFFD: half a surrogate pair, in 1 text",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import HubError
+from ghosttrack_cli.errors import ConflictError, HubError
 from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, CORPUS, MODEL
 from ghosttrack_cli.extraction.plan import (
     ExtractionPlan,
@@ -99,10 +99,24 @@ def _check_finished(
     try:
         identity = _identity(asked, planned, commit)
     except HubError as error:
+        _refuse_other_corpus(asked.corpus, commit, workspace)
         monitor.notice(f"not compared with the hub: {error.what}")
     else:
         check_identity(commit.identity, identity, where=workspace.store)
     monitor.notice(f"nothing to do: {commit.rows:,} tokens are stored")
+
+
+def _refuse_other_corpus(corpus: CorpusSettings, commit: Commit, workspace: Workspace) -> None:
+    """What is known to differ is refused without the hub, too."""
+    from ghosttrack_cli.text.asked import known_differences
+
+    fields = known_differences(corpus, commit.identity.corpus)
+    if fields:
+        raise ConflictError(
+            f"the store was made from other text: {workspace.store}",
+            fields=fields,
+            hint="use the text on disk, another --workspace, or --overwrite to start anew",
+        )
 
 
 def _identity(asked: _Asked, planned: ExtractionPlan, commit: Commit) -> StoreIdentity:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from ghosttrack_cli.text.kept import LeftOut
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = Any
 BATCH_ROWS = 4096
+LEFT_OUT = ("short", "blank", "replaced")
+"""Counts that `SourceFacts` shares with `text.kept.LeftOut`."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class RowBatch:
     """Rows of whole windows with the residual stream of each layer on them, x (N, D) float32.
 
     `cursor` is where the next batch starts; `texts` and `truncated` count the texts that begin in
-    this batch and those of them that were cut at the context length.
+    this batch and those of them that were cut at the context length. `left_out` counts the texts
+    that were left out from the beginning to the end of this batch; None: as the facts have it.
     """
 
     rows: Rows
@@ -34,6 +39,7 @@ class RowBatch:
     texts: int
     windows: int
     truncated: int = 0
+    left_out: LeftOut | None = None
 
 
 @dataclass(frozen=True)
@@ -83,4 +89,11 @@ def with_batch(facts: SourceFacts, batch: RowBatch) -> SourceFacts:
         "rows": facts.rows + len(batch.rows),
         "truncated": facts.truncated + batch.truncated,
     }
+    if batch.left_out is not None:
+        counts |= {name: getattr(batch.left_out, name) for name in LEFT_OUT}
     return facts.model_copy(update=counts)
+
+
+def left_out(facts: SourceFacts) -> LeftOut:
+    """What was left out of the texts, as the facts have it."""
+    return LeftOut(**{name: getattr(facts, name) for name in LEFT_OUT})

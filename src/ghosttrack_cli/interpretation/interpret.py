@@ -8,7 +8,7 @@ from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
 from ghosttrack_cli.interpretation import inputs, layout, parts, weights
 from ghosttrack_cli.interpretation.answer_pairs import compare_answers
-from ghosttrack_cli.interpretation.batch import with_batch
+from ghosttrack_cli.interpretation.batch import left_out, with_batch
 from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.build import WeightFacts
 from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
@@ -158,6 +158,8 @@ class Stage:
         state = PassState(self.workspace, self.slug, {job.layer: job.fingerprint for job in jobs})
         monitor.begin(parts.ROWS)
         source = self._read(passes, state)
+        for sentence in left_out(source).sentences():
+            self.monitor.notice(sentence)
         contrasts = compare_answers(self.source, passes, self.texts, source.rows, monitor)
         monitor.begin(parts.LOSSES)
         recovered = self._recovered(jobs, passes)
@@ -285,6 +287,7 @@ class Stage:
                 f"{source.truncated:,} texts are longer than {source.context_length:,} tokens and"
                 " were cut there."
             )
+        notes += [f"{one[0].upper()}{one[1:]}." for one in left_out(source).sentences()]
         if job.median_norm is None:
             notes.append("No store gives the median norm of this layer: no outliers were masked.")
         if source.kind == "corpus" and source.texts == HUB_TEXTS and not self.settings.max_texts:

@@ -247,6 +247,9 @@ class SourceFacts(Record):
     rows: Count
     context_length: Count
     truncated: Count = Field(description="texts cut at the context length")
+    short: Count = Field(0, description="texts left out: fewer than corpus.min_characters")
+    blank: Count = Field(0, description="texts left out: null or white space")
+    replaced: Count = Field(0, description="texts with half a surrogate pair, read as U+FFFD")
 
 
 class MaskCounts(Record):

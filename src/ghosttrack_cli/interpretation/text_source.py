@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.events import Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
 from ghosttrack_cli.interpretation.slugs import limited
+from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -89,11 +91,13 @@ class TextSource:
         """The batches from `cursor` on."""
         windows: list[Window] = []
         place: JSON = cursor
-        for group, place in self._groups(cursor):
-            windows += group
-            if sum(len(window.ids) for window in windows) >= BATCH_ROWS:
+        for group, after in self._groups(cursor):
+            # The last batch's place is the end: after what is left out behind the last text.
+            if group and sum(len(window.ids) for window in windows) >= BATCH_ROWS:
                 yield self._batch(windows, layers, place)
                 windows = []
+            windows += group
+            place = after
         if windows:
             yield self._batch(windows, layers, place)
 
@@ -102,16 +106,30 @@ class TextSource:
         place = cursor or {"state": None, "texts": 0, "rows": 0}
         texts, rows = place["texts"], place["rows"]
         for group, state in self._texts.groups(place["state"]):
-            windows = self._windows(group)
+            windows = self._windows(group) if group else []
             texts += len(windows)
             rows += sum(len(window.ids) for window in windows)
             if self._exceeds(texts, rows):
+                if texts == len(windows):  # the first of all
+                    raise self._limit_too_small(texts, rows)
                 return
             yield windows, {"state": state, "texts": texts, "rows": rows}
 
     def _exceeds(self, texts: int, rows: int) -> bool:
         too_many = self._max_texts is not None and texts > self._max_texts
         return too_many or (self._max_tokens is not None and rows > self._max_tokens)
+
+    def _limit_too_small(self, texts: int, rows: int) -> UsageError:
+        """The limits leave nothing to read: the first text, or question, is beyond them."""
+        if self._max_texts is not None and texts > self._max_texts:
+            return UsageError(
+                f"--max-texts {self._max_texts} is less than the {texts} answers to one question",
+                hint=f"--max-texts {texts} or more",
+            )
+        return UsageError(
+            f"--max-tokens {self._max_tokens} is less than the first text has: {rows:,} tokens",
+            hint=f"--max-tokens {rows} or more",
+        )
 
     def _windows(self, group: Sequence[Text]) -> list[Window]:
         parts = self._encoder.encode([part for text in group for part in (text.opening, text.rest)])
@@ -133,6 +151,7 @@ class TextSource:
             texts=len(windows),
             windows=len(windows),
             truncated=sum(window.truncated for window in windows),
+            left_out=LeftOut.of(cursor["state"]),
         )
 
     def _residuals(self, windows: Sequence[Window], layers: Sequence[int]) -> dict[int, Tensor]:

@@ -99,10 +99,11 @@ class CorpusTexts:
         return {"kind": self.kind, "corpus": self._corpus.identity()}
 
     def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
-        """One document a group."""
+        """One document a group; at the end an empty one, with the state after all that is left."""
         stream = self._corpus.documents(state)
         for document in stream:
             yield [Text(document.id, document.text)], stream.state()
+        yield [], stream.state()
 
 
 class TruthfulQATexts:

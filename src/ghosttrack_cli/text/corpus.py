@@ -57,6 +57,12 @@ def open_corpus(
     return _hub_corpus(settings, cache_dir, recorded or {}, flag)
 
 
+def is_hub(settings: CorpusSettings) -> bool:
+    """Whether `settings.source` names a data set on the hub, or nothing at all."""
+    source = settings.source
+    return source == "wikipedia" or (source != "python-docs" and _existing(source) is None)
+
+
 def _hint(flag: str) -> str:
     names = "store, truthfulqa, wikipedia" if flag == "--texts" else "wikipedia, python-docs"
     return f"{flag} takes {names}, a file or folder, or owner/name on the hub"

@@ -112,7 +112,7 @@ class HubCorpus:
         except (ValueError, FileNotFoundError) as error:
             raise CorpusError(
                 f"cannot use {self.watch.what}: {str(error).splitlines()[0][:500]}",
-                hint="[corpus] config names the configuration",
+                hint="[corpus] config names it, or GHOSTTRACK_CORPUS__CONFIG=NAME",
             ) from error
         self._require_split(builder)
         return builder
@@ -122,7 +122,7 @@ class HubCorpus:
         if self.split not in splits:
             raise CorpusError(
                 f"no split {self.split!r}: {self.watch.what} has {', '.join(splits) or 'none'}",
-                hint="[corpus] split names the split",
+                hint="[corpus] split names it, or GHOSTTRACK_CORPUS__SPLIT=NAME",
             )
 
     def _files(self) -> list[str]:

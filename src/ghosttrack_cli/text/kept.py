@@ -42,11 +42,11 @@ class LeftOut:
         mine, theirs = asdict(self), asdict(other)
         return LeftOut(**{name: mine[name] - theirs[name] for name in mine})
 
-    def sentences(self, min_characters: int) -> list[str]:
-        """What a person has to know."""
+    def sentences(self, min_characters: int | None = None) -> list[str]:
+        """What a person has to know; with the number of characters where it is known."""
+        fewer = "" if min_characters is None else f" of fewer than {min_characters:,} characters"
         told = {
-            f"left out: {counted(self.short, 'text')} of fewer than {min_characters:,} characters"
-            " (--min-characters)": self.short,
+            f"left out: {counted(self.short, 'short text')}{fewer} (--min-characters)": self.short,
             f"left out: {counted(self.blank, 'blank text')}": self.blank,
             f"left out: {counted(self.empty_files, 'empty file')}": self.empty_files,
             f"replaced by U+FFFD: half a surrogate pair, in {counted(self.replaced, 'text')}": (
