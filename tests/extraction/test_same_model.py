@@ -79,7 +79,6 @@ def test_what_decides_no_row_is_no_conflict(extraction: Any, moved: Path) -> Non
     edit(
         moved / "config.json",
         architectures=["Another"],
-        attn_implementation="eager",  # which transformers does not take from the file
         attn_pdrop=0.5,
         dtype="float16",
         summary_type="mean",
@@ -97,6 +96,14 @@ def test_another_opening_token_conflicts(extraction: Any, moved: Path) -> None:
     with pytest.raises(ConflictError) as caught:
         extraction(tokens=8000, model_name=str(moved))
     assert "model_config.tokenizer.bos_token_id" in caught.value.fields
+
+
+@pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
+def test_another_attention_conflicts(name: str, extraction: Any, moved: Path) -> None:
+    edit(moved / "config.json", **{name: "eager"})
+    with pytest.raises(ConflictError) as caught:
+        extraction(tokens=8000, model_name=str(moved))
+    assert caught.value.fields == {"model_config.attn_implementation": (None, "eager")}
 
 
 @pytest.mark.parametrize("computed", ["float32", "float16"])

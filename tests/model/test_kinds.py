@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,14 +14,13 @@ from safetensors.torch import load_file, save_file
 from tests.model.test_loading import edit_config, folder, load
 from tests.model.tiny import tiny_config, tiny_model
 
-from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.errors import GhostTrackError, ModelError
 from ghosttrack_cli.model.description import describe_model
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.settings import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = ["folder"]  # the fixture
 
@@ -210,6 +212,56 @@ def test_another_shape_is_refused_by_its_tensor(folder: Path) -> None:
         folder, lambda weights: weights.update({name: weights[name][:, :-1].contiguous()})
     )
     with pytest.raises(
-        ModelError, match=r"another shape .*c_fc\.weight is \(16, 63\), not \(16, 64\)"
+        ModelError, match=r"c_fc\.weight is \(16, 63\), config.json says \(16, 64\)"
     ):
         load(folder)
+
+
+def test_a_checkpoint_of_the_bare_model_is_loaded_without_a_word(folder: Path) -> None:
+    """As OpenAI's GPT-2: without the prefix, with the masks of its attention."""
+    full, notices = load(folder), list[str]()
+    prefix = "transformer."
+
+    def strip(weights: Change) -> None:
+        for name in list(weights):
+            weights[name.removeprefix(prefix)] = weights.pop(name)
+        for block in range(3):
+            weights[f"h.{block}.attn.bias"] = torch.ones(1, 1, 32, 32)
+            weights[f"h.{block}.attn.masked_bias"] = torch.tensor(-1e4)
+
+    change_weights(folder, strip)
+    settings = ModelSettings(name=str(folder), device="cpu")
+    model = ResidualModel.load(settings, notice=notices.append)
+    assert notices == []
+    ids = torch.arange(6)[None]
+    torch.testing.assert_close(model.residuals(ids, [2])[2], full.residuals(ids, [2])[2])
+    scale = {"h.0.mlp.c_fc.weight_scale": torch.ones(1)}
+    change_weights(folder, lambda weights: weights.update(scale))
+    with pytest.raises(ModelError, match=r"does not use: .*h\.0\.mlp\.c_fc\.weight_scale"):
+        load(folder)
+
+
+STRANGE: tuple[Any, ...] = (0, -1, 7, 1.5, 10**9, None, "many", [], {"a": 1}, True)
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["llama", *(pytest.param(family, marks=pytest.mark.faults) for family in ("gpt2", "opt"))],
+)
+def test_no_configuration_ends_without_a_sentence(
+    family: str, make_model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Every field with every strange value: a model, or an error of ours that says something."""
+    where = Path(shutil.copytree(make_model_folder(family), tmp_path / family))
+    document = json.loads((where / "config.json").read_text())
+    for name in document:
+        for value in STRANGE:
+            (where / "config.json").write_text(json.dumps(document | {name: value}))
+            with contextlib.suppress(GhostTrackError):
+                try:
+                    describe_model(ModelSettings(name=str(where)))
+                    settings = ModelSettings(name=str(where), device="cpu")
+                    ResidualModel.load(settings, notice=lambda _: None)
+                except Exception as error:
+                    error.add_note(f"{name} = {value!r}")
+                    raise

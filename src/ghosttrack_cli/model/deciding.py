@@ -22,7 +22,6 @@ IRRELEVANT = frozenset(
         "label2id",
         "initializer_range",
         "layerdrop",
-        "max_position_embeddings",
         "num_labels",
         "num_logits_to_keep",
         "pretraining_tp",
@@ -30,7 +29,6 @@ IRRELEVANT = frozenset(
         "return_dict",
         "router_aux_loss_coef",
         "task_specific_params",
-        "tie_word_embeddings",
         "torch_dtype",
         "transformers_version",
         "use_cache",
@@ -42,14 +40,16 @@ SUFFIXES = ("_token_id", "dropout", "pdrop", "_dropout_prob", "_loss_coef")
 
 
 def deciding_config(config: PreTrainedConfig) -> dict[str, Any]:
-    """The fields of the language model's configuration, defaults included, that decide a row.
+    """The fields of the language model's configuration, defaults included, that decide its values.
 
     What sees or hears beside it is left out: only text is read.
     """
     text = text_config(config)
     fields = {name: _plain(value) for name, value in text.to_dict().items() if _decides(name)}
-    attention = getattr(text, "_attn_implementation", None)
-    return fields | ({"attn_implementation": attention} if attention else {})
+    return fields | {
+        "tie_word_embeddings": bool(config.tie_word_embeddings),
+        "attn_implementation": getattr(text, "_attn_implementation", None),
+    }
 
 
 def _decides(name: str) -> bool:

@@ -9,6 +9,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, ModelError
 from ghosttrack_cli.model.kinds import check_language_model, layer_count_name, text_config
 from ghosttrack_cli.model.source import MAX_SMALL_FILE, find_source, weight_bytes
+from ghosttrack_cli.model.unused import check_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,18 @@ MAX_WIDTH = 2**20
 MAX_VOCABULARY = 2**24
 UNLIMITED_CONTEXT = 2**20
 MIN_CONTEXT = 2
+UNUSABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What transformers raises for configurations that it cannot make a model of."""
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length")
 
 
@@ -82,13 +95,14 @@ def read_config(source: ModelSource) -> PreTrainedConfig:
         config = AutoConfig.from_pretrained(
             source.folder, local_files_only=True, trust_remote_code=False
         )
-    except (StrictDataclassError, OSError, ValueError, KeyError, TypeError) as error:
+    except (StrictDataclassError, *UNUSABLE) as error:
         kind = str(document.get("model_type"))[:60]
         raise ModelError(
-            f"configuration not usable: {source.config}: model_type {kind!r}: {_first_line(error)}",
+            f"configuration not usable: {source.config}: model_type {kind!r}: {first_line(error)}",
             hint="a model that transformers itself supports is needed; its own code is never run",
         ) from error
     assert isinstance(config, PreTrainedConfig)
+    check_adapter(source)
     check_language_model(config)
     if _is_quantized(document):
         raise ModelError(
@@ -136,5 +150,6 @@ def _max_context(text: PreTrainedConfig, source: ModelSource) -> int:
     return limit
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its name if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.source import ModelSource
 
+MADE_ANEW = (".masked_bias", ".inv_freq", ".position_ids")
+"""Buffers that older files hold and every model makes by itself."""
 SHOWN = 5
 
 
@@ -37,10 +39,12 @@ def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str
         ModelError: a tensor belongs to a module that the model has and runs without it, as a bias
             that the configuration denies or the scales of quantised weights.
     """
+    names = [name for name in names if not name.endswith(MADE_ANEW)]
     if not names:
         return ()
     leaves = {path for path, module in model.named_modules() if path and _is_leaf(module)}
-    torn = [name for name in names if _owner(name) in leaves]
+    known = {rest for path in leaves for rest in _without_prefixes(path)}
+    torn = [name for name in names if known & _without_prefixes(_owner(name))]
     if torn:
         raise ModelError(
             f"weights that the model does not use: {source.folder} has {len(torn)} tensors of "
@@ -53,6 +57,13 @@ def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str
 
 def _is_leaf(module: nn.Module) -> bool:
     return next(module.children(), None) is None and bool(list(module.parameters(recurse=False)))
+
+
+def _without_prefixes(path: str) -> set[str]:
+    """`path`, and what is left of it without parts before its block: files name those otherwise."""
+    parts = path.split(".")
+    first = next((place for place, part in enumerate(parts) if part.isdecimal()), len(parts))
+    return {".".join(parts[start:]) for start in range(max(1, first))}
 
 
 def _owner(name: str) -> str:

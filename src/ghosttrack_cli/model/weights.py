@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.model.description import UNUSABLE, first_line
 from ghosttrack_cli.model.kinds import model_class, text_config
-from ghosttrack_cli.model.unused import check_adapter, unused
+from ghosttrack_cli.model.unused import unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,23 +39,18 @@ def load_model(
             or beside those that the model uses, an architecture without a language model.
     """
     found, config = model_class(config)
-    check_adapter(source)
     weights = {}
     for name in source.weight_files():
         weights.update(_open_weights(source.folder / name))
-    with quiet_transformers():
+    with quiet_transformers(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of strange shapes, which end in an error anyway
         try:
             model, report = found.from_pretrained(
-                None,
-                config=config,
-                state_dict=weights,
-                dtype=dtype,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that the report names them
+                None, config=config, state_dict=weights, dtype=dtype, output_loading_info=True
             )
-        except (ValueError, KeyError, RuntimeError, AttributeError, ImportError) as error:
-            raise ModelError(f"model not usable: {source.folder}: {error}") from error
-    _check_shapes(source, sorted(report["mismatched_keys"]))
+        except UNUSABLE as error:
+            _check_shapes(source, found, config, weights)
+            raise ModelError(f"model not usable: {source.folder}: {first_line(error)}") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -72,14 +69,27 @@ def settled(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _check_shapes(source: ModelSource, mismatched: list[tuple[str, Any, Any]]) -> None:
-    if mismatched:
-        name, found, wanted = mismatched[0]
-        raise ModelError(
-            f"weights not usable: {source.folder}: {len(mismatched)} tensors are of another shape "
-            f"than {source.config.name} says: {name} is {tuple(found)}, not {tuple(wanted)}",
-            hint=f"{source.config.name} is not that of these weights: take both from one release",
-        )
+def _check_shapes(
+    source: ModelSource, found: Any, config: PreTrainedConfig, weights: dict[str, Any]
+) -> None:
+    """Name the first tensor of another shape than `config` says; transformers only counts them."""
+    import torch
+
+    with torch.device("meta"):  # shapes alone, nothing is allocated
+        try:
+            wanted = found._from_config(config).state_dict()  # noqa: SLF001
+        except UNUSABLE:
+            return
+    for name, tensor in sorted(weights.items()):
+        shape = tuple(tensor.get_shape())
+        other = wanted.get(name, wanted.get(f"{found.base_model_prefix}.{name}"))
+        if other is not None and shape != tuple(other.shape):
+            raise ModelError(
+                f"weights not usable: {source.folder}: {name} is {shape}, "
+                f"{source.config.name} says {tuple(other.shape)}",
+                hint=f"{source.config.name} is not that of these weights: take both from one "
+                "release",
+            )
 
 
 def _check_whole_numbers(source: ModelSource, weights: dict[str, Any]) -> None:
