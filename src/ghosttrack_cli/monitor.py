@@ -125,12 +125,16 @@ class Monitor:
 
         An item is `size(item)` of the `total` units.
         """
+
+        def count() -> Iterator[Item]:
+            done = 0
+            for item in items:
+                yield item
+                done += size(item)
+                self.progress(Progress(part.name, done, total, unit))
+
         self.begin(part)
-        done = 0
-        for item in items:
-            yield item
-            done += size(item)
-            self.progress(Progress(part.name, done, total, unit))
+        return count()
 
 
 SILENT = Monitor()

@@ -61,14 +61,17 @@ class Board:
         self._progress: Progress | None = None
         self._meter = Meter()
 
-    def begin(self, part: Part) -> None:
-        """Note that a part begins; one that goes on after another keeps nothing of before."""
+    def begin(self, part: Part) -> bool:
+        """Note that a part begins; whether it is another one than before."""
         with self._lock:
-            self._begin(part)
+            return self._begin(part)
 
-    def _begin(self, part: Part) -> None:
+    def _begin(self, part: Part) -> bool:
+        if part == self._part:
+            return False
         self._part, self._progress, self._meter = part, None, Meter()
         self._part_started = runtime.monotonic()
+        return True
 
     def report(self, progress: Progress) -> bool:
         """Note how far a part is, which begins it if need be; whether that began one."""

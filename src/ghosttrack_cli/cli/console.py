@@ -165,8 +165,8 @@ class _Log:
         self._show()
 
     def begin(self, part: Part) -> None:
-        self._board.begin(part)
-        self._show()
+        if self._board.begin(part):
+            self._show()
 
     def report(self, progress: Progress) -> None:
         if self._board.report(progress) or progress.done == progress.total:
@@ -189,7 +189,9 @@ class _Bars:
     def __init__(self, live: Live, board: Board) -> None:
         self._live = live
         self._board = board
-        self.begin = board.begin
+
+    def begin(self, part: Part) -> None:
+        self._board.begin(part)
 
     def report(self, progress: Progress) -> None:
         self._board.report(progress)

@@ -13,7 +13,7 @@ CHECKING, MODEL, CORPUS, BATCH_SIZE, TOKENS, LAST_CHUNKS = outline(
     ("writing the last chunks", 4),
 )
 VERIFYING, MODEL_AGAIN, CORPUS_AGAIN, CHUNKS = outline(
-    ("verifying", 40), ("loading model", 8), ("opening corpus", 2), ("bad chunks", 50)
+    ("", 40), ("loading model", 8), ("opening corpus", 2), ("bad chunks", 50)
 )
 COMPARING = Part("comparing with the store", CHECKING.stop, 1.0)
 """What an extraction does that finds nothing to store."""

@@ -60,8 +60,7 @@ def repair(
         ConflictError: the store was made with another model, text or other settings.
     """
     commit = read_commit(workspace.store)
-    monitor.begin(VERIFYING)
-    bad = verify_store(workspace.store, commit, monitor)
+    bad = verify_store(workspace.store, commit, monitor.within(VERIFYING))
     if not bad:
         monitor.notice("nothing to repair: every chunk is as it was committed")
         return RepairResult(())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.monitor import SILENT, Monitor, Progress
+from ghosttrack_cli.monitor import SILENT, Monitor, Part, Progress
 from ghosttrack_cli.runtime import raise_if_stopped
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.commit import Commit
 
 VERIFY_THREADS = 2
+VERIFYING = Part("verifying", 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def verify_store(store: Path, commit: Commit, monitor: Monitor = SILENT) -> list
     Raises:
         Stopped: a signal came.
     """
+    monitor.begin(VERIFYING)
     bad = [*_bad_metadata(store, commit)]
     checks: list[_Check] = []
     for array in commit.arrays:
@@ -79,7 +81,7 @@ def _verify_chunks(
             if reason is not None:
                 bad.append(BadChunk(check.array, _layer(check.array), check.chunk, reason))
             done += check.rows * specs[check.array].row_bytes
-            monitor.progress(Progress("verifying", done, total, "bytes"))
+            monitor.progress(Progress(VERIFYING.name, done, total, "bytes"))
             raise_if_stopped(monitor.stop_signal)
     finally:
         pool.shutdown(cancel_futures=True)

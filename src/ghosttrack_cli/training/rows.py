@@ -17,6 +17,7 @@ from ghosttrack_cli.store.blocks import BLOCKS_HELD
 from ghosttrack_cli.store.dtypes import to_torch
 from ghosttrack_cli.store.order import fold_keys, splitmix64
 from ghosttrack_cli.store.rows import Split, split_rows
+from ghosttrack_cli.training.parts import SURVEY
 from ghosttrack_cli.training.survey import survey_layer
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class LayerRows:
         self._device = device
         self._at_once = at_once
         self._seed = training.seed
+        monitor.begin(SURVEY)
         split = split_store(store, training.val_fraction, training.seed)
         validation = split.validation  # (N,)
         self.survey, keep = survey_layer(store, layer, split, monitor)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
+from ghosttrack_cli.monitor import Part
 from ghosttrack_cli.overview.layers import TrainingStatus, read_training
 from ghosttrack_cli.quantities import format_bytes, format_layers
 from ghosttrack_cli.store.commit import read_commit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.training.plan import TrainingPlan
     from ghosttrack_cli.workspace import Workspace
 
+STORE = Part("opening the store")
 PLAN_COLUMNS = tuple(
     Column(name, "right")
     for name in ("layer", "rows", "batch", "steps", "done", "memory", "disk", "state")
@@ -125,6 +127,7 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
             )
             trainer.run()
 
+        monitor.begin(STORE)
         store = ActivationStore.open(workspace.store)
         at_once = several.layers_at_once(store, sae, training, len(layers), monitor.notice)
         several.train_layers(layers, train_layer, monitor, at_once=at_once)
