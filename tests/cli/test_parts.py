@@ -43,6 +43,11 @@ SLOW: dict[str, dict[str, str | tuple[str, ...]]] = {
         "training.finish.count_firings": "counting firings",
         "training.history.History.write": ("steps", "writing"),
     },
+    "interpret --dry-run": {
+        "model.residual.ResidualModel.load": "loading model",
+        "interpretation.interpret.open_source": "opening texts",
+        "interpretation.plan.Probe": "timing a little of the work",
+    },
     "interpret": {
         "model.residual.ResidualModel.load": "loading model",
         "interpretation.interpret.open_source": "opening texts",
@@ -66,11 +71,6 @@ SLOW: dict[str, dict[str, str | tuple[str, ...]]] = {
         "model.residual.ResidualModel.load": "loading model",
         "interpretation.prompt.explain_prompt": "features",
         "interpretation.browser.writer.write_browser": "page",
-    },
-    "interpret --dry-run": {
-        "model.residual.ResidualModel.load": "loading model",
-        "interpretation.interpret.open_source": "opening texts",
-        "interpretation.plan.Probe": "timing a little of the work",
     },
 }
 
@@ -128,11 +128,11 @@ def small(tiny_model: Path, texts: Path, environment: None) -> list[str]:
     """Settings for two layers of the tiny model; the options of the first extraction."""
     settings = SMALL.replace("batch_size = 4\n", "", 1)
     Path("ghosttrack.toml").write_text(f"{settings}layers_at_once = 1\n")
-    return ["--model", str(tiny_model), "--corpus", str(texts), "--layers", "0,2", "--tokens", "4k"]
+    return ["--model", str(tiny_model), "--corpus", str(texts), "--layers", "0,2", "--tokens", "2k"]
 
 
 def spoil_a_chunk() -> None:
-    chunk = next(Path("ghosttrack-data").glob("*.zarr/layer_0/c/**/0"))
+    chunk = next(Path("ghosttrack-data").glob("*.zarr/layers/00/resid_post/c/0/0"))
     chunk.write_bytes(bytes(len(chunk.read_bytes())))
 
 
