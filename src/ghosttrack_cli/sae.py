@@ -168,7 +168,7 @@ class JumpReLUSAE(nn.Module):
         if sparsity is not None:
             rates = (sparsity.float() + RARE).log10()
             sums[SPARSITY] = write_tensors(temporary / SPARSITY, {"sparsity": rates})
-        files.write_json(temporary / CHECKSUMS, {"schema": 1, "sha256": sums})
+        files.write_sealed(temporary / CHECKSUMS, {"schema": 1, "sha256": sums})
         files.replace_folder(temporary, folder)
 
     def _config(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class JumpReLUSAE(nn.Module):
 def _read_sums(folder: Path) -> dict[str, str]:
     """Our checksums; an SAE folder of another program has none."""
     try:
-        sums = files.read_json(folder / CHECKSUMS, limit=MAX_CONFIG_BYTES)["sha256"]
+        sums = files.read_sealed(folder / CHECKSUMS, limit=MAX_CONFIG_BYTES)["sha256"]
         return {str(name): str(value) for name, value in sums.items()}
     except FileNotFoundError:
         return {}
@@ -224,11 +224,11 @@ def _read_sums(folder: Path) -> dict[str, str]:
         raise CorruptionError(f"not a list of checksums: {folder / CHECKSUMS}") from error
 
 
-def _check_config(folder: Path, config: Any, sums: Mapping[str, str]) -> None:
+def _check_config(folder: Path, config: Mapping[str, Any], sums: Mapping[str, str]) -> None:
     path = folder / CONFIG
     if CONFIG in sums and files.sha256_file(path) != sums[CONFIG]:
         raise CorruptionError(f"checksum differs: {path} is not what was written")
-    if not isinstance(config, dict) or config.get("architecture") != "jumprelu":
+    if config.get("architecture") != "jumprelu":
         raise ModelError(f"not a JumpReLU SAE: {path}")
     for key, largest in (("d_in", MAX_D_MODEL), ("d_sae", MAX_D_HIDDEN)):
         size = config.get(key)

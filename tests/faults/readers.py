@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from dataclasses import dataclass
@@ -50,12 +49,3 @@ def unsealed(document: Any) -> bytes:
 def sealed(document: Any) -> bytes:
     """The seal of small JSON, whatever the document holds now."""
     return files.seal(document)[0] if isinstance(document, dict) and document else as_json(document)
-
-
-def with_digest(document: Any) -> bytes:
-    """The seal of a training checkpoint's record: a hash of the document beside its keys."""
-    if not isinstance(document, dict):
-        return as_json(document)
-    document.pop("sha256", None)
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-    return as_json(document | {"sha256": digest})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.fault_table import fault
 from tests.faults.bounded import run_cases
-from tests.faults.readers import Reader, sealed, unsealed, with_digest
+from tests.faults.readers import Reader, sealed, unsealed
 from tests.store.synthetic import IDENTITY, Plan
 
 from ghosttrack_cli.cli.app import run_program
@@ -96,7 +96,7 @@ def zarr_metadata(_: Workspace, folder: Path) -> Reader:
 
 
 def checkpoint_record(workspace: Workspace, _: Path) -> Reader:
-    return _checkpoint(workspace, "json", with_digest)
+    return _checkpoint(workspace, "json", sealed)
 
 
 def checkpoint_tensors(workspace: Workspace, _: Path) -> Reader:

@@ -5,6 +5,7 @@ fsync of the folder. A process killed anywhere in between leaves the old file an
 temporary one beside it, which the next writer of that name replaces.
 """
 
+from ghosttrack_cli.files.documents import MAX_JSON_BYTES, parse_json, read_json, write_json
 from ghosttrack_cli.files.places import (
     PREVIOUS_SUFFIX,
     discard_folder,
@@ -26,14 +27,10 @@ from ghosttrack_cli.files.system import (
     temporary_path,
 )
 from ghosttrack_cli.files.whole import (
-    MAX_JSON_BYTES,
     append_line,
-    parse_json,
     read_bytes,
-    read_json,
     sha256_file,
     write_bytes,
-    write_json,
     write_parts,
     write_text,
 )

@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.files.whole import MAX_JSON_BYTES, parse_json, read_bytes, write_bytes
+from ghosttrack_cli.files.documents import MAX_JSON_BYTES, parse_json
+from ghosttrack_cli.files.whole import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +43,8 @@ def open_sealed(path: Path, *, limit: int = MAX_JSON_BYTES) -> tuple[dict[str, A
     first, _, body = read_bytes(path, limit=limit).partition(b"\n")
     match = _FIRST_LINE.fullmatch(first)
     if match is None or hashlib.sha256(body).hexdigest() != match[1].decode():
-        raise CorruptionError(f"damaged: {path}: its checksum does not match")
-    document: dict[str, Any] = parse_json(b"{" + body, path)
-    return document, match[1].decode()
+        raise CorruptionError(f"damaged: {path}: checksum does not match")
+    return parse_json(b"{" + body, path), match[1].decode()
 
 
 def write_sealed(path: Path, document: Mapping[str, Any]) -> None:

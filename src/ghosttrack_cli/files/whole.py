@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorruptionError, DiskError
 from ghosttrack_cli.files import system
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from _typeshed import ReadableBuffer
-
-MAX_JSON_BYTES = 256 * 2**20
 
 
 def write_bytes(path: Path, *parts: ReadableBuffer, durable: bool = True) -> None:
@@ -68,11 +65,6 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Write `document` as indented JSON with sorted keys; NaN and infinity are refused."""
-    write_text(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
-
-
 def read_bytes(path: Path, *, limit: int) -> bytes:
     """Read a whole file of at most `limit` bytes.
 
@@ -92,27 +84,6 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
     if len(data) > limit:
         raise CorruptionError(f"file too large: {path} has more than {limit:,} bytes")
     return data
-
-
-def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
-    """Read a JSON document; a file that is not JSON is a CorruptionError that names it."""
-    return parse_json(read_bytes(path, limit=limit), path)
-
-
-def parse_json(data: bytes, path: Path) -> Any:
-    """The JSON document in `data`, which is from `path`; NaN and infinity are no JSON.
-
-    Raises:
-        CorruptionError: anything else than JSON, or JSON nested too deep to be one of ours.
-    """
-    try:
-        return json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise CorruptionError(f"damaged: {path}: not valid JSON: {error}") from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def append_line(path: Path, line: str) -> None:

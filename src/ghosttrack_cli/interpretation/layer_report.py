@@ -6,8 +6,9 @@ Everything is written into a folder beside and appears under its name in one ren
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -195,11 +196,7 @@ def training_curves(history: Path | None) -> list[Curve]:
     """The columns of a training history, against its steps or its entries' numbers."""
     if history is None:
         return []
-    try:
-        columns = files.read_sealed(history)
-    except CorruptionError as error:
-        hint = "ghosttrack train makes it again from the last checkpoint"
-        raise CorruptionError(error.what, hint=hint) from error
+    columns = _history(history)
     lengths = [len(values) for values in columns.values() if isinstance(values, list)]
     steps = columns.get("step") or list(range(1, max(lengths, default=0) + 1))
     return [
@@ -207,6 +204,23 @@ def training_curves(history: Path | None) -> list[Curve]:
         for name, values in columns.items()
         if name not in X_AXES and isinstance(values, list)
     ]
+
+
+def _history(path: Path) -> dict[str, Any]:
+    """The columns of our history, or of the original's, which is not sealed and has no steps.
+
+    Raises:
+        CorruptionError: damaged.
+    """
+    try:
+        return files.read_sealed(path)
+    except CorruptionError as error:
+        with suppress(CorruptionError):
+            columns = files.read_json(path, foreign=True)
+            if not columns.keys() & {"checksum", "step", "epoch"}:
+                return columns
+        hint = "ghosttrack train makes it again from the last checkpoint"
+        raise CorruptionError(error.what, hint=hint) from error
 
 
 def _finite(values: Iterable[float | None]) -> list[float | None]:

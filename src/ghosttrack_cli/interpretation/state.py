@@ -60,7 +60,7 @@ class PassState:
             "done": place.done,
             "layers": layers,
         }
-        files.write_json(self._folder / STATE, document)
+        files.write_sealed(self._folder / STATE, document)
         self._remove_all_but({layer["file"] for layer in layers.values()})
 
     def _save_layer(self, one: LayerPass) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class PassState:
         A damaged state is no state: the pass starts anew.
         """
         try:
-            document = files.read_json(self._folder / STATE)
+            document = files.read_sealed(self._folder / STATE)
             if not self._fits(document):
                 return None
             saved = [document["layers"][str(one.layer)] for one in passes]
@@ -92,8 +92,8 @@ class PassState:
         facts = SourceFacts.model_validate(document["facts"])
         return Place(document["cursor"], facts, bool(document["done"]))
 
-    def _fits(self, document: Any) -> bool:
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
+    def _fits(self, document: Mapping[str, Any]) -> bool:
+        if document.get("schema") != SCHEMA_VERSION:
             return False
         saved = document["fingerprints"]
         return all(saved.get(layer) == text for layer, text in self._fingerprints.items())

@@ -120,12 +120,9 @@ def _is_quantized(document: dict[str, Any]) -> bool:
 
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        document = files.read_json(path, limit=MAX_SMALL_FILE)
+        return files.read_json(path, limit=MAX_SMALL_FILE, foreign=True)
     except CorruptionError as error:
         raise ModelError(f"configuration {error.what}") from error
-    if not isinstance(document, dict):
-        raise ModelError(f"configuration damaged: {path} holds no JSON object")
-    return document
 
 
 def _measure(config: PreTrainedConfig, name: str, limit: int, source: ModelSource) -> int:

@@ -79,8 +79,8 @@ class ModelSource:
         raise ModelError(f"no weights: {self.name} has no {WEIGHTS}", hint=OTHER_SOURCES)
 
     def _shards(self) -> tuple[str, ...]:
-        index = files.read_json(self.folder / WEIGHTS_INDEX, limit=MAX_SMALL_FILE)
-        weight_map = index.get("weight_map") if isinstance(index, dict) else None
+        index = files.read_json(self.folder / WEIGHTS_INDEX, limit=MAX_SMALL_FILE, foreign=True)
+        weight_map = index.get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise ModelError(f"no weight_map: {self.folder / WEIGHTS_INDEX}")
         shards = tuple(sorted({str(name) for name in weight_map.values()}))

@@ -81,10 +81,4 @@ def read_object(path: Path, problems: list[str], *, sealed: bool = True) -> Mani
     except GhostTrackError as error:
         problems.append(error.what)
         return None
-    except OSError as error:
-        problems.append(f"cannot be read: {path}: {error}")
-        return None
-    if not isinstance(document, dict):
-        problems.append(f"not a manifest of this version: {path}")
-        return None
     return Manifest(document)

@@ -2,7 +2,7 @@
 
     sae_layer_6_last/
       step-000001000.safetensors     the tensors of State
-      step-000001000.json            body (step, history, settings, store ...) and SHA-256 of both
+      step-000001000.json            sealed: body (step, history ...), SHA-256 of the tensors
 
 The record is written after the tensors, and an older pair goes only after a newer one is
 complete, so that a process killed anywhere leaves at least the pair it had before.
@@ -10,8 +10,6 @@ complete, so that a process killed anywhere leaves at least the pair it had befo
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT = 2
 RECORD_NAME = re.compile(r"step-(\d{9,15})\.json")
 MAX_RECORD_BYTES = 2**28
@@ -45,7 +43,7 @@ def save_checkpoint(folder: Path, state: State, body: Mapping[str, Any]) -> None
     stem = f"step-{int(state.step):09d}"
     tensors_sha256 = write_tensors(folder / f"{stem}.safetensors", state.tensors())
     document = {"schema": SCHEMA, "body": dict(body), "tensors_sha256": tensors_sha256}
-    files.write_json(folder / f"{stem}.json", document | {"sha256": _digest(document)})
+    files.write_sealed(folder / f"{stem}.json", document)
     prune(folder)
 
 
@@ -72,6 +70,11 @@ def load_checkpoint(
     return None
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is any, valid or not."""
+    return bool(_stems(folder))
+
+
 def prune(folder: Path) -> None:
     """Remove old records, then every other file without a record.
 
@@ -86,18 +89,12 @@ def prune(folder: Path) -> None:
 
 
 def _load(folder: Path, stem: str, limit: int) -> Checkpoint:
-    document = files.read_json(folder / f"{stem}.json", limit=MAX_RECORD_BYTES)
-    if not isinstance(document, dict) or document.pop("sha256", None) != _digest(document):
-        raise CorruptionError(f"checksum differs: {folder / stem}.json is not what was written")
+    document = files.read_sealed(folder / f"{stem}.json", limit=MAX_RECORD_BYTES)
     if document["schema"] != SCHEMA:
         raise CorruptionError(f"schema {document['schema']} is not {SCHEMA}: {folder / stem}.json")
     path = folder / f"{stem}.safetensors"
     tensors = read_tensors(path, sha256=document["tensors_sha256"], limit=limit)
     return Checkpoint(State.from_tensors(tensors), document["body"])
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _stems(folder: Path) -> list[str]:

@@ -149,10 +149,10 @@ def _run_id(workspace: Workspace, layer: int) -> str:
     """The id of the layer's run: drawn once, then kept until the training starts anew."""
     path = workspace.wandb_run(layer)
     try:
-        return str(files.read_json(path)["id"])
+        return str(files.read_sealed(path)["id"])
     except FileNotFoundError:
         document = {"id": secrets.token_hex(8)}
-        files.write_json(path, document)
+        files.write_sealed(path, document)
         return document["id"]
 
 

@@ -9,7 +9,7 @@ from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training import books
-from ghosttrack_cli.training.checkpoint import load_checkpoint
+from ghosttrack_cli.training.checkpoint import has_checkpoint, load_checkpoint
 from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.finish import finish
 from ghosttrack_cli.training.graph import GraphEngine
@@ -139,7 +139,7 @@ class Trainer:
         try:
             return finished(self.workspace, self.layer)
         except CorruptionError as error:
-            if not files.present_folder(self.workspace.sae(self.layer, "last")).is_dir():
+            if not has_checkpoint(self.workspace.sae(self.layer, "last")):
                 hint = f"ghosttrack train --layers {self.layer} --overwrite trains it anew"
                 raise CorruptionError(error.what, hint=hint) from error
             self.monitor.notice(f"{error.what}; made again from the last checkpoint")
