@@ -9,7 +9,6 @@ import pytest
 from tests.training.outcomes import LAYER, tree
 
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.overview.checklist import Targets
 from ghosttrack_cli.overview.gather import gather
 from ghosttrack_cli.training.plan import plan_training
 
@@ -34,7 +33,7 @@ def test_a_flipped_digit_is_noticed_and_made_again(bench: Bench, name: str) -> N
     before = tree(bench.workspace)
     path: Path = getattr(bench.workspace, name)(LAYER)
     flip(path)
-    overview = gather(bench.workspace, Targets())
+    overview = gather(bench.workspace)
     assert f"damaged: {path}: checksum does not match" in overview.problems
     again = bench.trainer().run()
     assert f"damaged: {path}: checksum does not match; made again from the last checkpoint" in (
@@ -42,7 +41,7 @@ def test_a_flipped_digit_is_noticed_and_made_again(bench: Bench, name: str) -> N
     )
     assert (again.steps, again.history) == (result.steps, result.history)
     assert tree(bench.workspace) == before
-    assert not gather(bench.workspace, Targets()).problems
+    assert not gather(bench.workspace).problems
     assert bench.trainer().run().outcome == "already finished"
 
 
