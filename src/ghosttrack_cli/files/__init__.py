@@ -17,7 +17,14 @@ from ghosttrack_cli.files.places import (
     rename,
     replace_folder,
 )
-from ghosttrack_cli.files.sealed import open_sealed, read_sealed, seal, write_sealed
+from ghosttrack_cli.files.sealed import (
+    open_sealed,
+    read_sealed,
+    seal,
+    seal_text,
+    sealed_text,
+    write_sealed,
+)
 from ghosttrack_cli.files.staging import DiskQueue, StagedFile, WriteBatch
 from ghosttrack_cli.files.system import (
     TEMPORARY_SUFFIX,
@@ -59,6 +66,8 @@ __all__ = [
     "rename",
     "replace_folder",
     "seal",
+    "seal_text",
+    "sealed_text",
     "sha256_file",
     "sync_folder",
     "temporary_path",

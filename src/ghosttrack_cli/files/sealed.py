@@ -27,7 +27,11 @@ def seal(document: Mapping[str, Any], *, indent: int | None = None) -> tuple[byt
     """The file's bytes for `document`, which is not empty, and the checksum in its first line."""
     assert document
     assert CHECKSUM not in document
-    text = json.dumps(document, indent=indent, sort_keys=True, allow_nan=False)
+    return seal_text(json.dumps(document, indent=indent, sort_keys=True, allow_nan=False))
+
+
+def seal_text(text: str) -> tuple[bytes, str]:
+    """`seal` of an object that is JSON already: `text` begins with its brace."""
     body = text.removeprefix("{").removeprefix("\n").encode() + b"\n"
     checksum = hashlib.sha256(body).hexdigest()
     return f'{{"{CHECKSUM}": "{checksum}",\n'.encode() + body, checksum
@@ -40,11 +44,23 @@ def open_sealed(path: Path, *, limit: int = MAX_JSON_BYTES) -> tuple[dict[str, A
         FileNotFoundError: there is no such file.
         CorruptionError: too large, not sealed, or not the bytes that were sealed.
     """
+    text, checksum = sealed_text(path, limit=limit)
+    document: dict[str, Any] = parse_json(text, path)
+    return document, checksum
+
+
+def sealed_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> tuple[bytes, str]:
+    """`open_sealed` without reading the JSON: its bytes without the checksum, and the checksum.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: too large, not sealed, or not the bytes that were sealed.
+    """
     first, _, body = read_bytes(path, limit=limit).partition(b"\n")
     match = _FIRST_LINE.fullmatch(first)
     if match is None or hashlib.sha256(body).hexdigest() != match[1].decode():
         raise CorruptionError(f"damaged: {path}: checksum does not match")
-    return parse_json(b"{" + body, path), match[1].decode()
+    return b"{" + body, match[1].decode()
 
 
 def write_sealed(path: Path, document: Mapping[str, Any]) -> None:

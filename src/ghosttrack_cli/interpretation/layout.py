@@ -56,8 +56,8 @@ def _write_shard(folder: Path, layer: int, features: Sequence[FeatureReport]) ->
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write one record as compact JSON."""
-    files.write_bytes(path, record.model_dump_json().encode() + b"\n")
+    """Write one record as compact JSON that carries its checksum."""
+    files.write_bytes(path, files.seal_text(record.model_dump_json())[0])
 
 
 def read_record(path: Path, kind: type[R]) -> R:
@@ -65,10 +65,14 @@ def read_record(path: Path, kind: type[R]) -> R:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CorruptionError: it is not what the format says; names the place.
+        CorruptionError: damaged, or not what the format says; names the place.
     """
     try:
-        return kind.model_validate_json(files.read_bytes(path, limit=files.MAX_JSON_BYTES))
+        text, _ = files.sealed_text(path)
+    except CorruptionError as error:
+        raise CorruptionError(error.what, hint=ANEW) from error
+    try:
+        return kind.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -26,7 +26,7 @@ Answer = Literal["factual", "hallucinated"]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 SchemaVersion = Annotated[Literal[2], Field(alias="schema", description="version of the format")]
-SummaryVersion = Annotated[Literal[1], Field(alias="schema", description="version of summary.json")]
+SummaryVersion = Annotated[Literal[2], Field(alias="schema", description="version of summary.json")]
 
 
 class Record(BaseModel):
@@ -351,7 +351,7 @@ class LayerReport(Record):
 class LayerSummary(Record):
     """summary.json: what `status` shows, and the fingerprint that tells whether it is current."""
 
-    schema_version: SummaryVersion = 1
+    schema_version: SummaryVersion = 2
     layer: Count
     fingerprint: str = Field(description="SHA-256 of settings and inputs; equal: nothing to do")
     sae: SAEFacts

@@ -151,7 +151,7 @@ def read_interpretations(
 
 
 def _read_report(one: StoredReport, problems: list[str]) -> InterpretationStatus | None:
-    manifest = read_manifest(one.folder / SUMMARY, problems, sealed=False)
+    manifest = read_manifest(one.folder / SUMMARY, problems)
     if manifest is None:
         return None
     return InterpretationStatus(
