@@ -18,6 +18,7 @@ from ghosttrack_cli.interpretation.report import (
     SeedRecord,
     shard_name,
 )
+from ghosttrack_cli.interpretation.search_index import SearchShard, feature_texts, search_name
 from ghosttrack_cli.stored_reports import SUMMARY
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def write_features(
     folder: Path, layer: int, features: Iterable[FeatureReport]
 ) -> Iterator[FeatureReport]:
     """Write features, all of a layer in order, as shards into `folder`, and pass them on."""
-    files.make_folder(folder / "features")
+    for name in ("features", "search"):
+        files.make_folder(folder / name)
     shard: list[FeatureReport] = []
     for feature in features:
         shard.append(feature)
@@ -53,6 +55,8 @@ def _write_shard(folder: Path, layer: int, features: Sequence[FeatureReport]) ->
     first = features[0].feature
     shard = FeatureShard(layer=layer, first=first, features=list(features))
     write_record(folder / shard_name(first), shard)
+    texts = SearchShard(features=[feature_texts(one) for one in features])
+    write_record(folder / search_name(first), texts)
 
 
 def write_record(path: Path, record: Record) -> None:

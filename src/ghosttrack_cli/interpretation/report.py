@@ -6,6 +6,7 @@
         summary.json                  LayerSummary: small, all that `status` reads
         report.json                   LayerReport: metrics, curves, index of all features
         features/000.json ...         FeatureShard: SHARD_FEATURES features each
+        search/000.json ...           SearchShard: what a search looks into, of the same features
 
 Every rate and mean stands beside the number of rows behind it.
 """

@@ -10,16 +10,20 @@ from ghosttrack_cli.interpretation.report import (
     FeatureReport,
     FeatureShard,
     LayerReport,
+    SHARD_FEATURES,
     LayerSummary,
     shard_name,
 )
+from ghosttrack_cli.interpretation.search_index import SearchShard, search_name
 from ghosttrack_cli.stored_reports import SUMMARY, StoredReport, stored_reports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.layout import R
+    from ghosttrack_cli.interpretation.search_index import FeatureTexts
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -115,6 +119,12 @@ def read_feature(one: StoredReport, feature: int) -> FeatureReport:
             f"feature {feature} is not in {one.folder / name}", hint="ghosttrack interpret"
         )
     return shard.features[index]
+
+
+def read_texts(one: StoredReport, features: int) -> Iterator[FeatureTexts]:
+    """What a search looks into, of all features of a report, a file in memory at a time."""
+    for first in range(0, features, SHARD_FEATURES):
+        yield from _read(one.folder, search_name(first), SearchShard).features
 
 
 def _read(folder: Path, name: str, model: type[R]) -> R:
