@@ -53,6 +53,7 @@ def feature(**changes: Any) -> FeatureReport:
         "max_act": 0.1234,
         "mean_act": 0.08,
         "std_act": 0.01,
+        "telling": 1.5,
         "flags": [],
         "examples": [example],
         "top": [0],

@@ -14,6 +14,7 @@ from ghosttrack_cli.errors import ConflictError, CorpusError, ModelError, StateE
 from ghosttrack_cli.interpretation import interpret as stage
 from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
+from ghosttrack_cli.interpretation.layout import read_record
 from ghosttrack_cli.interpretation.parts import ROWS
 from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
 from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport, LayerSummary, SeedRecord
@@ -70,10 +71,8 @@ def the_report(workspace: Workspace, layer: int) -> Path:
 
 def read_features(workspace: Workspace, layer: int) -> list[FeatureReport]:
     folder = the_report(workspace, layer)
-    report = LayerReport.model_validate_json((folder / "report.json").read_bytes())
-    shards = [
-        FeatureShard.model_validate_json((folder / name).read_bytes()) for name in report.shards
-    ]
+    report = read_record(folder / "report.json", LayerReport)
+    shards = [read_record(folder / name, FeatureShard) for name in report.shards]
     return [feature for shard in shards for feature in shard.features]
 
 
@@ -133,8 +132,8 @@ def check_planted(
 def test_report_summary_and_seed_file_agree(run: Any, planted_workspace: Workspace) -> None:
     summaries = run()
     folder = the_report(planted_workspace, 1)
-    report = LayerReport.model_validate_json((folder / "report.json").read_bytes())
-    summary = LayerSummary.model_validate_json((folder / "summary.json").read_bytes())
+    report = read_record(folder / "report.json", LayerReport)
+    summary = read_record(folder / "summary.json", LayerSummary)
     features = read_features(planted_workspace, 1)
     assert summaries[1] == summary
     assert summary.counts == report.counts
@@ -312,9 +311,7 @@ def test_truthfulqa_file_is_compared(
     path.write_text("\n".join(lines) + "\n")
     summary = run(texts=str(path))[0]
     assert summary.source.kind == "truthfulqa"
-    report = LayerReport.model_validate_json(
-        (the_report(planted_workspace, 0) / "report.json").read_bytes()
-    )
+    report = read_record(the_report(planted_workspace, 0) / "report.json", LayerReport)
     assert report.contrast is not None
     assert report.contrast.questions == 12
     assert summary.significant == report.contrast.significant > 0
@@ -410,7 +407,7 @@ def test_prompt_names_the_features_of_its_tokens(
             assert [act > 0 for act in acts] == [token == other for other in report.ids]
     save_prompt(planted_workspace, report)
     saved = planted_workspace.interpretations / "prompt.json"
-    assert type(report).model_validate_json(saved.read_bytes()) == report
+    assert read_record(saved, type(report)) == report
 
 
 def test_what_features_promote_is_left_out_and_said(

@@ -89,8 +89,8 @@ class Builder:
 
     def report(self, layer: int, source: str = "store") -> None:
         counts = {"features": 4096, "active": 4055, "dead": 41, "rows": 900}
-        document = {"schema": 1, "layer": layer, "counts": counts, "source": {"name": source}}
-        self.write(self.workspace.report(layer, source) / "summary.json", document)
+        document = {"schema": 2, "layer": layer, "counts": counts, "source": {"name": source}}
+        self.seal(self.workspace.report(layer, source) / "summary.json", document)
 
     def seal(self, path: Any, document: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,13 +70,14 @@ def list_features(
     *,
     layer: Layer = None,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--sort",
             metavar="ORDER",
-            help="Order: rate, max, mean, windows, feature, or separation (of true from false).",
+            help="Order: telling (default), rate, max, mean, windows, feature, or separation (of"
+            " true from false). A search lists its best answers first.",
         ),
-    ] = "rate",
+    ] = None,
     flag: Annotated[
         str | None,
         typer.Option(
@@ -88,7 +89,12 @@ def list_features(
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option("--search", metavar="TEXT", help="Only features that fire on such a token."),
+        typer.Option(
+            "--search",
+            metavar="TEXT",
+            help="Only features that have all these words: in the tokens they fire on, promote or"
+            ' suppress, in their examples or flags. "..." is a phrase. All layers without --layer.',
+        ),
     ] = None,
     source: Source = None,
     limit: Annotated[
@@ -97,13 +103,14 @@ def list_features(
 ) -> None:
     """List the features of an interpreted layer.
 
-    ghosttrack interpret list --layer 6 --sort max --search " the"
+    ghosttrack interpret list --search "river bank"
 
     ghosttrack interpret list --sort separation
     """
-    from ghosttrack_cli.cli.actions import features
+    from ghosttrack_cli.cli.actions.feature_list import Choice
+    from ghosttrack_cli.cli.actions.features import show_list
 
-    features.show_list(session, layer, features.Choice(sort, flag, search, source, limit))
+    show_list(session, layer, Choice(sort, flag, search, source, limit))
 
 
 def prompt(

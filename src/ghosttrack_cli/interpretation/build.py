@@ -64,6 +64,8 @@ class FeatureBuilder:
         max_act = examples[places["top"][0]].act if places["top"] else 0.0
         tokens = self._tokens(feature, firings)
         neighbours = self._neighbours(feature)
+        flags = self._flags(feature, rate, firings, tokens, neighbours)
+        windows = int(moments.windows[feature])
         return FeatureReport(
             feature=feature,
             rows=moments.rows,
@@ -71,12 +73,13 @@ class FeatureBuilder:
             rate=_rounded(rate.value),
             rate_low=_rounded(rate.low),
             rate_high=_rounded(rate.high),
-            windows=int(moments.windows[feature]),
+            windows=windows,
             windows_seen=moments.windows_seen,
             max_act=max_act,
             mean_act=_rounded(mean),
             std_act=_rounded(std),
-            flags=self._flags(feature, rate, firings, tokens, neighbours),
+            telling=_rounded(statistics.telling(tokens[:TOKENS_SHOWN], windows, flags)),
+            flags=flags,
             examples=examples,
             top=places["top"],
             uniform=places["uniform"],

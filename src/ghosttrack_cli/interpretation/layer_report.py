@@ -117,6 +117,7 @@ class IndexRows:
             "max_act": feature.max_act,
             "mean_act": feature.mean_act,
             "windows": feature.windows,
+            "telling": feature.telling,
             "flags": flag_bits(feature.flags),
             "tokens": [token.text for token in feature.tokens[:INDEX_TOKENS]],
         }

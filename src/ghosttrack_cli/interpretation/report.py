@@ -132,6 +132,7 @@ class FeatureReport(Record):
     max_act: float
     mean_act: float = Field(description="over firings")
     std_act: float = Field(description="over firings")
+    telling: float = Field(description="how much it tells; lists begin with the highest")
     flags: list[Flag]
     examples: list[Example] = Field(description="each once; the lists below point into it")
     top: list[Count] = Field(description="strongest first, one for each window")
@@ -165,6 +166,7 @@ class FeatureIndex(Record):
     max_act: list[float]
     mean_act: list[float]
     windows: list[Count]
+    telling: list[float] = Field(description="lists begin with the highest")
     flags: list[Count] = Field(description="bit i stands for FLAGS[i]")
     tokens: list[list[str]] = Field(description="of each the first five firing tokens")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghosttrack_cli.interpretation.report import Histogram, PositionBins
+from ghosttrack_cli.interpretation.search import strength
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +25,9 @@ DENSE_RATE = 0.1
 CONCENTRATED = 0.9
 FEWEST_FIRINGS = 10
 DUPLICATE_COSINE = 0.9
+FEW_WINDOWS = 10
+HALVED = frozenset({"single-token", "duplicate"})
+TENTHED = frozenset({"dense", "rare", "position-bound"})
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,19 @@ def is_position_bound(by_position: IntArray, rows_by_position: IntArray) -> bool
     inside = by_position[most] / max(1, by_position.sum())
     expected = rows_by_position[most] / max(1, rows_by_position.sum())
     return bool(inside >= CONCENTRATED and expected < 1 / 2)
+
+
+def telling(tokens: Iterable[FiringToken], windows: int, flags: Iterable[Flag]) -> float:
+    """How much a feature tells, for lists that begin with the most telling ones.
+
+    The bits that a firing says about its token, sum of P(token | fires) log2(lift), less where few
+    windows are behind them, half for a feature like another or on one token, a tenth for one whose
+    examples may mislead.
+    """
+    bits = sum(strength(token) for token in tokens)
+    doubts = frozenset(flags)
+    factor = 0.5 ** len(doubts & HALVED) * 0.1 ** len(doubts & TENTHED)
+    return bits * windows / (windows + FEW_WINDOWS) * factor
 
 
 def most_telling_first(tokens: Iterable[FiringToken]) -> list[FiringToken]:

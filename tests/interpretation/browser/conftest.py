@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptLayer, PromptReport
 from ghosttrack_cli.interpretation.browser.writer import write_browser
+from ghosttrack_cli.interpretation.layout import write_record
 from ghosttrack_cli.interpretation.report import (
     FLAGS,
     SHARD_FEATURES,
@@ -141,6 +142,7 @@ def make_feature(
         max_act=maximum,
         mean_act=round(maximum / 3, 5),
         std_act=round(maximum / 7, 5),
+        telling=0.0 if dead else round((feature * 37 % 101) / 10, 6),
         flags=flags,
         examples=examples,
         top=list(range(len(examples))),
@@ -179,6 +181,7 @@ def _index(features: Sequence[FeatureReport]) -> FeatureIndex:
         max_act=[one.max_act for one in features],
         mean_act=[one.mean_act for one in features],
         windows=[one.windows for one in features],
+        telling=[one.telling for one in features],
         flags=[flag_bits(one.flags) for one in features],
         tokens=[[token.text for token in one.tokens] for one in features],
     )
@@ -356,9 +359,9 @@ class Reports:
         for first in range(0, count, SHARD_FEATURES):
             part = features[first : first + SHARD_FEATURES]
             shard = FeatureShard(layer=layer, first=first, features=part)
-            (folder / shard_name(first)).write_text(shard.model_dump_json())
+            write_record(folder / shard_name(first), shard)
         (folder / "summary.json").write_text("{}")
-        (folder / "report.json").write_text(report.model_dump_json())
+        write_record(folder / "report.json", report)
         self.layers[layer], self.features[layer] = report, features
         return self
 
@@ -375,7 +378,7 @@ class Reports:
             texts=list(texts),
             layers=[PromptLayer(layer=layer, features=found) for layer in layers],
         )
-        (self.folder / "prompt.json").write_text(report.model_dump_json())
+        write_record(self.folder / "prompt.json", report)
         return self
 
     def write(self) -> Path:

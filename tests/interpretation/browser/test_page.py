@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ghosttrack_cli.interpretation.layout import write_record
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from tests.interpretation.browser.conftest import Reports, Visit
@@ -114,7 +116,7 @@ def test_curves_of_a_history_without_row_counts_say_so(reports: Reports, visit: 
     old = report.model_copy(
         update={"training": [one for one in report.training if one.name == "fvu"]}
     )
-    (reports.folder / "layer_6" / "texts" / "report.json").write_text(old.model_dump_json())
+    write_record(reports.folder / "layer_6" / "texts" / "report.json", old)
     reports.write()
     page = visit(reports, "#layer=6")
     assert "held-out rows, N not recorded" in page.locator("[data-curve='fvu']").inner_text()

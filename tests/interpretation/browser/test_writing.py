@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.files import seal_text, sealed_text
 from ghosttrack_cli.interpretation.browser.script import script
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Another text in a sealed file, sealed anew."""
+    text, _ = sealed_text(path)
+    path.write_bytes(seal_text(text.decode().replace(old, new))[0])
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists))
@@ -82,7 +89,7 @@ def test_a_layer_that_did_not_change_is_left_alone(reports: Reports) -> None:
     reports.write()
     assert index.read_bytes() == b"// touched"
     report = reports.folder / "layer_6" / "texts" / "report.json"
-    report.write_text(report.read_text().replace("Made by hand.", "Made again."))
+    change(report, "Made by hand.", "Made again.")
     reports.write()
     assert index.read_bytes() == right
 
@@ -135,7 +142,7 @@ def test_a_report_that_cannot_be_read_is_named(
     path = reports.folder / "layer_6" / "texts" / name
     path.unlink()
     if content is not None:
-        path.write_text(content)
+        path.write_bytes(seal_text(content)[0])
     with pytest.raises(CorruptionError, match=named) as caught:
         reports.write()
     assert str(path) in str(caught.value)
@@ -144,6 +151,6 @@ def test_a_report_that_cannot_be_read_is_named(
 def test_a_shard_outside_the_report_is_refused(reports: Reports) -> None:
     reports.add(6, 30)
     path = reports.folder / "layer_6" / "texts" / "report.json"
-    path.write_text(path.read_text().replace("features/000.json", "../../secret.json"))
+    change(path, "features/000.json", "../../secret.json")
     with pytest.raises(CorruptionError, match="not the name of a shard"):
         reports.write()

@@ -13,8 +13,8 @@ from ghosttrack_cli.cli.actions.feature_files import (
     read_feature,
     read_report,
 )
+from ghosttrack_cli.cli.actions.feature_list import Choice, choose_features
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
-from ghosttrack_cli.cli.actions.features import Choice, choose_features
 from ghosttrack_cli.cli.actions.run import run_all
 from ghosttrack_cli.cli.actions.status import look, status_document
 from ghosttrack_cli.cli.actions.status_view import status_blocks
@@ -38,7 +38,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 SHOWN_FEATURES = 3
 SHOWN_EXAMPLES = 5
-MIN_RATE, MAX_RATE = 0.001, 0.05
 
 
 def demo(session: Session) -> None:
@@ -89,14 +88,7 @@ def settings_toml(model: Path, root: Path) -> str:
 
 
 def interesting_features(session: Session) -> list[tuple[int, FeatureReport]]:
-    """A few features that say something: often enough seen, not on everything, not one token."""
+    """The most telling features of the last layer."""
     stored = present_reports(session.workspace)[-1]
-    report = read_report(stored)
-    index = report.index
-    fitting = [
-        feature
-        for feature in choose_features(report, Choice("max"))
-        if index.flags[feature] == 0 and MIN_RATE <= index.rate[feature] <= MAX_RATE
-    ]
-    chosen = fitting or choose_features(report, Choice("max"))
-    return [(stored.layer, read_feature(stored, feature)) for feature in chosen[:SHOWN_FEATURES]]
+    found = choose_features([(stored, read_report(stored))], Choice())[:SHOWN_FEATURES]
+    return [(stored.layer, read_feature(stored, one.feature)) for one in found]

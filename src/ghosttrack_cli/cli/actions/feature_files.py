@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import CorruptionError, StateError, UsageError
 from ghosttrack_cli.interpretation.layout import REPORT, read_part
 from ghosttrack_cli.interpretation.report import (
+    SHARD_FEATURES,
     FeatureReport,
     FeatureShard,
     LayerReport,
-    SHARD_FEATURES,
     LayerSummary,
     shard_name,
 )

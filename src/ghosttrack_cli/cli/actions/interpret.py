@@ -13,6 +13,8 @@ from ghosttrack_cli.quantities import format_bytes, format_layers, format_second
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.plan import InterpretationPlan
+    from ghosttrack_cli.interpretation.report import LayerSummary
+    from ghosttrack_cli.workspace import Workspace
 
 
 def interpret(
@@ -73,7 +75,18 @@ def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool =
         "layers": [one.model_dump(mode="json") for one in summaries],
         "browser": str(workspace.browser),
     }
-    return Outcome(document, blocks, f"interpret --layer {layers[0]} --feature 0")
+    return Outcome(document, blocks, _look_at(workspace, summaries))
+
+
+def _look_at(workspace: Workspace, summaries: list[LayerSummary]) -> str:
+    """The command that shows the most telling feature of the last layer."""
+    from ghosttrack_cli.cli.actions.feature_files import one_report, read_report
+    from ghosttrack_cli.cli.actions.feature_list import Choice, choose_features
+
+    layer, source = summaries[-1].layer, summaries[-1].source.slug
+    stored = one_report(workspace, layer, source)
+    feature = choose_features([(stored, read_report(stored))], Choice())[0].feature
+    return f"interpret --layer {layer} --feature {feature}"
 
 
 def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
