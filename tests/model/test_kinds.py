@@ -126,6 +126,38 @@ def test_what_transformers_writes_is_loaded(
     assert describe_model(settings).n_layers == model.n_layers
 
 
+@pytest.mark.parametrize("model_type", ["llama4", "mllama", "qwen3_5", "gemma3"])
+def test_the_language_model_of_a_whole_checkpoint_is_taken(
+    model_type: str, tmp_path: Path, byte_tokenizer: Any
+) -> None:
+    """As it is published: with what sees, which the class for text does without."""
+    from transformers import AutoModelForImageTextToText
+
+    make: Any = AutoModelForImageTextToText.from_config
+    plain = make(tiny_config(model_type, text_config=VOCABULARY))
+    plain.train(mode=False)
+    plain.save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    notices: list[str] = []
+    settings = ModelSettings(name=str(tmp_path), device="cpu")
+    model = ResidualModel.load(settings, notice=notices.append)
+    ids = torch.randint(0, 256, (2, 9), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = plain(input_ids=ids, use_cache=False).logits
+    torch.testing.assert_close(model.logits(ids), expected, rtol=1e-3, atol=1e-4)
+    assert all("vision" in notice or "projector" in notice for notice in notices)
+
+
+def test_a_block_for_later_tokens_is_said(folder: Path) -> None:
+    """As Qwen3-Next and DeepSeek have: beside the blocks, with the same names inside."""
+    extra = {"mtp.h.0.mlp.c_fc.weight": torch.zeros(2), "mtp.h.0.ln_1.weight": torch.zeros(2)}
+    change_weights(folder, lambda weights: weights.update(extra))
+    notices: list[str] = []
+    ResidualModel.load(ModelSettings(name=str(folder), device="cpu"), notice=notices.append)
+    (notice,) = notices
+    assert "2 tensors of" in notice
+
+
 def test_special_tokens_beyond_the_embeddings_are_said(
     make_model_folder: Callable[..., Path], byte_tokenizer: Any, tmp_path: Path
 ) -> None:

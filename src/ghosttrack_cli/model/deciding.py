@@ -47,7 +47,7 @@ def deciding_config(config: PreTrainedConfig) -> dict[str, Any]:
     text = text_config(config)
     fields = {name: _plain(value) for name, value in text.to_dict().items() if _decides(name)}
     return fields | {
-        "tie_word_embeddings": bool(config.tie_word_embeddings),
+        "tie_word_embeddings": bool(getattr(config, "tie_word_embeddings", False)),
         "attn_implementation": getattr(text, "_attn_implementation", None),
     }
 

@@ -30,6 +30,7 @@ BATCH, TOKENS = 5, 2
 PATTERN = 16.0
 """Large, so that the epsilon of a norm does not show."""
 SHIFT = 3.0
+ROWS_AT_ONCE = 1 << 14
 CLOSE = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 3e-2}
 MASKED = -1e4
 """Logits below are of tokens that the model never says."""
@@ -160,7 +161,10 @@ def _check_lens(model: ResidualModel, head: _Head, lens: Lens) -> None:
     if not bool(torch.isfinite(head.raw).all()):
         raise no_lens(model, "its head gives values that are not finite")
     raw, x = _odd(head.raw), _odd(head.x)
-    expected = x @ lens.unembedding.float().T  # (P / 2, V)
+    V = len(lens.unembedding)
+    blocks = (lens.unembedding[row : row + ROWS_AT_ONCE] for row in range(0, V, ROWS_AT_ONCE))
+    parts = [x @ rows.float().T for rows in blocks]
+    expected = torch.cat(parts, dim=-1)  # (P / 2, V)
     cosine = cosine_similarity(_centred(raw), _centred(expected), dim=-1)
     if not bool((cosine > 1 - CLOSE[model.dtype]).all()):
         raise no_lens(model, "more than a norm stands between its last block and its tokens")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import ModelError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MADE_ANEW = (".masked_bias", ".inv_freq", ".position_ids")
 """Buffers that older files hold and every model makes by itself."""
+SENSES = re.compile(r"vision|visual|image|audio|speech|projector|multi_modal", re.ASCII)
+"""What sees and hears: a class that reads text alone does without it."""
 SHOWN = 5
 
 
@@ -43,8 +46,13 @@ def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str
     if not names:
         return ()
     leaves = {path for path, module in model.named_modules() if path and _is_leaf(module)}
-    known = {rest for path in leaves for rest in _without_prefixes(path)}
-    torn = [name for name in names if known & _without_prefixes(_owner(name))]
+    known = leaves | {rest for path in leaves for rest in _endings(path)}
+    torn = [
+        name
+        for name in names
+        if not SENSES.search(name)
+        and (_owner(name) in known or leaves & set(_endings(_owner(name))))
+    ]
     if torn:
         raise ModelError(
             f"weights that the model does not use: {source.folder} has {len(torn)} tensors of "
@@ -59,11 +67,11 @@ def _is_leaf(module: nn.Module) -> bool:
     return next(module.children(), None) is None and bool(list(module.parameters(recurse=False)))
 
 
-def _without_prefixes(path: str) -> set[str]:
-    """`path`, and what is left of it without parts before its block: files name those otherwise."""
+def _endings(path: str) -> list[str]:
+    """What is left of `path` without parts before its block, which files may leave out or add."""
     parts = path.split(".")
-    first = next((place for place, part in enumerate(parts) if part.isdecimal()), len(parts))
-    return {".".join(parts[start:]) for start in range(max(1, first))}
+    block = next((place for place, part in enumerate(parts) if part.isdecimal()), 1)
+    return [".".join(parts[start:]) for start in range(1, block)]
 
 
 def _owner(name: str) -> str:
