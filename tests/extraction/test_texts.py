@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from ghosttrack_cli.errors import ConflictError, HubError, Stopped
+from ghosttrack_cli.errors import ConflictError, CorpusError, HubError, Stopped
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.reader import ActivationStore
 
@@ -106,3 +106,16 @@ def test_other_text_is_refused_without_the_hub_too(
         with pytest.raises(ConflictError, match="made from other text"):
             extraction(tokens=4000, **changes)
     assert not extraction.notices
+
+
+def test_the_hint_of_a_refused_text_helps(extraction: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(("body;id\n" + "Größe und façade;1\n" * 400).encode("cp1252"))
+    asked = {"corpus_source": str(path), "tokens": 2000}
+    hints = {"corpus_column": "--column body", "corpus_encoding": "--encoding cp1252"}
+    for key, words in hints.items():
+        with pytest.raises(CorpusError) as caught:
+            extraction(**asked)
+        assert words in str(caught.value.hint)
+        asked[key] = words.split()[1]
+    assert extraction(**asked).rows == 2000

@@ -122,7 +122,7 @@ def test_dropped_and_replaced_texts_are_counted_and_survive_resuming(tmp_path: P
         ("x.jsonl", '[{"text": "a"}]\n', "not a JSON object: .*line 1", "one JSON object a line"),
         ("x.jsonl", lines_of("a") + '{"text": "b', "line 2: .*inside its last line", "last line"),
         ("x.jsonl", lines_of("a") + '{"text": b}\n', "line 2", None),
-        ("x.csv", "id;body\n1;a\n", "separated by semicolons, has 'id', 'body'", "--column 'id'"),
+        ("x.csv", "id;body\n1;a\n", "separated by semicolons, has 'id', 'body'", "--column id"),
         ("x.tsv", "id\tbody\n1\ta\n", "separated by tabs, has 'id', 'body'", "--column"),
         ("x.csv", "text,n\na,1\nb,2,c\n", "line 3: 3 fields", "quote"),
         ("x.csv", 'text,n\na,1\n"b,2\nc,3\n', "line 4: unexpected end", "quote"),

@@ -88,9 +88,10 @@ def plan(
 
 
 def existing_commit(workspace: Workspace, *, overwrite: bool = False) -> Commit | None:
-    """What the store holds; None where it is new or will be."""
+    """What the store holds; None where it is new or will be, or has no rows yet."""
     fresh = overwrite or not has_store(workspace.store)
-    return None if fresh else read_commit(workspace.store)
+    commit = None if fresh else read_commit(workspace.store)
+    return commit if commit is not None and commit.rows else None
 
 
 def pinned(model: ModelSettings, commit: Commit | None) -> ModelSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.source import ModelSource
     from ghosttrack_cli.settings import ModelSettings
+
+SENTENCEPIECE_FILES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+WITHOUT_SENTENCEPIECE = frozenset({"tokenizer.json", "vocab.json", "vocab.txt"})
 
 
 def load_tokenizer(
@@ -35,7 +39,11 @@ def open_tokenizer(source: ModelSource) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     if not source.tokenizer_files():
-        raise ModelError(f"no tokenizer: {source.name} has no tokenizer.json")
+        raise ModelError(
+            f"no tokenizer: {source.name} has no tokenizer.json",
+            hint="tokenizer.save_pretrained(DIR) writes it beside the model",
+        )
+    _require_sentencepiece(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, local_files_only=True, trust_remote_code=False
@@ -47,6 +55,21 @@ def open_tokenizer(source: ModelSource) -> PreTrainedTokenizerFast:
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ModelError(f"no fast tokenizer: {source.name} has only a slow one")
     return tokenizer
+
+
+def _require_sentencepiece(source: ModelSource) -> None:
+    """Say what helps where a SentencePiece model is all there is and nothing here can read it.
+
+    transformers would take it for something else, or make a tokenizer without a vocabulary.
+    """
+    models = [name for name in SENTENCEPIECE_FILES if name in source.names]
+    alone = models and not WITHOUT_SENTENCEPIECE.intersection(source.names)
+    if alone and importlib.util.find_spec("sentencepiece") is None:
+        raise ModelError(
+            f"tokenizer not usable: {source.name} has {models[0]}, which SentencePiece has to read,"
+            " and no tokenizer.json",
+            hint="pip install sentencepiece protobuf, then the same command again",
+        )
 
 
 def special_token_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:

@@ -28,6 +28,9 @@ def open_commit(
         CorruptionError: the commit is damaged.
     """
     found = _read_or_none(path)
+    if found is not None and not found.rows and found.identity != identity:
+        remove_store(path)  # a run that ended before its first row: there is nothing to lose
+        found = None
     if found is not None:
         check_identity(found.identity, identity, where=path)
     commit = (found or new_commit(identity, asked_rows)).with_layers(layers)

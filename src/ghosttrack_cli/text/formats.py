@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import itertools
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +180,7 @@ def missing_column(where: str, column: str, columns: Any) -> CorpusError:
     shown = ", ".join(map(repr, names)) or "none"
     return CorpusError(
         f"no column {column!r}: {where} has {shown}",
-        hint=COLUMN_HINT if not names else f"{COLUMN_HINT}, as in --column {names[0]!r}",
+        hint=COLUMN_HINT if not names else f"{COLUMN_HINT}, as in --column {shlex.quote(names[0])}",
     )
 
 
