@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -48,7 +49,7 @@ class Workspace:
 
     def sae(self, layer: int, kind: CheckpointKind) -> Path:
         """A layer's SAE folder: "last" to resume from, "best" and "final" to use."""
-        return self.checkpoints / f"sae_layer_{layer}_{kind}"
+        return self._of(layer, f"sae_layer_{layer}_{kind}")
 
     def trained(self, kind: CheckpointKind) -> tuple[int, ...]:
         """Layers, ascending, that have an SAE of this kind."""
@@ -57,11 +58,27 @@ class Workspace:
 
     def history(self, layer: int) -> Path:
         """The seed's training history of a layer."""
-        return self.checkpoints / f"sae_layer_{layer}_history.json"
+        return self._of(layer, f"sae_layer_{layer}_history.json")
 
     def training_progress(self, layer: int) -> Path:
         """The small manifest of a layer's training that `status` reads."""
-        return self.checkpoints / f"sae_layer_{layer}_progress.json"
+        return self._of(layer, f"sae_layer_{layer}_progress.json")
+
+    def retraining(self, layer: int) -> Workspace:
+        """Where a layer is trained anew while its earlier SAE stands: checkpoints of its own."""
+        return Workspace(self.root, self.checkpoints / f"sae_layer_{layer}_new")
+
+    def replacement(self, layer: int) -> Path:
+        """A finished retraining that is being moved into place, for the instant that takes."""
+        return self.checkpoints / f"sae_layer_{layer}_ready"
+
+    def _of(self, layer: int, name: str) -> Path:
+        """A layer's file or folder: in the replacement as long as it was not moved."""
+        moving = self.replacement(layer) / name
+        with suppress(OSError):  # a folder that cannot be read has none
+            if moving.exists():
+                return moving
+        return self.checkpoints / name
 
     def tensorboard(self, layer: int) -> Path:
         """What TensorBoard shows of a layer's training: one of the runs in the folder above."""

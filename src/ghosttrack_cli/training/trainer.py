@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ghosttrack_cli import files, runtime
-from ghosttrack_cli.errors import CorruptionError, StateError
+from ghosttrack_cli.errors import ConflictError, CorruptionError, StateError
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.training import books
+from ghosttrack_cli.training import books, retraining
 from ghosttrack_cli.training.checkpoint import has_checkpoint, load_checkpoint
 from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.finish import finish
 from ghosttrack_cli.training.graph import GraphEngine
-from ghosttrack_cli.training.history import metrics_path, read_history
+from ghosttrack_cli.training.history import read_history
 from ghosttrack_cli.training.identity import (
     check_same,
     environment,
     settings_identity,
     store_identity,
 )
-from ghosttrack_cli.training.loggers import RunInfo, forget_loggers, logger_names, open_loggers
+from ghosttrack_cli.training.loggers import RunInfo, logger_names, open_loggers
 from ghosttrack_cli.training.parts import OPENING
 from ghosttrack_cli.training.plan import (
     evaluation_rows,
@@ -71,8 +71,9 @@ class TrainingResult:
 class Trainer:
     """Trains the SAE of one layer; running it again continues it.
 
-    `overwrite` forgets what an earlier training left. The store is only read. `at_once` layers in
-    all, this one among them, train at the same time and share the memory.
+    `overwrite` trains anew; what an earlier training left stands until the new one is finished, and
+    then goes. The store is only read. `at_once` layers in all, this one among them, train at the
+    same time and share the memory.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class Trainer:
         self.sae = sae
         self.training = training
         self.workspace = workspace
+        self.place = workspace
+        """Where the training lies that `run` begins or goes on with: beside an SAE that stands."""
         self.monitor = monitor
         self.overwrite = overwrite
         self.at_once = at_once
@@ -119,16 +122,54 @@ class Trainer:
     def _run(self, loggers: Sequence[str]) -> TrainingResult:
         self.monitor.begin(OPENING)
         objective = objective_of(self.sae, self.training, self.store.d_model)
-        if self.overwrite:
-            forget(self.workspace, self.layer)
-        done = self._finished()
+        retraining.settle(self.workspace, self.layer)
+        self.place = self._choose_place()
+        done = None if self.overwrite else self._finished()
         self._check(done)
-        if done is not None:
+        if done is not None and self.place == self.workspace:
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
+        return self._result("trained", done or self._finish(objective, loggers))
+
+    def _choose_place(self) -> Workspace:
+        """The layer's own place, or the one beside it where an earlier SAE stands."""
+        own, side = self.workspace, retraining.begun(self.workspace, self.layer)
+        if self.overwrite:
+            stands = retraining.something_stands(own, self.layer)
+            return own.retraining(self.layer) if stands else own
+        if side is None:
+            return own
+        words = f"layer {self.layer}: the training anew that --overwrite began"
+        if self._asks_for_what_stands(side):
+            self.monitor.notice(f"{words} has other settings and is left as it is")
+            return own
+        self.monitor.notice(f"{words} goes on; the SAE of before stands until it is finished")
+        return side
+
+    def _asks_for_what_stands(self, side: Workspace) -> bool:
+        """Whether the finished SAE is the one asked for, and the begun retraining is not."""
+        try:
+            begun, done = read_progress(side.training_progress(self.layer)), self._finished()
+        except CorruptionError:
+            return False
+        return done is not None and self._fits(done) and begun is not None and not self._fits(begun)
+
+    def _fits(self, found: dict[str, Any]) -> bool:
+        try:
+            self._check(found)
+        except ConflictError:
+            return False
+        return True
+
+    def _finish(self, objective: Objective, loggers: Sequence[str]) -> dict[str, Any]:
+        """Take the steps that are left; what was there before goes only when all is written."""
         session = self._session(objective)
+        if self.overwrite:
+            retraining.forget(self.place, self.layer)
+        if self.place != self.workspace:
+            session.write_progress("running")
         self._train(session, loggers)
-        return self._result("trained", finish(session))
+        return finish(session)
 
     def _finished(self) -> dict[str, Any] | None:
         """The manifest of a finished training; a damaged one is made again from the checkpoint.
@@ -137,9 +178,9 @@ class Trainer:
             CorruptionError: there is no checkpoint to make it from.
         """
         try:
-            return finished(self.workspace, self.layer)
+            return finished(self.place, self.layer)
         except CorruptionError as error:
-            if not has_checkpoint(self.workspace.sae(self.layer, "last")):
+            if not has_checkpoint(self.place.sae(self.layer, "last")):
                 hint = f"ghosttrack train --layers {self.layer} --overwrite trains it anew"
                 raise CorruptionError(error.what, hint=hint) from error
             self.monitor.notice(f"{error.what}; made again from the last checkpoint")
@@ -148,7 +189,7 @@ class Trainer:
     def _train(self, session: Session, loggers: Sequence[str]) -> None:
         run = RunInfo(session.identity["settings"], self.monitor.notice)
         with open_loggers(
-            loggers, self.workspace, self.layer, session.history, run
+            loggers, self.place, self.layer, session.history, run
         ) as session.loggers:
             session.train()
 
@@ -190,7 +231,7 @@ class Trainer:
             objective=objective,
             band=accepted_band(self.sae, self.training),
             training=self.training,
-            workspace=self.workspace,
+            workspace=self.place,
             monitor=self.monitor,
             batch_size=batch_size,
             epoch_steps=epoch_steps,
@@ -208,9 +249,11 @@ class Trainer:
     def _start(self, device: torch.device) -> tuple[State, dict[str, Any] | None]:
         """The state to go on from, on its device, and the checkpoint's record if there is one."""
         D, F = self.store.d_model, self.sae.d_hidden
-        folder = self.workspace.sae(self.layer, "last")
+        folder = self.place.sae(self.layer, "last")
         limit = state_bytes(D, F) + HEADER_BYTES
-        checkpoint = load_checkpoint(folder, self.monitor.notice, limit=limit)
+        checkpoint = None
+        if not self.overwrite:
+            checkpoint = load_checkpoint(folder, self.monitor.notice, limit=limit)
         if checkpoint is None:
             first = initial_state(D, F, self.sae.threshold, self.training.seed).tensors()
             return State.moved(first, device), None
@@ -272,6 +315,8 @@ class Trainer:
     def _result(
         self, outcome: Literal["trained", "already finished"], progress: dict[str, Any]
     ) -> TrainingResult:
+        if self.place != self.workspace:
+            retraining.hand_over(self.workspace, self.layer)
         history = read_history(self.workspace.history(self.layer))
         return TrainingResult(self.layer, outcome, progress["step"], progress["metrics"], history)
 
@@ -292,14 +337,3 @@ def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return progress
-
-
-def forget(workspace: Workspace, layer: int) -> None:
-    """Delete what an earlier training of a layer left; the manifest goes first."""
-    files.remove(workspace.training_progress(layer))
-    for folder in (workspace.sae(layer, kind) for kind in ("last", "best", "final")):
-        for suffix in ("", files.PREVIOUS_SUFFIX, files.TEMPORARY_SUFFIX):
-            files.remove(folder.with_name(folder.name + suffix))
-    files.remove(workspace.history(layer))
-    files.remove(metrics_path(workspace.history(layer)))
-    forget_loggers(workspace, layer)
