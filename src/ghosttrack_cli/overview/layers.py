@@ -37,6 +37,15 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Retraining:
+    """A training with --overwrite that is not finished; the SAE of before stands."""
+
+    state: str
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
 class TrainingStatus:
     """Progress and held-out metrics of a layer's SAE, None where not known yet."""
 
@@ -56,6 +65,9 @@ class TrainingStatus:
     """The SAE that `best` is; None before there is one."""
     expected: Expected | None = None
     """What the layer is judged by; None in a manifest that does not say."""
+    device: str | None = None
+    """What it was trained on."""
+    retraining: Retraining | None = None
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Each of CURVES, one value an evaluation."""
     curve_rows: tuple[float, ...] = ()
@@ -122,8 +134,21 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
         converged=manifest.flag("metrics", "converged"),
         best=_best(manifest),
         expected=_expected(manifest),
+        device=manifest.text("environment", "device"),
+        retraining=_retraining(workspace, layer, problems),
         curves={name: history.numbers(column) for name, column in CURVES.items()},
         curve_rows=history.numbers("val_rows"),
+    )
+
+
+def _retraining(workspace: Workspace, layer: int, problems: list[str]) -> Retraining | None:
+    manifest = read_manifest(workspace.retraining(layer).training_progress(layer), problems)
+    if manifest is None:
+        return None
+    return Retraining(
+        state=manifest.text("state") or "unknown",
+        step=manifest.integer("step") or 0,
+        total_steps=manifest.integer("total_steps") or 0,
     )
 
 

@@ -188,9 +188,7 @@ class Trainer:
 
     def _train(self, session: Session, loggers: Sequence[str]) -> None:
         run = RunInfo(session.identity["settings"], self.monitor.notice)
-        with open_loggers(
-            loggers, self.place, self.layer, session.history, run
-        ) as session.loggers:
+        with open_loggers(loggers, self.place, self.layer, session.history, run) as session.loggers:
             session.train()
 
     def _check(self, found: dict[str, Any] | None) -> None:

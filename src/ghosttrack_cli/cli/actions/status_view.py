@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.overview.checklist import Check
     from ghosttrack_cli.overview.gather import Overview
-    from ghosttrack_cli.overview.layers import LayerStatus, TrainingStatus
+    from ghosttrack_cli.overview.layers import LayerStatus, Retraining, TrainingStatus
     from ghosttrack_cli.overview.next_step import Step
 
 NOTHING = "-"
@@ -111,8 +111,14 @@ def _course(values: tuple[float, ...]) -> Span:
 def _trained(training: TrainingStatus | None, *, at_work: bool) -> str:
     if training is None:
         return ""
+    anew = training.retraining
     if training.finished:
-        return "yes"
+        return f"yes, anew {_share(anew, at_work=at_work)}" if anew else "yes"
+    return _share(training, at_work=at_work)
+
+
+def _share(training: TrainingStatus | Retraining, *, at_work: bool) -> str:
+    """How far a training that is not finished is, and why it is not."""
     share = training.step / training.total_steps if training.total_steps else 0
     killed = training.state == "running" and not at_work
     return f"{share:.0%} {'interrupted' if killed else training.state}"
