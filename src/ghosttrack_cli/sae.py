@@ -209,7 +209,10 @@ class JumpReLUSAE(nn.Module):
         _check_shapes(folder, config, weights)
         if config.get("apply_b_dec_to_input", True):
             weights["b_enc"] = weights["b_enc"] - weights["b_dec"] @ weights["W_enc"]
-        sae = cls.from_weights(weights, metadata=config.get("metadata") or {})
+        metadata = config.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise CorruptionError(f"metadata is no JSON object: {folder / CONFIG}")
+        sae = cls.from_weights(weights, metadata=metadata)
         return sae.to(device)
 
 
