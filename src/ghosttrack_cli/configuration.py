@@ -1,6 +1,7 @@
 """Settings of one run: merged from all sources, validated once, each with its origin.
 
-Flags > `GHOSTTRACK_*` environment > `ghosttrack.toml` > preset > defaults.
+Flags > `GHOSTTRACK_*` environment > `ghosttrack.toml` > `ghosttrack.toml` in the workspace > what
+the workspace remembers > preset > defaults.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from pydantic import ValidationError
 
 from ghosttrack_cli import sources
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.remembered import is_kept, recall
 from ghosttrack_cli.setting_fields import SettingField, reference_toml, setting_fields, toml_value
 from ghosttrack_cli.settings import SEED_PRESET, Settings
+from ghosttrack_cli.sources import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
-    from ghosttrack_cli.sources import Given
+    from ghosttrack_cli.remembered import Stage
 
 __all__ = ["Explained", "Resolved", "explain_settings", "load_settings", "reference_toml"]
 
 MAX_SHOWN = 60
+GIVEN = frozenset({"flag", "environment", "file"})
 SECRETS = re.compile(r"\bhf_\w{8,}|\bsk-[\w-]{8,}|(?<=://)[^/\s@]+@")
 
 
@@ -36,10 +40,25 @@ class Resolved:
 
     settings: Settings
     origins: Mapping[str, Given]
+    problems: tuple[str, ...] = ()
+    """What the workspace remembers and cannot be used."""
 
     def is_given(self, key: str) -> bool:
         """Whether `key` came from a flag, the environment or a file."""
-        return key in self.origins and self.origins[key].kind not in {"preset", "default"}
+        return key in self.origins and self.origins[key].kind in GIVEN
+
+    def told(self, stage: Stage) -> dict[str, Any]:
+        """The settings, by dotted key, that a workspace remembers of `stage`; no secrets."""
+        plain = self.settings.model_dump(mode="json")
+        values = {key: _plain_value(plain, key) for key in setting_fields()}
+        return {
+            key: value
+            for key, value in values.items()
+            if is_kept(stage, key, given=self._is_set(key)) and _masked(value) == value
+        }
+
+    def _is_set(self, key: str) -> bool:
+        return key in self.origins and self.origins[key].kind in {*GIVEN, "remembered"}
 
 
 @dataclass(frozen=True)
@@ -70,13 +89,70 @@ def resolve(
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
+    *,
+    environment: bool = True,
 ) -> Resolved:
-    """Merge all sources; `labels` names the flag behind an overridden key in messages."""
+    """Merge all sources; `labels` names the flag behind an overridden key in messages.
+
+    Without `environment` no GHOSTTRACK_* variable counts.
+    """
     fields = setting_fields()
     path = sources.find_config(config)
     given = {} if path is None else sources.from_file(path, fields)
-    given |= sources.from_environment(fields)
+    given |= sources.from_environment(fields) if environment else {}
     given |= sources.from_mapping(overrides or {}, fields, "flag", labels or {})
+    root = _workspace(given)
+    given = _workspace_file(root, path, fields) | given
+    remembered, problems = _recalled(root)
+    try:
+        return _merged(remembered | given, fields, problems)
+    except UsageError:
+        if not remembered:
+            raise
+        problem = f"what {root} remembers does not fit this version or other settings: not used"
+        return _merged(given, fields, [*problems, problem])
+
+
+def _workspace(given: Mapping[str, Given]) -> Path:
+    """Where the workspace is, before anything is validated."""
+    chosen = given.get("paths.workspace")
+    default = Settings.model_fields["paths"].default.workspace
+    path = Path(str(default if chosen is None else chosen.value))
+    try:
+        return path.expanduser()
+    except RuntimeError:  # refused when all settings are validated
+        return path
+
+
+def _workspace_file(root: Path, path: Path | None, fields: Iterable[str]) -> dict[str, Given]:
+    """The settings file that lies in the workspace, if it is another one."""
+    inside = root / sources.DEFAULT_FILE
+    try:
+        known = not inside.is_file() or (path is not None and path.samefile(inside))
+    except (OSError, ValueError):
+        return {}
+    found = {} if known else sources.from_file(inside, fields)
+    found.pop("paths.workspace", None)
+    return found
+
+
+def _recalled(root: Path) -> tuple[dict[str, Given], list[str]]:
+    """What the workspace remembers, each with the stage that was told."""
+    try:
+        known, problems = recall(root)
+    except ValueError:  # a path that no system has
+        return {}, []
+    given = {
+        key: Given(value, "remembered", f"remembered from {stage}")
+        for key, (stage, value) in known.items()
+    }
+    return given, problems
+
+
+def _merged(
+    given: dict[str, Given], fields: Mapping[str, SettingField], problems: Sequence[str]
+) -> Resolved:
+    given = {key: one for key, one in given.items() if key in fields or one.kind != "remembered"}
     if "preset" in given and given["preset"].value == "seed":
         labels = dict.fromkeys(fields, "preset seed")
         given = sources.from_mapping(SEED_PRESET, fields, "preset", labels) | given
@@ -86,7 +162,7 @@ def resolve(
     except ValidationError as error:
         raise _explain_error(error.errors()[0], given, fields) from None
     _check_together(settings, given)
-    return Resolved(settings, given)
+    return Resolved(settings, given, tuple(problems))
 
 
 def explain_settings(
@@ -113,6 +189,12 @@ def _value_of(settings: Settings, key: str) -> Any:
     for name in key.split("."):
         value = getattr(value, name)
     return value
+
+
+def _plain_value(document: Any, key: str) -> Any:
+    for name in key.split("."):
+        document = document[name]
+    return document
 
 
 def _masked(value: Any) -> Any:

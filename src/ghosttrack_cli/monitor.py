@@ -89,6 +89,10 @@ def _ignore(_: object) -> None:
     return
 
 
+def _nothing() -> None:
+    return
+
+
 def _no_signal() -> int | None:
     return None
 
@@ -108,6 +112,8 @@ class Monitor:
     notice: Callable[[str], None] = _ignore
     stop_signal: Callable[[], int | None] = _no_signal
     begin: Callable[[Part], None] = _ignore
+    accepted: Callable[[], None] = _nothing
+    """Called once a stage has checked what it was told against what is there, and goes on."""
 
     def within(self, whole: Part) -> Monitor:
         """The callbacks for work that is the part `whole` of this one's."""

@@ -24,7 +24,7 @@ MAX_CONFIG_BYTES = 2**20
 SHOW_HINT = "ghosttrack config init writes a file with every key and its meaning"
 ENVIRONMENT_HINT = "keys and tokens belong in the environment, as HF_TOKEN, never in settings"
 
-Kind = Literal["flag", "environment", "file", "preset", "default"]
+Kind = Literal["flag", "environment", "file", "remembered", "preset", "default"]
 
 
 @dataclass(frozen=True)

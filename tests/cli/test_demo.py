@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-def test_the_demo_ends_in_features_and_a_page(ghosttrack: Callable[..., Ended]) -> None:
+def test_the_demo_ends_in_features_and_a_page(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GHOSTTRACK_PATHS__WORKSPACE", "mine")
+    monkeypatch.setenv("GHOSTTRACK_SAE__D_HIDDEN", "7")
     ended = ghosttrack("demo", "--tokens", "12k", "--epochs", "1", "--workspace", "scratch")
     assert ended.code == 0, ended.err
     for stage in ("1 of 3  extract", "2 of 3  train", "3 of 3  interpret"):
@@ -25,8 +30,17 @@ def test_the_demo_ends_in_features_and_a_page(ghosttrack: Callable[..., Ended]) 
     assert ended.out.splitlines()[-1] == f"open in a browser: {page}"
     assert page.is_file()
 
-    settings = ("--config", "scratch/ghosttrack.toml")
-    status = ghosttrack("status", *settings, "--json").document
+    assert "GHOSTTRACK_* variables are not used" in ended.err
+    assert not Path("mine").exists()
+    (command,) = (line for line in ended.err.splitlines() if line.startswith("next: "))
+    monkeypatch.delenv("GHOSTTRACK_PATHS__WORKSPACE")
+    monkeypatch.delenv("GHOSTTRACK_SAE__D_HIDDEN")
+    shown = ghosttrack(*shlex.split(command)[2:])
+    assert shown.code == 0, shown.err
+    trained = ghosttrack("train", "--epochs", "1", "--workspace", "scratch")
+    assert trained.code == 0, trained.err
+    assert trained.err.count("already trained") == 2
+    status = ghosttrack("status", "--workspace", "scratch", "--json").document
     assert status["workspace"] == "scratch"
     assert [layer["layer"] for layer in status["layers"]] == [2, 4]
     assert status["next"] is None
@@ -37,3 +51,19 @@ def test_the_demo_ends_in_features_and_a_page(ghosttrack: Callable[..., Ended]) 
     assert again.code == 0
     assert again.err.count("nothing to do") == 5
     assert not Path("ghosttrack-data").exists()
+
+
+@pytest.mark.parametrize("name", ["ghosttrack.toml", "notes.txt"])
+def test_the_demo_keeps_out_of_folders_that_hold_something(
+    ghosttrack: Callable[..., Ended], tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / name
+    mine.write_text("[sae]\nd_hidden = 7\n")
+    ended = ghosttrack("demo", "--workspace", ".")
+    assert ended.code == 2
+    assert ended.error == (
+        f"demo only uses a folder of its own: . holds {name}",
+        "leave --workspace out, or name a folder that is empty or does not exist",
+    )
+    assert mine.read_text() == "[sae]\nd_hidden = 7\n"
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -16,7 +16,9 @@ from ghosttrack_cli import files, runtime
 from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.output import visible
 from ghosttrack_cli.errors import DiskError, UsageError
+from ghosttrack_cli.flags import flag_names
 from ghosttrack_cli.monitor import Monitor
+from ghosttrack_cli.remembered import remember
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.cli.options import Options
     from ghosttrack_cli.configuration import Resolved
+    from ghosttrack_cli.remembered import Stage
     from ghosttrack_cli.settings import Settings
 
 STOPPING = "stopping after this step; the same signal again quits at once"
@@ -37,6 +40,9 @@ class Session:
     options: Options
     overrides: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    environment: bool = True
+    """Whether GHOSTTRACK_* variables count."""
+    _unwritten: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @cached_property
     def console(self) -> Console:
@@ -53,7 +59,10 @@ class Session:
         if self.options.workspace is not None:
             given["paths.workspace"] = self.options.workspace
         labels = {"paths.workspace": "--workspace", **self.labels}
-        return resolve(config, given, labels)
+        found = resolve(config, given, labels, environment=self.environment)
+        for problem in found.problems:
+            self.console.notice(problem)
+        return found
 
     @property
     def settings(self) -> Settings:
@@ -84,16 +93,41 @@ class Session:
             show(self.console)
 
     @contextmanager
-    def monitor(self, stage: str | None = None) -> Iterator[Monitor]:
+    def monitor(self, title: str | None = None, *, stage: Stage | None = None) -> Iterator[Monitor]:
         """The callbacks of a stage while it runs: parts, progress, notices, stop signals.
 
-        `stage` is what it is called, else as the command. Enter it before modules are imported
-        that take seconds.
+        `title` is what it is called, else as the command. What `stage` was told is remembered once
+        it accepts that. Enter it before modules are imported that take seconds.
         """
         quiet_libraries(loud=bool(self.options.verbose or self.options.debug))
-        title = stage or self.command
-        with runtime.stop_on_signals() as stop, self.console.progress(title) as (begin, report):
-            yield Monitor(report, self.console.notice, self._announced(stop), begin)
+        self._say_remembered(stage)
+        with (
+            runtime.stop_on_signals() as stop,
+            self.console.progress(title or self.command) as (begin, report),
+        ):
+            stop_signal, accepted = self._announced(stop), self._remembering(stage)
+            yield Monitor(report, self.console.notice, stop_signal, begin, accepted)
+
+    def _remembering(self, stage: Stage | None) -> Callable[[], None]:
+        def accepted() -> None:
+            if stage is not None:
+                remember(self.workspace.root, stage, self.resolved.told(stage))
+            self._write_log()
+
+        return accepted
+
+    def _say_remembered(self, stage: Stage | None) -> None:
+        """Which settings of a stage are as they were, because nobody gives them now."""
+        from ghosttrack_cli.setting_fields import setting_fields
+
+        fields = setting_fields()
+        words = [
+            f"{(flag_names(key) or (key,))[0]} {shell_word(str(one.value))}"
+            for key, one in self.resolved.origins.items()
+            if one.where == f"remembered from {stage}" and one.value != fields[key].default
+        ]
+        if words:
+            self.console.detail(f"as before: {' '.join(words)}")
 
     def _announced(self, stop: Callable[[], int | None]) -> Callable[[], int | None]:
         told: list[int] = []
@@ -127,11 +161,17 @@ class Session:
         """Append one line to the workspace's log; a disk that refuses it does not end the run."""
         from ghosttrack_cli.configuration import mask_secrets
 
-        workspace = self.workspace
         words = f"{runtime.utc_now()} {self.command} process {os.getpid()}: {event}"
-        with suppress(DiskError):
-            files.make_folder(workspace.root)
-            files.append_line(workspace.log, visible(mask_secrets(words)))
+        self._unwritten.append(visible(mask_secrets(words)))
+        self._write_log()
+
+    def _write_log(self) -> None:
+        """Write what waits, once there is a workspace: a name mistyped makes no folder."""
+        if self.workspace.root.is_dir():
+            with suppress(DiskError):
+                while self._unwritten:
+                    files.append_line(self.workspace.log, self._unwritten[0])
+                    del self._unwritten[0]
 
 
 def without(command: str, flag: str) -> str:

@@ -103,6 +103,7 @@ def _check_finished(
         monitor.notice(f"not compared with the hub: {error.what}")
     else:
         check_identity(commit.identity, identity, where=workspace.store)
+    monitor.accepted()
     monitor.notice(f"nothing to do: {commit.rows:,} tokens are stored")
 
 

@@ -94,6 +94,7 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
     )
     with writer:
         before = writer.rows
+        task.monitor.accepted()
         task.monitor.begin(TOKENS)
         if not writer.finished:
             text = _fill(task, writer, windows)

@@ -107,6 +107,7 @@ class Stage:
     def run(self, layers: Sequence[int], *, again: bool = False) -> list[LayerSummary]:
         """Interpret what is not current, or everything `again`; write the page; give summaries."""
         todo = self.todo(layers, again=again)
+        self.monitor.accepted()
         together = list(groups(todo, self.settings))
         layers_of = [[job.layer for job in group] for group in together]
         for group, part in zip(together, by_layers(layers_of, parts.LAYERS), strict=True):

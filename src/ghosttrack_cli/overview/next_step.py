@@ -35,8 +35,11 @@ def next_step(overview: Overview, log: Path) -> Step:
         return Step("extract --layer 6 --tokens 1M", "nothing is here yet")
     if overview.store is None and untrained:
         return Step("extract --overwrite", "there is no store that can be read")
-    if overview.store and not overview.store.complete and len(untrained) == len(layers):
-        return Step(last_command(log, "extract") or "extract", "goes on where it stopped")
+    if overview.store and not overview.store.complete and not ended_well(log, "extract"):
+        rows = f"{overview.store.rows:,} of {overview.store.asked_rows:,} rows are stored"
+        return Step(
+            last_command(log, "extract") or "extract", f"extraction is not finished: {rows}"
+        )
     if untrained:
         return Step(_for_layers("train", untrained, layers), "layers without a finished SAE")
     if unread:
@@ -54,13 +57,22 @@ def _for_layers(command: str, chosen: list[int], layers: tuple[LayerStatus, ...]
 
 def last_command(log: Path, command: str) -> str | None:
     """The newest command line of `command` in the log, without "ghosttrack"."""
+    found = _events(log, rf"{command} process \d+: started: ghosttrack (.+)")
+    return found[-1] if found else None
+
+
+def ended_well(log: Path, command: str) -> bool:
+    """Whether the newest run of `command` ended with exit code 0: an extraction out of text."""
+    found = _events(log, rf"(?:{command}|run|demo) process \d+: (started|ended with \d+)\b.*")
+    return bool(found) and found[-1] == "ended with 0"
+
+
+def _events(log: Path, pattern: str) -> list[str]:
+    """What `pattern` picks out of the newest lines of the log, the oldest first."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
             text = file.read(LOG_TAIL_BYTES).decode("ascii", "replace")
     except OSError:
-        return None
-    found = re.findall(
-        rf"^\S+ {command} process \d+: started: ghosttrack (.+)$", text, re.MULTILINE
-    )
-    return str(found[-1]) if found else None
+        return []
+    return [str(one) for one in re.findall(rf"^\S+ {pattern}$", text, re.MULTILINE)]

@@ -149,7 +149,7 @@ class _Together:
                 self._reports[report.part, layer] = report
                 self._show()
 
-        return Monitor(progress, self._notice, self._stop_signal, begin)
+        return Monitor(progress, self._notice, self._stop_signal, begin, self._accepted)
 
     def failed(self, error: Exception) -> None:
         """Let the others stop."""
@@ -171,6 +171,10 @@ class _Together:
     def _stop_signal(self) -> int | None:
         with self._lock:
             return signal.SIGTERM if self.failure else self._monitor.stop_signal()
+
+    def _accepted(self) -> None:
+        with self._lock:
+            self._monitor.accepted()
 
     def _notice(self, text: str) -> None:
         with self._lock:

@@ -127,6 +127,7 @@ class Trainer:
         done = None if self.overwrite else self._finished()
         self._check(done)
         if done is not None and self.place == self.workspace:
+            self.monitor.accepted()
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
         return self._result("trained", done or self._finish(objective, loggers))
@@ -164,6 +165,7 @@ class Trainer:
     def _finish(self, objective: Objective, loggers: Sequence[str]) -> dict[str, Any]:
         """Take the steps that are left; what was there before goes only when all is written."""
         session = self._session(objective)
+        self.monitor.accepted()
         if self.overwrite:
             retraining.forget(self.place, self.layer)
         if self.place != self.workspace:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +23,18 @@ from ghosttrack_cli.cli.actions.status_view import status_blocks
 from ghosttrack_cli.cli.execution import log_lines
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 from ghosttrack_cli.cli.session import Session
-from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.errors import GhostTrackError, UsageError
+from ghosttrack_cli.sources import MAX_CONFIG_BYTES, PREFIX
 
 if TYPE_CHECKING:
+    from ghosttrack_cli.cli.console import Console
+    from ghosttrack_cli.configuration import Resolved
     from ghosttrack_cli.interpretation.report import FeatureReport
 
 WORKSPACE = "ghosttrack-demo"
+MARK = b"# The settings of ghosttrack demo."
+OTHER_FOLDER = "leave --workspace out, or name a folder that is empty or does not exist"
+SHOWN_NAMES = 5
 SETTINGS: dict[str, dict[str, Any]] = {
     "corpus": {"source": "python-docs"},
     "extraction": {"layers": "2,4", "tokens": 100_000, "context_length": 256, "batch_size": 8},
@@ -46,42 +54,84 @@ def demo(session: Session) -> None:
         raise UsageError(
             "demo brings its own settings file", hint="leave --config out, or use ghosttrack run"
         )
+    if any(name.startswith(PREFIX) and value for name, value in os.environ.items()):
+        session.console.notice(f"demo has settings of its own: {PREFIX}* variables are not used")
     inner = demo_session(session)
     with log_lines(inner, "ghosttrack demo"):
         outcome = run_all(inner)
     overview, step = look(inner)
     blocks: list[Line | Table] = [*status_blocks(inner, overview, step), line()]
-    for layer, feature in interesting_features(inner):
+    features = interesting_features(inner)
+    for layer, feature in features:
         blocks += [*feature_blocks(layer, feature, examples=SHOWN_EXAMPLES), line()]
     blocks.append(line("open in a browser: ", Span(str(inner.workspace.browser), "bold cyan")))
+    again = inner.again(f'interpret prompt "I do not know why" --layer {features[0][0]}')
     document = {
         **outcome.document,
         "status": status_document(inner, overview, step, None),
         "browser": str(inner.workspace.browser),
     }
-    session.emit(document, lambda console: console.blocks(blocks))
+
+    def show(console: Console) -> None:
+        console.blocks(blocks)
+        console.detail(f"next: {again}")
+
+    session.emit(document, show)
 
 
 def demo_session(session: Session) -> Session:
-    """The session of the real commands: it reads the settings file that lies in the workspace."""
+    """The session of the real commands: its settings are the file that lies in the workspace.
+
+    Raises:
+        UsageError: the folder holds something else than a demo.
+    """
     root = Path(session.options.workspace or WORKSPACE).expanduser()
+    check_own(root)
     files.make_folder(root)
     path = root / FILE_NAME
-    files.write_text(path, settings_toml(Path(__file__).parents[2] / "demo", root))
-    options = replace(session.options, config=str(path), workspace=None)
-    return Session("demo", options, session.overrides, session.labels)
+    files.write_text(path, settings_toml(Path(__file__).parents[2] / "demo"))
+    options = replace(session.options, config=None, workspace=str(root))
+    return DemoSession("demo", options, session.overrides, session.labels, environment=False)
 
 
-def settings_toml(model: Path, root: Path) -> str:
+class DemoSession(Session):
+    """Reads the demo's settings file and no other one."""
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """The settings in force with their origins."""
+        path = str(Path(str(self.options.workspace)) / FILE_NAME)
+        options = replace(self.options, config=path)
+        return Session(
+            self.command, options, self.overrides, self.labels, environment=False
+        ).resolved
+
+
+def check_own(root: Path) -> None:
+    """Refuse a folder that holds something else than a demo.
+
+    Raises:
+        UsageError: names what is there.
+    """
+    path = root / FILE_NAME
+    try:
+        own = path.is_file() and files.read_bytes(path, limit=MAX_CONFIG_BYTES).startswith(MARK)
+        found = [] if own or not root.exists() else sorted(one.name for one in root.iterdir())
+    except (OSError, GhostTrackError) as error:
+        raise UsageError(f"demo cannot use {root}: {error}", hint=OTHER_FOLDER) from error
+    if found:
+        raise UsageError(
+            f"demo only uses a folder of its own: {root} holds {', '.join(found[:SHOWN_NAMES])}",
+            hint=OTHER_FOLDER,
+        )
+
+
+def settings_toml(model: Path) -> str:
     """The demo's settings as a file that the other commands can read too."""
     from ghosttrack_cli.setting_fields import toml_value
 
-    sections = {
-        "model": {"name": str(model)},
-        **SETTINGS,
-        "paths": {"workspace": str(root)},
-    }
-    lines = ["# The settings of ghosttrack demo."]
+    sections = {"model": {"name": str(model)}, **SETTINGS}
+    lines = [MARK.decode()]
     for name, section in sections.items():
         lines += ["", f"[{name}]", *(f"{key} = {toml_value(one)}" for key, one in section.items())]
     return "\n".join(lines) + "\n"

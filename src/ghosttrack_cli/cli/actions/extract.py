@@ -6,11 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.remembered import remember_source, stage_settings
 from ghosttrack_cli.cli.output import Line, Span, line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import counted, format_bytes, format_layers
-from ghosttrack_cli.store.commit import has_store
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -35,10 +33,8 @@ def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, y
 def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     """Extract what the settings ask for."""
     workspace = session.workspace
-    settings = session.settings if overwrite else stage_settings(session)
-    if not has_store(workspace.store):
-        remember_source(session, settings)
-    with session.monitor("extract") as monitor:
+    settings = session.settings
+    with session.monitor("extract", stage="extract") as monitor:
         from ghosttrack_cli.extraction.extract import extract as run
 
         result = run(
@@ -50,7 +46,6 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
             cache_dir=settings.paths.cache_dir,
             overwrite=overwrite,
         )
-    remember_source(session, settings)
     documents = "" if result.documents is None else f" of {counted(result.documents, 'document')}"
     words = (
         f"{result.rows:,} tokens{documents}, layers {format_layers(result.layers)}"
@@ -61,7 +56,7 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
 
 def run_repair(session: Session) -> Outcome:
     """Read the store back and make what is bad again."""
-    settings = stage_settings(session)
+    settings = session.settings
     with session.monitor("repair") as monitor:
         from ghosttrack_cli.extraction.repair import repair
 
@@ -82,7 +77,7 @@ def plan_extraction(session: Session, *, overwrite: bool = False) -> Outcome:
     """What extraction would do, with bytes needed against bytes free."""
     from ghosttrack_cli.extraction.plan import plan
 
-    settings = session.settings if overwrite else stage_settings(session)
+    settings = session.settings
     planned = plan(
         settings.model,
         settings.corpus,

@@ -35,10 +35,9 @@ def wanted_source(session: Session, source: str | None) -> str | None:
     """
     if source is not None or "interpretation.texts" not in session.overrides:
         return source
-    from ghosttrack_cli.cli.actions.remembered import stage_settings
     from ghosttrack_cli.interpretation.sources import source_slug
 
-    settings = stage_settings(session)
+    settings = session.settings
     return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
 
 

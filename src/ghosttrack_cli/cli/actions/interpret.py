@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
-from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import Line, Table, line
 from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
 
@@ -34,7 +33,7 @@ def confirm_reports(session: Session, layers: tuple[int, ...], *, yes: bool) -> 
     """Ask before reports are replaced that are there; those over other sources are not."""
     from ghosttrack_cli.interpretation.sources import source_slug
 
-    settings, workspace = stage_settings(session), session.workspace
+    settings, workspace = session.settings, session.workspace
     slug = source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
     if any(workspace.report(layer, slug).exists() for layer in layers):
         session.confirm_overwrite(
@@ -49,8 +48,8 @@ def layers_to_interpret(session: Session, text: str | None) -> tuple[int, ...]:
 
 def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool = False) -> Outcome:
     """Interpret the SAEs of `layers` in one pass; `again`: those with a current report too."""
-    settings, workspace = stage_settings(session), session.workspace
-    with session.monitor("interpret") as monitor:
+    settings, workspace = session.settings, session.workspace
+    with session.monitor("interpret", stage="interpret") as monitor:
         from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
 
         summaries = run_interpretation(
@@ -91,7 +90,7 @@ def _look_at(workspace: Workspace, summaries: list[LayerSummary]) -> str:
 
 def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """What interpretation would read and take; a little of it is done to find out."""
-    whole = stage_settings(session)
+    whole = session.settings
     with session.monitor("plan") as monitor:
         from ghosttrack_cli.interpretation.interpret import open_stage
         from ghosttrack_cli.interpretation.plan import plan_interpretation

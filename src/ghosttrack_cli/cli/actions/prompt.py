@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import shade, token_text
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
-from ghosttrack_cli.cli.actions.remembered import stage_settings
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     """Show for each layer the features that fire most on `text`, and keep them for the page."""
     chosen = layers_to_interpret(session, layers)
-    settings, workspace = stage_settings(session), session.workspace
+    settings, workspace = session.settings, session.workspace
     with session.monitor("prompt") as monitor:
         monitor.begin(PROMPT_MODEL)
         from ghosttrack_cli.interpretation.browser.writer import write_browser

@@ -9,6 +9,7 @@ from ghosttrack_cli.cli.actions.interpret import interpret_layers, layers_to_int
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.actions.train import check_settings, stored_layers, train_layers
 from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.quantities import format_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -28,9 +29,10 @@ def run_all(session: Session) -> Outcome:
     session.console.detail(line(Span("1 of 3  extract", "bold")))
     extracted = run_extraction(session, overwrite=False)
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
-    trained = train_layers(session, stored_layers(session, None))
+    asked = format_layers(extracted.document["layers"])
+    trained = train_layers(session, stored_layers(session, asked))
     session.console.detail(line(Span("3 of 3  interpret", "bold")))
-    interpreted = interpret_layers(session, layers_to_interpret(session, None))
+    interpreted = interpret_layers(session, layers_to_interpret(session, asked))
     document = {
         "extract": extracted.document,
         "train": trained.document,

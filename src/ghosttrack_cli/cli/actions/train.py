@@ -116,7 +116,7 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
     """Train the SAEs of `layers`, as many at once as gain from it."""
     sae, training = session.settings.sae, session.settings.sae_training
     workspace = session.workspace
-    with session.monitor("train") as monitor:
+    with session.monitor("train", stage="train") as monitor:
         from ghosttrack_cli.store.reader import ActivationStore
         from ghosttrack_cli.training import layers as several
         from ghosttrack_cli.training.trainer import Trainer
