@@ -77,7 +77,7 @@ class CorpusSettings(Section):
     source: NameOrPath = Field(
         "wikipedia",
         min_length=1,
-        description="wikipedia, python-docs, a hub data set, or .txt, .jsonl and .parquet files",
+        description="wikipedia, python-docs, a hub data set, .txt, .jsonl, .csv or .parquet files",
     )
     language: str = Field(
         "en", pattern=r"^[a-z][a-z0-9-]{0,15}$", description="language of wikipedia"

@@ -10,6 +10,7 @@ import pytest
 from ghosttrack_cli.errors import CorpusError, UsageError
 from ghosttrack_cli.interpretation import text_source
 from ghosttrack_cli.interpretation.batch import left_out, with_batch
+from ghosttrack_cli.interpretation.prompt import explain_prompt
 from ghosttrack_cli.interpretation.sources import open_source
 from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
 
@@ -113,3 +114,21 @@ def test_column_and_encoding_hold_for_texts_too(
     corpus = {"column": "körper", "encoding": "cp1252", "min_characters": 1}
     (batch,) = opened(path, demo_model, workspace, corpus).batches([LAYER], None)
     assert demo_model.tokenizer.decode(batch.rows.token_ids[1:]) == "größer"
+
+
+def test_what_a_folder_of_texts_has_beside_them_is_said(
+    texts: Path, demo_model: Any, workspace: Workspace
+) -> None:
+    (texts.parent / "notes.md").write_text("no text")
+    said: list[str] = []
+    asked = InterpretationSettings(texts=str(texts))
+    open_source(asked, CorpusSettings(), demo_model, workspace, None, said.append)
+    assert not said
+    asked = InterpretationSettings(texts=str(texts.parent))
+    open_source(asked, CorpusSettings(), demo_model, workspace, None, said.append)
+    assert said == ["left out: 1 file of no text format (.md)"]
+
+
+def test_a_prompt_of_other_bytes_is_refused(demo_model: Any, workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="not UTF-8"):
+        explain_prompt("caf\udce9", [LAYER], InterpretationSettings(), demo_model, workspace)

@@ -76,7 +76,7 @@ def open_stage(
     monitor.begin(parts.MODEL)
     model = ResidualModel.load(model_settings, cache_dir=cache_dir, notice=monitor.notice)
     monitor.begin(parts.TEXTS)
-    source = open_source(settings, corpus_settings, model, workspace, cache_dir)
+    source = open_source(settings, corpus_settings, model, workspace, cache_dir, monitor.notice)
     return Stage(model, source, settings, workspace, monitor)
 
 

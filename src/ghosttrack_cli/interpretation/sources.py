@@ -13,6 +13,8 @@ from ghosttrack_cli.provenance import model_differences
 from ghosttrack_cli.text.truthfulqa import is_truthfulqa, load_truthfulqa
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ghosttrack_cli.interpretation.batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
@@ -29,6 +31,7 @@ def open_source(
     model: ResidualModel,
     workspace: Workspace,
     cache_dir: Path | None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> RowSource:
     """The rows that `settings.texts` names.
 
@@ -42,6 +45,8 @@ def open_source(
     if settings.texts == "store":
         return _open_store(settings, model, workspace)
     texts = open_texts(settings, corpus, cache_dir)
+    for sentence in texts.notices():
+        notice(sentence)
     everything = texts.kind == "truthfulqa" or Path(settings.texts).exists()
     return TextSource(texts, model, settings, max_texts=None if everything else HUB_TEXTS)
 

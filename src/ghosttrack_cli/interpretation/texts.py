@@ -52,6 +52,10 @@ class Texts(Protocol):
         """What a folder is called that holds something about them."""
         ...
 
+    def notices(self) -> list[str]:
+        """What lies beside the texts and is not read, in sentences."""
+        ...
+
     def identity(self) -> dict[str, JSON]:
         """What must be equal for a pass to go on."""
         ...
@@ -75,6 +79,10 @@ class ListedTexts:
         """By their hash."""
         return hashed(self.kind, self.identity())
 
+    def notices(self) -> list[str]:
+        """Nothing: all are read."""
+        return []
+
     def identity(self) -> dict[str, JSON]:
         """The texts themselves, by hash."""
         return {"kind": self.kind, "sha256": hash_texts(self._texts)}
@@ -93,6 +101,10 @@ class CorpusTexts:
     def __init__(self, corpus: Corpus, name: str, slug: str) -> None:
         self._corpus = corpus
         self.name, self.slug = name, slug
+
+    def notices(self) -> list[str]:
+        """What is not read in the corpus' folder."""
+        return self._corpus.notices()
 
     def identity(self) -> dict[str, JSON]:
         """The corpus' own."""
@@ -128,6 +140,10 @@ class TruthfulQATexts:
         if self._stem is None:
             return self.kind
         return hashed(f"{self.kind}-{plain_name(self._stem)}", self.identity())
+
+    def notices(self) -> list[str]:
+        """Nothing: all are read."""
+        return []
 
     def identity(self) -> dict[str, JSON]:
         """All questions and answers, by hash."""
