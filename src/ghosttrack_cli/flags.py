@@ -58,7 +58,7 @@ FLAGS = (
         ("--corpus",),
         ("corpus.source",),
         "TEXT",
-        "text to read: wikipedia, python-docs, a hub data set, .txt, .jsonl, .csv or .parquet files",
+        "text: wikipedia, python-docs, a hub data set, .txt, .jsonl, .csv or .parquet files",
         (EXTRACT, RUN),
     ),
     Flag(
