@@ -1,4 +1,4 @@
-// What a browser can be asked about a page: run by test_access.py.
+// What a browser can be asked about a page: run by the tests here.
 
 window.checks = {
   contrast: () => {
@@ -52,4 +52,27 @@ window.checks = {
     .filter(node => getComputedStyle(node).display !== 'inline' && !(node instanceof SVGElement))
     .filter(node => !node.matches('.unseen') && !node.closest('.chip, .cell-fires-on, .cell-promotes, .neighbour-tokens'))
     .map(node => `${node.tagName} ${node.className} ${node.scrollWidth} > ${node.clientWidth}`),
+
+  search: ([features, query]) => {
+    const strings = [];
+    const place = text => strings.includes(text) ? strings.indexOf(text) : strings.push(text) - 1;
+    const names = ['dead', 'dense', 'single-token'];
+    const words = list => list.map(ghosttrack.search.caseless).join('\n');
+    const all = {
+        flag_names: names,
+        flags: features.map(one => one.flags.reduce((bits, name) => bits | 1 << names.indexOf(name), 0)),
+        rate: features.map(() => 0.1),
+        telling: features.map(one => one.telling),
+        fires: features.map(one => one.tokens.map(([text]) => place(text))),
+        strengths: features.map(one => one.tokens.map(([, strength]) => strength)),
+        promotes: features.map(one => one.promoted.map(place)),
+        suppresses: features.map(one => one.suppressed.map(place)),
+        strings,
+    };
+    ghosttrack.columns.prepare(all);
+    all.feature = features.map(one => one.feature);
+    const examples = {top: features.map(one => words(one.top)), other: features.map(one => words(one.other))};
+    const wanted = {sort: 'telling', descending: true, include: [], exclude: [], low: null, high: null, query};
+    return ghosttrack.columns.select(all, wanted, examples).rows.map(row => all.feature[row]);
+},
 };

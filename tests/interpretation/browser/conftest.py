@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -256,7 +257,12 @@ def _density(features: Sequence[FeatureReport]) -> Histogram:
 
 
 def make_layer(
-    layer: int, features: Sequence[FeatureReport], *, contrast: bool, name: str = "tiny"
+    layer: int,
+    features: Sequence[FeatureReport],
+    *,
+    contrast: bool,
+    name: str = "tiny",
+    source: str = "store",
 ) -> LayerReport:
     metrics = Metrics(
         rows=ROWS,
@@ -294,9 +300,9 @@ def make_layer(
             d_hidden=len(features),
         ),
         source=SourceFacts(
-            slug="texts",
+            slug=source,
             kind="store",
-            name="store",
+            name=source,
             texts=40,
             windows=500,
             rows=ROWS,
@@ -341,6 +347,7 @@ class Reports:
     folder: Path
     layers: dict[int, LayerReport] = field(default_factory=dict)
     features: dict[int, list[FeatureReport]] = field(default_factory=dict)
+    clock: int = 1_700_000_000
 
     def add(
         self,
@@ -351,10 +358,11 @@ class Reports:
         contrast: bool = False,
         name: str = "tiny",
         shown: int = 6,
+        source: str = "store",
     ) -> Reports:
         features = [make_feature(feature, count, words, shown) for feature in range(count)]
-        report = make_layer(layer, features, contrast=contrast, name=name)
-        folder = self.folder / f"layer_{layer}" / "texts"
+        report = make_layer(layer, features, contrast=contrast, name=name, source=source)
+        folder = self.folder / f"layer_{layer}" / source
         (folder / "features").mkdir(parents=True)
         for first in range(0, count, SHARD_FEATURES):
             part = features[first : first + SHARD_FEATURES]
@@ -363,6 +371,9 @@ class Reports:
         (folder / "summary.json").write_text("{}")
         write_record(folder / "report.json", report)
         self.layers[layer], self.features[layer] = report, features
+        # The newest comes first: here the one added last, whatever the file system's clock does.
+        self.clock += 1
+        os.utime(folder / "summary.json", (self.clock, self.clock))
         return self
 
     def prompt(self, layers: Sequence[int], texts: Sequence[str] = WORDS) -> Reports:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ghosttrack_cli.interpretation.layout import write_record
+from ghosttrack_cli.interpretation.search import caseless, strength, terms
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -40,9 +41,43 @@ def go(page: Page, place: str) -> None:
     page.wait_for_function("place => document.documentElement.dataset.shown === place", arg=place)
 
 
-def texts(report: FeatureReport) -> list[str]:
-    """What a search looks into."""
-    return [*(one.text for one in report.tokens), *(one.text for one in report.promoted)]
+def level(report: FeatureReport, term: str) -> int | None:
+    """Where a search finds a term, by the rule in interpretation/search.py."""
+    top = {place: report.examples[place] for place in report.top}
+    rest = [one for place, one in enumerate(report.examples) if place not in top]
+    places: list[list[str]] = [
+        [one.text for one in report.tokens],
+        [one.text for one in report.promoted],
+        [one.text for one in report.suppressed],
+        ["".join(one.texts) for one in top.values()],
+        ["".join(one.texts) for one in rest],
+    ]
+    if term in {str(report.feature), *report.flags}:
+        return 0
+    found = (any(term in caseless(text) for text in held) for held in places)
+    return next((place for place, here in enumerate(found, start=1) if here), None)
+
+
+def answers(features: list[FeatureReport], query: str) -> list[int]:
+    """What a search finds, best first."""
+    ranks = []
+    for report in features:
+        levels = [level(report, term) for term in terms(query)]
+        if None in levels:
+            continue
+        tells = sum(
+            strength(token)
+            for term, place in zip(terms(query), levels, strict=True)
+            for token in report.tokens
+            if place == 1 and term in caseless(token.text)
+        )
+        worst = max(place for place in levels if place is not None)
+        ranks.append((worst, -tells, -report.telling, report.feature))
+    return [feature for *_, feature in sorted(ranks)]
+
+
+def by_telling(features: list[FeatureReport]) -> list[int]:
+    return [one.feature for one in sorted(features, key=lambda one: (-one.telling, one.feature))]
 
 
 def listed(page: Page) -> list[int]:
@@ -116,7 +151,7 @@ def test_curves_of_a_history_without_row_counts_say_so(reports: Reports, visit: 
     old = report.model_copy(
         update={"training": [one for one in report.training if one.name == "fvu"]}
     )
-    write_record(reports.folder / "layer_6" / "texts" / "report.json", old)
+    write_record(reports.folder / "layer_6" / "store" / "report.json", old)
     reports.write()
     page = visit(reports, "#layer=6")
     assert "held-out rows, N not recorded" in page.locator("[data-curve='fvu']").inner_text()
@@ -194,7 +229,12 @@ def test_samples_and_bands_stay_chosen_from_feature_to_feature(site: Reports, vi
     page.locator("[data-choice='bands']").click()
     assert page.locator(".band").count() == 2
     page.keyboard.press("j")
-    page.wait_for_function("() => document.documentElement.dataset.shown === '#layer=6&feature=9'")
+    order = by_telling(site.features[6])
+    following = order[order.index(8) + 1]
+    page.wait_for_function(
+        "place => document.documentElement.dataset.shown === place",
+        arg=f"#layer=6&feature={following}",
+    )
     assert page.locator(".band").count() == 2
     page.locator("[data-choice='uniform']").click()
     assert page.locator(".example").count() == 3
@@ -208,7 +248,9 @@ def test_a_dead_feature_says_how_dead(site: Reports, visit: Visit) -> None:
 
 def test_sorting(site: Reports, visit: Visit) -> None:
     page = visit(site, "#layer=6&view=features")
-    assert listed(page)[:5] == [0, 1, 2, 3, 4]
+    telling = site.layers[6].index.telling
+    most_telling = sorted(range(300), key=lambda feature: (-telling[feature], feature))
+    assert listed(page)[:20] == most_telling[:20]
     rate = site.layers[6].index.rate
     page.locator("[data-sort='rate']").click()
     by_rate = sorted(range(300), key=lambda feature: (-rate[feature], feature))
@@ -264,7 +306,7 @@ def test_filtering_by_rate(site: Reports, visit: Visit) -> None:
     page = visit(site, "#layer=6&view=features")
     page.get_by_label("Rate at least, in percent").fill("8.5")
     rate = site.layers[6].index.rate
-    fitting = [feature for feature in range(300) if rate[feature] >= 0.085]
+    fitting = [feature for feature in by_telling(site.features[6]) if rate[feature] >= 0.085]
     page.wait_for_function("() => location.hash.includes('low=')")
     assert listed(page) == fitting[: len(listed(page))]
     assert page.locator(".total-line").inner_text() == f"{len(fitting)} of 300 features"
@@ -275,10 +317,12 @@ def test_searching_tokens_and_numbers(site: Reports, visit: Visit) -> None:
     page.keyboard.press("/")
     page.keyboard.type("RIVER")
     page.wait_for_function("() => location.hash.includes('q=RIVER')")
-    fitting = [
-        one.feature for one in site.features[6] if any("river" in text for text in texts(one))
-    ]
-    assert page.locator(".total-line").inner_text() == f"{len(fitting)} of 300 features"
+    fitting = answers(site.features[6], "RIVER")
+    assert 10 < len(fitting) < 300
+    page.wait_for_function(
+        "said => document.querySelector('.total-line').textContent === said",
+        arg=f"{len(fitting)} of 300 features",
+    )
     assert listed(page) == fitting[: len(listed(page))]
     assert page.locator(".chip.hit").first.inner_text() == "·river"
     page.locator("#search").fill("#123")
@@ -300,10 +344,12 @@ def test_a_link_brings_the_list_back(site: Reports, visit: Visit) -> None:
         if "single-token" in one.flags
         and "dead" not in one.flags
         and one.rate >= 0.02
-        and any("king" in text for text in texts(one))
+        and level(one, "king") is not None
     ]
     fitting.sort(key=lambda one: (-one.rate, one.feature))
-    assert listed(page) == [one.feature for one in fitting]
+    page.wait_for_function("() => document.querySelector('.list-page > [role=status]').hidden")
+    assert page.locator(".total-line").inner_text() == f"{len(fitting)} of 300 features"
+    assert listed(page) == [one.feature for one in fitting][: len(listed(page))]
     assert page.locator("#search").input_value() == "king"
 
 
@@ -524,9 +570,9 @@ def test_hostile_text_stays_text(reports: Reports, visit: Visit, hostile: tuple[
 
 def test_a_damaged_data_file_is_named(reports: Reports, visit: Visit) -> None:
     reports.add(6, 30).write()
-    (reports.folder / "browser/data/layer_6/features-0000.js").write_text("// empty\n")
+    (reports.folder / "browser/data/layer_6/store/features-0000.js").write_text("// empty\n")
     page = visit(reports, "#layer=6&feature=3")
-    assert "browser/data/layer_6/features-0000.js" in page.locator("#main").inner_text()
+    assert "browser/data/layer_6/store/features-0000.js" in page.locator("#main").inner_text()
 
 
 def test_no_reports_at_all(reports: Reports, visit: Visit) -> None:

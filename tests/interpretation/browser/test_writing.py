@@ -51,11 +51,11 @@ def test_a_lone_surrogate_becomes_its_escape() -> None:
 
 def test_every_example_and_figure_is_there(reports: Reports) -> None:
     reports.add(6, 300, contrast=True).write()
-    columns = reports.data("layer_6/index")
+    columns = reports.data("layer_6/store/index")
     assert columns["rate"] == reports.layers[6].index.rate
     seen = 0
     for part, first in enumerate(columns["shards"]):
-        shard = reports.data(f"layer_6/features-{part:04d}")
+        shard = reports.data(f"layer_6/store/features-{part:04d}")
         assert shard["first"] == first == seen
         for packed in shard["features"]:
             check_feature(packed, shard, reports.features[6][seen])
@@ -77,18 +77,18 @@ def check_feature(packed: dict[str, Any], shard: dict[str, Any], report: Any) ->
 def test_writing_again_gives_the_same_bytes(reports: Reports) -> None:
     reports.add(0, 30).add(6, 40, contrast=True).prompt([6])
     before = files(reports.write().parent)
-    (reports.folder / "browser" / "data" / "layer_0" / "made_from.json").unlink()
+    (reports.folder / "browser" / "data" / "layer_0" / "store" / "made_from.json").unlink()
     assert files(reports.write().parent) == before
 
 
 def test_a_layer_that_did_not_change_is_left_alone(reports: Reports) -> None:
     reports.add(0, 30).add(6, 40).write()
-    index = reports.folder / "browser" / "data" / "layer_6" / "index.js"
+    index = reports.folder / "browser" / "data" / "layer_6" / "store" / "index.js"
     right = index.read_bytes()
     index.write_bytes(b"// touched")
     reports.write()
     assert index.read_bytes() == b"// touched"
-    report = reports.folder / "layer_6" / "texts" / "report.json"
+    report = reports.folder / "layer_6" / "store" / "report.json"
     change(report, "Made by hand.", "Made again.")
     reports.write()
     assert index.read_bytes() == right
@@ -107,7 +107,12 @@ def test_layers_and_prompts_that_are_gone_leave_nothing(reports: Reports) -> Non
 def test_without_reports_there_is_a_page_that_says_so(reports: Reports) -> None:
     page = reports.write()
     assert page == reports.folder / "index.html"
-    assert reports.data("catalogue") == {"version": __version__, "layers": [], "prompt": False}
+    assert reports.data("catalogue") == {
+        "version": __version__,
+        "layers": [],
+        "damaged": [],
+        "prompt": False,
+    }
 
 
 def test_the_shell_forbids_everything_else(reports: Reports) -> None:
@@ -139,7 +144,7 @@ def test_a_report_that_cannot_be_read_is_named(
     reports: Reports, name: str, content: str | None, named: str
 ) -> None:
     reports.add(6, 30)
-    path = reports.folder / "layer_6" / "texts" / name
+    path = reports.folder / "layer_6" / "store" / name
     path.unlink()
     if content is not None:
         path.write_bytes(seal_text(content)[0])
@@ -150,7 +155,7 @@ def test_a_report_that_cannot_be_read_is_named(
 
 def test_a_shard_outside_the_report_is_refused(reports: Reports) -> None:
     reports.add(6, 30)
-    path = reports.folder / "layer_6" / "texts" / "report.json"
+    path = reports.folder / "layer_6" / "store" / "report.json"
     change(path, "features/000.json", "../../secret.json")
     with pytest.raises(CorruptionError, match="not the name of a shard"):
         reports.write()

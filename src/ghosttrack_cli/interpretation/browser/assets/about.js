@@ -43,7 +43,8 @@
   }
 
   function summary(reports) {
-    const layer = reports.length === 1 ? `layer ${reports[0].layer}` : `${count(reports.length)} layers`;
+    const layers = new Set(reports.map((report) => report.layer));
+    const layer = layers.size === 1 ? `layer ${reports[0].layer}` : `${count(layers.size)} layers`;
     return [distinct(reports, ({ model }) => model.name), layer, distinct(reports, readFrom), `GhostTrack ${ghosttrack.data.get("catalogue").version}`, pageWritten()].filter(Boolean).join(" · ");
   }
 

@@ -23,21 +23,27 @@
     const parameters = new URLSearchParams(location.hash.slice(1));
     const number = (name) => (/^\d{1,9}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : null);
     const [layer, feature, view] = [number("layer"), number("feature"), parameters.get("view")];
-    return { layer, feature, parameters, view: viewFor(layer, feature, view) };
+    const source = parameters.get("source");
+    const report = layer === null ? undefined : catalogue.find(layer, source);
+    return { layer, source, report, feature, parameters, view: viewFor(layer, feature, view) };
   }
 
   function viewFor(layer, feature, view) {
-    if (view === "prompt") return "prompt";
+    if (view === "prompt" || view === "search") return view;
     if (layer === null) return "overview";
     if (feature !== null) return "feature";
     return view === "features" || view === "contrast" ? view : "layer";
   }
 
+  function absent({ layer, source }) {
+    const others = catalogue.ofLayer(layer).map(catalogue.sourceOf).join(", ");
+    if (others) return views.missing(`Layer ${layer} has no report over ${source}.`, `It has reports over: ${others}.`);
+    const known = catalogue.layers().map((report) => report.layer).join(", ");
+    return views.missing(`Layer ${layer} has not been interpreted.`, `Interpreted layers: ${known || "none"}.`);
+  }
+
   async function build(wanted) {
-    if (wanted.layer !== null && !catalogue.layer(wanted.layer)) {
-      const known = catalogue.all().map((report) => report.layer).join(", ");
-      return views.missing(`Layer ${wanted.layer} has not been interpreted.`, `Interpreted layers: ${known || "none"}.`);
-    }
+    if (wanted.layer !== null && !wanted.report) return absent(wanted);
     try {
       return await views[wanted.view](wanted);
     } catch (error) {
@@ -64,50 +70,69 @@
 
   // The layer menu and the tabs above every page.
   function mark(wanted) {
-    const layer = wanted.layer ?? catalogue.all()[0]?.layer ?? null;
-    const menu = document.getElementById("layer-menu");
-    menu.value = wanted.layer === null ? "" : String(wanted.layer);
+    const report = wanted.report ?? catalogue.all()[0];
+    document.getElementById("layer-menu").value = wanted.layer === null ? "" : String(wanted.layer);
+    markSources(wanted);
+    const compared = report?.contrast ? report : catalogue.ofLayer(report?.layer).find((one) => one.contrast);
     const targets = {
-      layer: `#layer=${layer}`,
-      features: `#layer=${layer}&view=features`,
-      contrast: `#layer=${layer}&view=contrast`,
-      prompt: "#view=prompt",
+      layer: report && catalogue.href(report),
+      features: report && catalogue.href(report, { view: "features" }),
+      contrast: compared && catalogue.href(compared, { view: "contrast" }),
+      prompt: report && "#view=prompt",
       overview: "#",
     };
     for (const tab of document.querySelectorAll("[data-tab]")) {
       const name = tab.dataset.tab;
-      tab.href = targets[name];
-      tab.hidden = !available(name, layer);
+      tab.href = targets[name] || "#";
+      tab.hidden = !targets[name];
       const here = name === (wanted.view === "feature" ? "features" : wanted.view);
       if (here) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
     }
   }
 
-  function available(name, layer) {
-    if (name === "overview") return true;
-    if (name === "prompt") return ghosttrack.data.get("catalogue").prompt;
-    if (layer === null) return false;
-    return name !== "contrast" || Boolean(catalogue.layer(layer)?.contrast);
-  }
-
   function goSearch() {
-    const layer = route().layer ?? catalogue.all()[0]?.layer;
-    if (layer === undefined) return false;
+    const report = route().report ?? catalogue.all()[0];
+    if (!report) return false;
     searchNext = true;
-    location.hash = `#layer=${layer}&view=features`;
+    location.hash = catalogue.href(report, { view: "features" });
     return true;
   }
 
   function fillMenu() {
     const menu = document.getElementById("layer-menu");
-    const options = catalogue.all().map(({ layer }) => el("option", { value: layer }, `Layer ${layer}`));
+    const options = catalogue.layers().map(({ layer }) => el("option", { value: layer }, `Layer ${layer}`));
     menu.append(el("option", { value: "" }, "All layers"), ...options);
     menu.addEventListener("change", () => {
-      const { view } = route();
-      const kept = view === "features" || (view === "feature" && menu.value) ? "&view=features" : "";
-      location.hash = menu.value === "" ? "#" : `#layer=${menu.value}${kept}`;
+      const { view, source } = route();
+      const layer = Number(menu.value);
+      const target = menu.value === "" ? null : catalogue.find(layer, source) ?? catalogue.find(layer);
+      location.hash = target ? catalogue.href(target, ["features", "feature"].includes(view) ? { view: "features" } : {}) : "#";
     });
+    document.getElementById("source-menu").addEventListener("change", changeSource);
+  }
+
+  // The switch between a layer's reports; on the page of all layers it leaves one source over.
+  function markSources({ report, layer, source }) {
+    const menu = document.getElementById("source-menu");
+    const reports = layer === null ? catalogue.sources().map((slug) => catalogue.all().find((one) => catalogue.sourceOf(one) === slug)) : catalogue.ofLayer(layer);
+    const options = reports.map((one) => el("option", { value: catalogue.sourceOf(one) }, ghosttrack.format.visible(catalogue.textsName(one))));
+    menu.replaceChildren(...(layer === null ? [el("option", { value: "" }, "All texts")] : []), ...options);
+    menu.value = report ? catalogue.sourceOf(report) : (source ?? "");
+    menu.hidden = reports.length < 2;
+  }
+
+  function changeSource(event) {
+    const { layer, feature, view, parameters } = route();
+    const source = event.target.value;
+    if (layer === null) location.hash = source ? `#source=${source}` : "#";
+    else if (feature !== null) location.hash = catalogue.href(catalogue.find(layer, source), { feature });
+    else {
+      const kept = [...parameters].filter(([name]) => !["layer", "source", "view"].includes(name));
+      const target = catalogue.find(layer, source);
+      const same = view === "contrast" && !target.contrast ? {} : view === "layer" ? {} : { view };
+      location.hash = catalogue.href(target, { ...same, ...Object.fromEntries(kept) });
+    }
   }
 
   function start() {

@@ -1,23 +1,51 @@
 "use strict";
-// Which layers there are, and stepping from one to the next.
+// Which reports there are, by layer and source of texts, their addresses, and stepping from one to the next.
 
 (() => {
   const all = () => ghosttrack.data.get("catalogue").layers;
+  const sourceOf = (report) => report.source.slug;
 
-  function layer(number) {
-    return all().find((report) => report.layer === number);
+  // The reports of a layer, the newest first.
+  const ofLayer = (layer) => all().filter((report) => report.layer === layer);
+
+  // One for each layer: over `source` where there is one, else the newest.
+  function layers(source = null) {
+    const numbers = [...new Set(all().map((report) => report.layer))];
+    return numbers.map((layer) => find(layer, source) ?? find(layer));
   }
 
-  function walk(number, name) {
+  function find(layer, source = null) {
+    return ofLayer(layer).find((report) => source === null || sourceOf(report) === source);
+  }
+
+  const sources = () => [...new Set(all().map(sourceOf))];
+
+  // What people call the texts; two that are called the same are told apart by their folder's name.
+  function textsName(report) {
+    const { name } = report.source;
+    const same = all().filter((other) => other.source.name === name).map(sourceOf);
+    return new Set(same).size > 1 ? sourceOf(report) : name;
+  }
+
+  // A link says the source wherever there is a choice.
+  function href(report, parameters = {}) {
+    const source = ofLayer(report.layer).length > 1 ? { source: sourceOf(report) } : {};
+    return `#${new URLSearchParams({ layer: report.layer, ...source, ...parameters })}`;
+  }
+
+  const file = (report, name) => ghosttrack.data.load(`${report.folder}/${name}`);
+
+  function walk(report, name) {
     if (name === "up") {
       location.hash = "#";
       return true;
     }
+    const known = layers(sourceOf(report));
     const step = { next: 1, previous: -1 }[name];
-    const target = step && all()[all().findIndex((report) => report.layer === number) + step];
-    if (target) location.hash = `#layer=${target.layer}`;
+    const target = step && known[known.findIndex((one) => one.layer === report.layer) + step];
+    if (target) location.hash = href(target);
     return Boolean(target);
   }
 
-  ghosttrack.catalogue = { all, layer, walk };
+  ghosttrack.catalogue = { all, layers, ofLayer, find, sources, sourceOf, textsName, href, file, walk };
 })();

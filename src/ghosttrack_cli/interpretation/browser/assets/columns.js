@@ -2,62 +2,46 @@
 // The features of a layer as columns, and the questions a list asks of them: which, in what order.
 
 (() => {
-  const SORTS = ["feature", "rate", "max", "mean", "firings"];
+  const { search } = ghosttrack;
+  const SORTS = ["telling", "feature", "rate", "max", "mean", "firings"];
 
   // Adds what the list needs to the delivered columns, once.
   function prepare(columns) {
     if (columns.length !== undefined) return columns;
     columns.length = columns.rate.length;
     columns.feature = columns.rate.map((_, row) => row);
-    columns.lowered = columns.strings.map((text) => text.toLowerCase());
+    columns.lowered = columns.strings.map(search.caseless);
     return columns;
   }
 
-  // {sort, descending, include: flags, exclude: flags, low, high, query} -> rows in order.
-  function select(columns, wanted) {
+  // {sort, descending, include: flags, exclude: flags, low, high, query} -> rows in order, and what
+  // was found of the query; without `examples` only tokens, numbers and flags are searched.
+  function select(columns, wanted, examples = null) {
     const test = matcher(columns, wanted);
+    const found = search.rank(columns, wanted.query, examples);
     const rows = [];
-    for (let row = 0; row < columns.length; row += 1) if (test(row)) rows.push(row);
-    return order(columns, rows, wanted);
+    for (let row = 0; row < columns.length; row += 1) if (found.levels[row] < Infinity && test(row)) rows.push(row);
+    return { rows: order(columns, rows, wanted, found), found };
   }
 
-  function matcher(columns, { include, exclude, low, high, query }) {
+  function matcher(columns, { include, exclude, low, high }) {
     const must = mask(columns, include);
     const mustNot = mask(columns, exclude);
-    const found = searcher(columns, query);
     return (row) =>
       (columns.flags[row] & must) === must &&
       (columns.flags[row] & mustNot) === 0 &&
       (low === null || columns.rate[row] >= low) &&
-      (high === null || columns.rate[row] <= high) &&
-      found(row);
+      (high === null || columns.rate[row] <= high);
   }
 
   function mask(columns, names) {
     return names.reduce((bits, name) => bits | (1 << columns.flag_names.indexOf(name)), 0);
   }
 
-  function searcher(columns, query) {
-    const text = query.toLowerCase();
-    if (!text.trim()) return () => true;
-    const number = /^\s*#\s*(\d+)\s*$/.exec(text);
-    if (number) return (row) => columns.feature[row] === Number(number[1]);
-    const hits = hitsOf(columns, query);
-    const exact = /^\d+$/.test(text.trim()) ? Number(text) : null;
-    return (row) =>
-      columns.fires[row].some((index) => hits[index]) ||
-      columns.promotes[row].some((index) => hits[index]) ||
-      columns.feature[row] === exact;
-  }
-
-  // Each distinct token is looked at once; rows then only look their tokens up.
-  function hitsOf(columns, query) {
-    const text = query.toLowerCase();
-    return columns.lowered.map((candidate) => candidate.includes(text));
-  }
-
-  function order(columns, rows, { sort, descending }) {
-    const values = columns[SORTS.includes(sort) ? sort : "feature"];
+  // What answers a search best comes first, as long as no other order is asked for.
+  function order(columns, rows, { sort, descending, query }, found) {
+    if (sort === "telling" && descending && query.trim()) return rows.sort(search.better(columns, found));
+    const values = columns[SORTS.includes(sort) ? sort : "telling"];
     const sign = descending ? -1 : 1;
     return rows.sort((a, b) => sign * (values[a] - values[b]) || a - b);
   }
@@ -74,5 +58,5 @@
     });
   }
 
-  ghosttrack.columns = { prepare, select, hitsOf, flagsOf, flagCounts, SORTS };
+  ghosttrack.columns = { prepare, select, flagsOf, flagCounts, SORTS };
 })();

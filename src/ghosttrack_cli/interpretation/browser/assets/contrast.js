@@ -5,7 +5,7 @@
   const { el, svg } = ghosttrack.dom;
   const { number, count, chip, token } = ghosttrack.format;
   const { featureLink, crumbs, card, segmented, fact, term, EFFECT } = ghosttrack.parts;
-  const { columns, VirtualRows } = ghosttrack;
+  const { catalogue, columns, VirtualRows } = ghosttrack;
 
   const ORDERS = {
     p: ["Significant", (a, b) => a.p_corrected - b.p_corrected || Math.abs(b.effect) - Math.abs(a.effect)],
@@ -31,8 +31,9 @@
   const shortened = (text) => ([...text].length > 16 ? `${[...text].slice(0, 15).join("")}…` : text);
 
   class ContrastPage {
-    constructor(layer, contrast, all) {
-      Object.assign(this, { layer, contrast, all, order: "p" });
+    constructor(report, contrast, all) {
+      const { layer } = report;
+      Object.assign(this, { report, layer, contrast, all, order: "p" });
       this.most = contrast.entries.reduce((most, entry) => Math.max(most, Math.abs(entry.effect)), 0);
       this.title = `True against false · layer ${layer}`;
       this.virtual = new VirtualRows((entry, index) => this.row(entry, index), () => (window.innerWidth < 720 ? 108 : 48));
@@ -48,9 +49,9 @@
       return el(
         "div",
         { class: "page" },
-        crumbs(["All layers", "#"], [`Layer ${layer}`, `#layer=${layer}`], ["True against false"]),
+        crumbs(["All layers", "#"], [`Layer ${layer}`, catalogue.href(this.report)], ["True against false"]),
         el("div", { class: "page-head" }, el("h1", {}, "Features that separate true from false")),
-        ghosttrack.about([ghosttrack.catalogue.layer(layer)]),
+        ghosttrack.about([this.report]),
         el("p", { class: "lede" }, "The same questions, once with a factual and once with a hallucinated answer: which features fire more on one of the two?"),
         this.facts(),
         this.pairsCard(),
@@ -67,7 +68,7 @@
     showPairs() {
       const entry = this.contrast.entries.find((one) => String(one.feature) === this.choice.value);
       if (!entry) return;
-      const link = el("p", { class: "note" }, featureLink(this.layer, entry.feature), ` fires more on ${entry.effect >= 0 ? "factual" : "hallucinated"} answers: effect `, number(entry.effect, "signed"), ", p corrected ", number(entry.p_corrected, "significant", 2), ".");
+      const link = el("p", { class: "note" }, featureLink(this.report, entry.feature), ` fires more on ${entry.effect >= 0 ? "factual" : "hallucinated"} answers: effect `, number(entry.effect, "signed"), ", p corrected ", number(entry.p_corrected, "significant", 2), ".");
       this.pairs.replaceChildren(link, ghosttrack.pairs.list(entry.pairs, this.all.max[entry.feature]));
     }
 
@@ -123,13 +124,13 @@
     }
 
     row(entry, index) {
-      const { all, layer } = this;
+      const { all, report } = this;
       const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
       const name = entry.p_corrected < 0.05 ? "grid-row body-row significant" : "grid-row body-row";
       return el(
         "div",
         { class: name, role: "row", "aria-rowindex": index + 2, "data-feature": entry.feature },
-        cell("feature", featureLink(layer, entry.feature, { class: "row-link" })),
+        cell("feature", featureLink(report, entry.feature, { class: "row-link" })),
         cell("fires-on", (all.fires[entry.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
         cell("balance", balance(entry.effect, this.most)),
         cell("rate", number(entry.rate_factual, "percent")),
@@ -160,7 +161,7 @@
         return true;
       }
       if (name !== "up") return false;
-      location.hash = `#layer=${this.layer}`;
+      location.hash = catalogue.href(this.report);
       return true;
     }
 
@@ -169,12 +170,11 @@
     }
   }
 
-  async function contrast({ layer }) {
-    const { contrast: found } = ghosttrack.catalogue.layer(layer);
-    if (!found) return ghosttrack.views.missing("This layer has no comparison of true and false answers.", "Run `ghosttrack interpret --texts truthfulqa` to make one.");
-    const all = columns.prepare(await ghosttrack.data.load(`layer_${layer}/index`));
-    const full = await ghosttrack.data.load(`layer_${layer}/contrast`);
-    return new ContrastPage(layer, full, all);
+  async function contrast({ report }) {
+    if (!report.contrast) return ghosttrack.views.missing("This layer has no comparison of true and false answers.", "Run `ghosttrack interpret --texts truthfulqa` to make one.");
+    const all = columns.prepare(await catalogue.file(report, "index"));
+    const full = await catalogue.file(report, "contrast");
+    return new ContrastPage(report, full, all);
   }
 
   ghosttrack.views = { ...ghosttrack.views, contrast };

@@ -43,11 +43,18 @@ const ghosttrack = {};
     });
   }
 
+  // Hands a file over without keeping it here.
+  async function take(name) {
+    const payload = await load(name);
+    arrived.delete(name);
+    return payload;
+  }
+
   function forgetOldShards() {
     const shards = [...arrived.keys()].filter((name) => name.includes("/features-"));
     for (const name of shards.slice(0, -SHARDS_KEPT)) arrived.delete(name);
   }
 
   ghosttrack.deliver = deliver;
-  ghosttrack.data = { get, load };
+  ghosttrack.data = { get, load, take };
 })();

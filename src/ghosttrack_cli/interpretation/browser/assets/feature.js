@@ -3,9 +3,9 @@
 
 (() => {
   const { el, icon } = ghosttrack.dom;
-  const { number, count, percent, percentTick, significant, chip } = ghosttrack.format;
+  const { number, count, percent, percentTick, significant, chip, visible } = ghosttrack.format;
   const { card, fact, table, details, meter, flag, featureLink, segmented, empty, crumbs, EFFECT } = ghosttrack.parts;
-  const { columns, query, tokens } = ghosttrack;
+  const { catalogue, columns, query, tokens } = ghosttrack;
 
   // Kept while walking from feature to feature.
   const reading = { lists: "top" };
@@ -36,17 +36,17 @@
     };
   }
 
-  async function fetchFeature(layer, feature, all) {
+  async function fetchFeature(source, feature, all) {
     const place = all.shards.findLastIndex((first) => first <= feature);
-    const shard = await ghosttrack.data.load(`layer_${layer}/features-${String(place).padStart(4, "0")}`);
+    const shard = await catalogue.file(source, `features-${String(place).padStart(4, "0")}`);
     return unpack(shard, feature - shard.first);
   }
 
-  function head(layer, report, walk) {
+  function head(source, report, walk) {
     const step = (target, name, text) =>
       el(
         "a",
-        { class: "button step", href: target === null ? null : `#layer=${layer}&feature=${target}`, "aria-disabled": target === null ? "true" : null, "aria-label": text, tip: target === null ? null : text },
+        { class: "button step", href: target === null ? null : catalogue.href(source, { feature: target }), "aria-disabled": target === null ? "true" : null, "aria-label": text, tip: target === null ? null : text },
         icon(name),
       );
     return el(
@@ -176,13 +176,13 @@
     );
   }
 
-  function neighbours(layer, report, all) {
+  function neighbours(source, report, all) {
     if (!report.neighbours.length) return null;
     const rows = report.neighbours.map((one) =>
       el(
         "tr",
         {},
-        el("th", { scope: "row" }, featureLink(layer, one.feature)),
+        el("th", { scope: "row" }, featureLink(source, one.feature)),
         el("td", { class: "neighbour-tokens" }, (all.fires[one.feature] ?? []).slice(0, 3).map((text) => chip(all.strings[text]))),
         el("td", { class: "number" }, number(one.cosine), meter(Math.abs(one.cosine))),
         el("td", { class: "number" }, number(one.cofires, "count")),
@@ -220,13 +220,13 @@
     return next - low > 1 ? `${count(low)}–${count(next - 1)}` : count(low);
   }
 
-  function contrastCard(layer, report) {
+  function contrastCard(source, report) {
     const { contrast: one } = report;
     if (!one) return null;
-    const { contrast } = ghosttrack.catalogue.layer(layer);
+    const { contrast } = source;
     return card(
       "True against false",
-      { note: `Paired over ${count(contrast.questions)} questions.`, actions: el("a", { href: `#layer=${layer}&view=contrast` }, "All features") },
+      { note: `Paired over ${count(contrast.questions)} questions.`, actions: el("a", { href: catalogue.href(source, { view: "contrast" }) }, "All features") },
       el(
         "dl",
         { class: "facts small" },
@@ -239,8 +239,8 @@
     );
   }
 
-  function walkOf(layer, feature, all) {
-    const { rows } = query.remembered(layer, all);
+  function walkOf(source, feature, all) {
+    const { rows } = query.remembered(source, all);
     const place = rows.indexOf(feature);
     const at = (index) => rows[index] ?? null;
     if (place >= 0) return { rows, place, previous: at(place - 1), next: at(place + 1) };
@@ -256,30 +256,54 @@
     );
   }
 
-  async function feature({ layer, feature: wanted }) {
-    const all = columns.prepare(await ghosttrack.data.load(`layer_${layer}/index`));
+  // The same feature over other texts: the same SAE gives the same features.
+  async function elsewhere(source, feature) {
+    const others = catalogue.ofLayer(source.layer).filter((one) => one !== source && one.sae.weights_sha256 === source.sae.weights_sha256);
+    if (!others.length) return null;
+    const rows = await Promise.all(
+      [source, ...others].map(async (report) => {
+        const all = columns.prepare(await catalogue.file(report, "index"));
+        const name = visible(catalogue.textsName(report));
+        return el(
+          "tr",
+          { "data-source": catalogue.sourceOf(report) },
+          el("th", { scope: "row" }, report === source ? el("span", { "aria-current": "true" }, `${name} (this page)`) : el("a", { href: catalogue.href(report, { feature }) }, name)),
+          el("td", { class: "number" }, number(all.rate[feature], "percent")),
+          el("td", { class: "number" }, number(all.firings[feature], "count"), el("span", { class: "soft" }, ` of ${count(report.counts.rows)} rows`)),
+          el("td", { class: "number" }, number(all.max[feature])),
+        );
+      }),
+    );
+    const heads = [["Texts"], ["Rate", "number"], ["Firings", "number"], ["Strongest", "number"]];
+    return card("Also in", { note: "The same feature in this layer's other reports." }, table("The same feature over other texts", heads, rows, { class: "tight" }));
+  }
+
+  async function feature({ report: source, feature: wanted }) {
+    const { layer } = source;
+    const all = columns.prepare(await catalogue.file(source, "index"));
     if (!(wanted < all.length)) return ghosttrack.views.missing(`Layer ${layer} has no feature #${wanted}.`, `Its features are #0 to #${all.length - 1}.`);
-    const report = await fetchFeature(layer, wanted, all);
-    const walk = walkOf(layer, wanted, all);
+    const report = await fetchFeature(source, wanted, all);
+    const walk = walkOf(source, wanted, all);
     const go = (target) => {
-      if (target !== null) location.hash = `#layer=${layer}&feature=${target}`;
+      if (target !== null) location.hash = catalogue.href(source, { feature: target });
     };
-    const list = query.href(layer, query.remembered(layer, all).wanted);
+    const list = query.href(source, query.remembered(source, all).wanted);
     return {
       title: `#${wanted} · layer ${layer}`,
       node: el(
         "div",
         { class: "page" },
-        crumbs(["All layers", "#"], [`Layer ${layer}`, `#layer=${layer}`], ["Features", list], [`#${wanted}`]),
-        head(layer, report, walk),
-        ghosttrack.about([ghosttrack.catalogue.layer(layer)]),
+        crumbs(["All layers", "#"], [`Layer ${layer}`, catalogue.href(source)], ["Features", list], [`#${wanted}`]),
+        head(source, report, walk),
+        ghosttrack.about([source]),
         headline(report),
         summary(report),
+        await elsewhere(source, wanted),
         el(
           "div",
           { class: "feature-columns" },
-          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null, el("div", { class: "weights" }, logits(report), neighbours(layer, report, all))),
-          el("div", { class: "feature-side" }, contrastCard(layer, report), firingTokens(report), report.firings ? strengths(report) : null, places(report)),
+          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null, el("div", { class: "weights" }, logits(report), neighbours(source, report, all))),
+          el("div", { class: "feature-side" }, contrastCard(source, report), firingTokens(report), report.firings ? strengths(report) : null, places(report)),
         ),
       ),
       key: (name) => {

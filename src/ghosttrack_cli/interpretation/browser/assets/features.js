@@ -5,10 +5,10 @@
   const { el, icon, debounce } = ghosttrack.dom;
   const { number, count, chip } = ghosttrack.format;
   const { flags, term, meter, logShare, crumbs, empty, FLAGS } = ghosttrack.parts;
-  const { columns, query, VirtualRows } = ghosttrack;
+  const { catalogue, columns, query, search, VirtualRows } = ghosttrack;
 
   const HEADS = [
-    ["feature", "Feature", "the number of the feature"],
+    ["feature", "Feature", "the number of the feature; again: most telling first"],
     [null, "Fires on", "tokens on which it fires most"],
     [null, "Promotes", "tokens that its decoder direction makes more likely"],
     ["rate", "Rate", "share of tokens on which it fires; the bar is logarithmic"],
@@ -19,25 +19,29 @@
   ];
 
   class FeatureList {
-    constructor(layer, all, wanted) {
-      Object.assign(this, { layer, all, wanted, chosen: -1, scroll: 0 });
+    constructor(report, all, wanted) {
+      Object.assign(this, { report, layer: report.layer, all, wanted, chosen: -1, scroll: 0 });
       this.virtual = new VirtualRows((row, index) => this.row(row, index), () => (window.innerWidth < 720 ? 84 : 44));
       this.total = el("p", { class: "total-line", role: "status" });
+      this.searching = el("p", { class: "note", role: "status", hidden: true }, "Reading the words of the examples …");
       this.none = empty("No feature fits.", "Loosen a filter, or press Escape in the search field to clear it.");
       this.heads = HEADS.map((head) => this.head(head));
+      this.others = el("p", { class: "note" });
       this.search = this.searchField();
       this.node = this.page();
-      this.title = `Features · layer ${layer}`;
+      this.title = `Features · layer ${this.layer}`;
     }
 
     page() {
       return el(
         "div",
         { class: "page list-page" },
-        crumbs(["All layers", "#"], [`Layer ${this.layer}`, `#layer=${this.layer}`], ["Features"]),
+        crumbs(["All layers", "#"], [`Layer ${this.layer}`, catalogue.href(this.report)], ["Features"]),
         el("div", { class: "page-head" }, el("div", {}, el("h1", {}, "Features"), this.behind()), this.total),
-        ghosttrack.about([ghosttrack.catalogue.layer(this.layer)]),
+        ghosttrack.about([this.report]),
         this.filters(),
+        this.searching,
+        this.others,
         el(
           "div",
           { class: "grid-table", role: "table", "aria-label": `Features of layer ${this.layer}`, "aria-rowcount": this.all.length + 1 },
@@ -49,7 +53,7 @@
     }
 
     behind() {
-      const { counts } = ghosttrack.catalogue.layer(this.layer);
+      const { counts } = this.report;
       return el("p", { class: "lede-more" }, `Rates over ${count(counts.rows)} rows; max and mean over firings.`);
     }
 
@@ -64,8 +68,8 @@
       return el("input", {
         type: "search",
         id: "search",
-        placeholder: "Tokens or #123",
-        "aria-label": "Search tokens or a feature number",
+        placeholder: "Words, \"a phrase\", #123",
+        "aria-label": "Search tokens, words of examples, flags, or a feature number",
         autocomplete: "off",
         spellcheck: "false",
         value: this.wanted.query,
@@ -126,10 +130,9 @@
     }
 
     sortField() {
-      const options = columns.SORTS.flatMap((key) => [
-        [key, `${key}, low first`],
-        [`-${key}`, `${key}, high first`],
-      ]);
+      const options = columns.SORTS.flatMap((key) =>
+        key === "telling" ? [["-telling", "most telling first"], ["telling", "least telling first"]] : [[key, `${key}, low first`], [`-${key}`, `${key}, high first`]],
+      );
       const select = el(
         "select",
         { "aria-label": "Order" },
@@ -142,8 +145,11 @@
     }
 
     sortBy(key) {
-      const same = this.wanted.sort === key;
-      this.change({ sort: key, descending: same ? !this.wanted.descending : key !== "feature" });
+      const { sort, descending } = this.wanted;
+      const first = key !== "feature";
+      if (sort !== key) this.change({ sort: key, descending: first });
+      else if (descending === first) this.change({ descending: !first });
+      else this.change({ sort: "telling", descending: true });
     }
 
     turnFlag(name) {
@@ -156,7 +162,7 @@
 
     change(part) {
       this.wanted = { ...this.wanted, ...part };
-      history.replaceState(null, "", query.href(this.layer, this.wanted));
+      history.replaceState(null, "", query.href(this.report, this.wanted));
       document.documentElement.dataset.shown = location.hash;
       this.chosen = -1;
       this.show();
@@ -165,13 +171,28 @@
     }
 
     show() {
-      this.rows = columns.select(this.all, this.wanted);
-      this.hits = this.wanted.query.trim() ? columns.hitsOf(this.all, this.wanted.query) : null;
-      query.remember(this.layer, this.wanted, this.rows);
+      const { rows, found } = columns.select(this.all, this.wanted, search.known(this.report));
+      Object.assign(this, { rows, hits: found.hits });
+      this.readExamples();
+      const more = catalogue.all().length > 1 && this.wanted.query.trim();
+      this.others.replaceChildren(more ? el("a", { href: `#${new URLSearchParams({ view: "search", q: this.wanted.query })}` }, "Search all layers and texts") : "");
+      this.others.hidden = !more;
+      query.remember(this.report, this.wanted, this.rows);
       this.total.textContent = this.rows.length === this.all.length ? `${count(this.all.length)} features` : `${count(this.rows.length)} of ${count(this.all.length)} features`;
       this.none.hidden = this.rows.length > 0;
       this.marks();
       this.virtual.show(this.rows);
+    }
+
+    // Words of examples are in files of their own: what the columns know is shown while they are read.
+    async readExamples() {
+      const reading = Boolean(this.wanted.query.trim()) && !search.known(this.report);
+      this.searching.hidden = !reading;
+      if (!reading || this.waiting) return;
+      this.waiting = true;
+      await search.read(this.report, this.all);
+      this.waiting = false;
+      if (this.node.isConnected) this.show();
     }
 
     // The column that the order goes by is the one that a narrow screen shows.
@@ -194,10 +215,10 @@
     }
 
     row(row, index) {
-      const { all, layer } = this;
+      const { all, report } = this;
       const feature = all.feature[row];
       const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell", "data-label": name }, children);
-      const link = el("a", { class: "row-link", href: `#layer=${layer}&feature=${feature}` }, `#${feature}`);
+      const link = el("a", { class: "row-link", href: catalogue.href(report, { feature }) }, `#${feature}`);
       return el(
         "div",
         { class: `grid-row body-row${index === this.chosen ? " chosen" : ""}`, role: "row", "aria-rowindex": index + 2, "data-feature": feature },
@@ -233,7 +254,7 @@
       if (name === "next") this.choose(this.chosen + 1);
       else if (name === "previous") this.choose(this.chosen - 1);
       else if (name === "search") this.search.focus();
-      else if (name === "up") location.hash = `#layer=${this.layer}`;
+      else if (name === "up") location.hash = catalogue.href(this.report);
       else return false;
       return true;
     }
@@ -247,9 +268,9 @@
     }
   }
 
-  async function features({ layer, parameters }) {
-    const all = columns.prepare(await ghosttrack.data.load(`layer_${layer}/index`));
-    return new FeatureList(layer, all, query.parse(parameters));
+  async function features({ report, parameters }) {
+    const all = columns.prepare(await catalogue.file(report, "index"));
+    return new FeatureList(report, all, query.parse(parameters));
   }
 
   ghosttrack.views = { ...ghosttrack.views, features };

@@ -5,13 +5,13 @@
   const { el } = ghosttrack.dom;
   const { number, count, percent, percentTick, significant, visible } = ghosttrack.format;
   const { card, fact, table, crumbs, flag, FLAGS } = ghosttrack.parts;
-  const { metrics } = ghosttrack;
+  const { catalogue, metrics } = ghosttrack;
 
   const HEADLINE = ["fvu", "l0", "ce_recovered", "kl_recovered", "dead"];
   const TABLED = ["fvu", "explained_variance", "l0", "l1", "recon_loss", "mse", "cosine", "l2_ratio", "bias"];
 
   function head(report) {
-    const { layer, model, sae, source, contrast } = report;
+    const { layer, model, sae, contrast } = report;
     const facts = [model.name, `residual stream after block ${layer}`, `${count(sae.d_model)} → ${count(sae.d_hidden)}`, sae.folder];
     return el(
       "div",
@@ -20,8 +20,8 @@
       el(
         "div",
         { class: "actions" },
-        contrast ? el("a", { class: "button", href: `#layer=${layer}&view=contrast` }, "True against false") : null,
-        el("a", { class: "button primary", href: `#layer=${layer}&view=features` }, `Browse ${count(report.counts.features)} features`),
+        contrast ? el("a", { class: "button", href: catalogue.href(report, { view: "contrast" }) }, "True against false") : null,
+        el("a", { class: "button primary", href: catalogue.href(report, { view: "features" }) }, `Browse ${count(report.counts.features)} features`),
       ),
     );
   }
@@ -35,9 +35,9 @@
   }
 
   function shape(report, columns) {
-    const { layer, density, counts } = report;
+    const { density, counts } = report;
     const filtered = (low, high) => {
-      location.hash = ghosttrack.query.href(layer, { sort: "rate", descending: true, include: [], exclude: [], low, high, query: "" });
+      location.hash = ghosttrack.query.href(report, { sort: "rate", descending: true, include: [], exclude: [], low, high, query: "" });
     };
     const rates = { edges: density.edges.map((edge) => 10 ** edge), counts: density.counts };
     return el(
@@ -46,7 +46,7 @@
       card(
         "Rate against strength",
         { note: "A point a feature; flagged ones are orange. Point to read, click to open." },
-        counts.active ? ghosttrack.scatter(columns, (feature) => (location.hash = `#layer=${layer}&feature=${feature}`)) : el("p", { class: "note" }, "No feature fired."),
+        counts.active ? ghosttrack.scatter(columns, (feature) => (location.hash = catalogue.href(report, { feature }))) : el("p", { class: "note" }, "No feature fired."),
       ),
       card(
         "Firing rates",
@@ -106,14 +106,14 @@
   }
 
   function kinds(report) {
-    const { layer, counts } = report;
+    const { counts } = report;
     const named = [["dead", counts.dead], ["rare", counts.rare], ["dense", counts.dense], ["single-token", counts.single_token], ["position-bound", counts.position_bound], ["duplicate", counts.duplicate]];
     const rows = named.map(([name, total]) =>
       el(
         "tr",
         {},
         el("th", { scope: "row" }, flag(name), el("span", { class: "about" }, name === "dead" ? `${FLAGS.dead}; rate below ${percent(counts.dead_bound)} with 95\u00a0%` : FLAGS[name])),
-        el("td", { class: "number" }, total ? el("a", { href: `#layer=${layer}&view=features&flag=${name}` }, number(total, "count")) : number(total, "count")),
+        el("td", { class: "number" }, total ? el("a", { href: catalogue.href(report, { view: "features", flag: name }) }, number(total, "count")) : number(total, "count")),
         el("td", { class: "number" }, number(counts.features ? total / counts.features : null, "percent")),
       ),
     );
@@ -143,15 +143,14 @@
     return card("Notes", {}, el("ul", { class: "notes" }, report.notes.map((text) => el("li", {}, visible(text)))));
   }
 
-  async function layer({ layer: wanted }) {
-    const report = ghosttrack.catalogue.layer(wanted);
-    const columns = ghosttrack.columns.prepare(await ghosttrack.data.load(`layer_${wanted}/index`));
+  async function layer({ report }) {
+    const columns = ghosttrack.columns.prepare(await catalogue.file(report, "index"));
     return {
-      title: `Layer ${wanted}`,
+      title: `Layer ${report.layer}`,
       node: el(
         "div",
         { class: "page" },
-        crumbs(["All layers", "#"], [`Layer ${wanted}`]),
+        crumbs(["All layers", "#"], [`Layer ${report.layer}`]),
         head(report),
         ghosttrack.about([report]),
         headline(report),
@@ -159,7 +158,7 @@
         ghosttrack.curves(report),
         el("div", { class: "halves" }, el("div", { class: "stack" }, quality(report), rowsRead(report)), el("div", { class: "stack" }, splicing(report), kinds(report), notes(report))),
       ),
-      key: (name) => ghosttrack.catalogue.walk(wanted, name),
+      key: (name) => catalogue.walk(report, name),
     };
   }
 

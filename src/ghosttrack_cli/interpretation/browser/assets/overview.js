@@ -3,15 +3,15 @@
 
 (() => {
   const { el, svg } = ghosttrack.dom;
-  const { number, count, percent, percentTick } = ghosttrack.format;
+  const { number, count, percent, percentTick, visible } = ghosttrack.format;
   const { card, table, empty } = ghosttrack.parts;
-  const { metrics } = ghosttrack;
+  const { catalogue, metrics } = ghosttrack;
 
   const CHARTED = ["fvu", "ce_recovered", "l0", "dead"];
   const COLUMNS = ["fvu", "ce_recovered", "kl_recovered", "l0", "cosine", "l2_ratio", "dead", "dense"];
 
-  const open = (layer) => () => {
-    location.hash = `#layer=${layer}`;
+  const open = (report) => () => {
+    location.hash = catalogue.href(report);
   };
 
   function charts(layers) {
@@ -28,7 +28,7 @@
               name: `Layer ${report.layer}`,
               short: String(report.layer),
               value: metrics.value(report, key),
-              pick: open(report.layer),
+              pick: open(report),
             })),
             { label: `${metrics.name(key)} by layer`, text: (amount) => metrics.text(key, amount), tick: tick(key) },
           ),
@@ -54,9 +54,9 @@
     const cell = (label, ...children) => el("td", { class: "number", "data-label": label }, children);
     return el(
       "tr",
-      { "data-layer": report.layer },
-      el("th", { scope: "row" }, el("a", { href: `#layer=${report.layer}` }, `Layer ${report.layer}`)),
-      cell("Features", el("a", { href: `#layer=${report.layer}&view=features` }, number(report.counts.features, "count"))),
+      { "data-layer": report.layer, "data-source": catalogue.sourceOf(report) },
+      el("th", { scope: "row" }, el("a", { href: catalogue.href(report) }, `Layer ${report.layer}`), catalogue.sources().length > 1 ? el("bdi", { class: "about" }, visible(catalogue.textsName(report))) : null),
+      cell("Features", el("a", { href: catalogue.href(report, { view: "features" }) }, number(report.counts.features, "count"))),
       cell("Firing rates", spark(report.density)),
       COLUMNS.map((key) => cell(metrics.name(key), metrics.shown(key, metrics.value(report, key)))),
       cell("Rows: metrics", number(metrics.rows(report, "fvu") ?? report.counts.rows, "count")),
@@ -88,8 +88,16 @@
     );
   }
 
-  async function overview() {
-    const { layers } = ghosttrack.data.get("catalogue");
+  function damaged() {
+    const { damaged: left } = ghosttrack.data.get("catalogue");
+    if (!left.length) return null;
+    const names = left.map(({ layer, source }) => `layer ${layer} over ${source}`).join(", ");
+    return empty(`Left out, because it cannot be read: ${names}.`, "Run `ghosttrack interpret` for it again.", "empty notice");
+  }
+
+  async function overview({ source }) {
+    const reports = source === null ? catalogue.all() : catalogue.all().filter((report) => catalogue.sourceOf(report) === source);
+    const layers = catalogue.layers(source).filter((report) => reports.includes(report));
     const title = [...new Set(layers.map((report) => report.model.name))].join(", ") || "GhostTrack";
     const head = el("div", { class: "page-head" }, el("h1", {}, el("bdi", {}, ghosttrack.format.visible(title))));
     if (!layers.length) {
@@ -97,8 +105,8 @@
     }
     return {
       title: "All layers",
-      node: el("div", { class: "page" }, head, ghosttrack.about(layers), totals(layers), layers.length > 1 ? charts(layers) : null, comparison(layers)),
-      key: (name) => name === "next" && (open(layers[0].layer)(), true),
+      node: el("div", { class: "page" }, head, ghosttrack.about(reports), damaged(), totals(layers), layers.length > 1 ? charts(layers) : null, comparison(reports)),
+      key: (name) => name === "next" && (open(layers[0])(), true),
     };
   }
 

@@ -4,6 +4,7 @@
 (() => {
   const { el } = ghosttrack.dom;
   const { count } = ghosttrack.format;
+  const { catalogue } = ghosttrack;
 
   const FLAGS = {
     dead: "never fired on these texts",
@@ -25,8 +26,8 @@
     return el("span", { class: "flags" }, names.map((name) => flag(name)));
   }
 
-  function featureLink(layer, feature, properties) {
-    return el("a", { class: "feature-link", href: `#layer=${layer}&feature=${feature}`, ...properties }, `#${feature}`);
+  function featureLink(report, feature, properties) {
+    return el("a", { class: "feature-link", href: catalogue.href(report, { feature }), ...properties }, `#${feature}`);
   }
 
   function card(title, properties, ...children) {

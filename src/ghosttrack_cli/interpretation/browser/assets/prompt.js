@@ -5,9 +5,15 @@
   const { el } = ghosttrack.dom;
   const { number, count, visible, token, chip, percent } = ghosttrack.format;
   const { card, crumbs, featureLink, segmented, empty } = ghosttrack.parts;
-  const { columns, tokens, colour } = ghosttrack;
+  const { catalogue, columns, tokens, colour } = ghosttrack;
   const MOST = 60;
   const ORDERS = [["strength", "Strongest"], ["share", "Of its own strongest"], ["rarity", "Rarest"]];
+
+  // As a shell reads it; a long text is left to the reader.
+  function command(text) {
+    const said = text.length > 60 || /[\n\r]/.test(text) ? "your text" : visible(text);
+    return `ghosttrack interpret prompt '${said.replaceAll("'", "'\\''")}'`;
+  }
 
   class PromptPage {
     constructor(prompt, columnsOf, wanted) {
@@ -22,8 +28,8 @@
         { class: "page" },
         crumbs(["All layers", "#"], ["Prompt"]),
         el("div", { class: "page-head" }, el("h1", {}, "Features on a prompt"), this.holder),
-        ghosttrack.about(prompt.layers.map((one) => ghosttrack.catalogue.layer(one.layer))),
-        card("Prompt", { class: "prompt-card", note: "Choose a token to list the features that fire on it; choose it again for all." }, this.text),
+        ghosttrack.about(prompt.layers.map((one) => catalogue.find(one.layer))),
+        card("Prompt", { class: "prompt-card", note: "Choose a token to list the features that fire on it; choose it again for all." }, this.text, el("p", { class: "note made-by" }, "Another text: ", el("code", {}, command(prompt.text)))),
         this.body,
       );
     }
@@ -107,7 +113,9 @@
     row(one, strength) {
       const all = this.columnsOf.get(this.layer);
       const { texts, ids } = this.prompt;
-      const example = { t: texts, i: ids, a: one.acts, peak: one.acts.indexOf(Math.max(...one.acts)) };
+      const strongest = one.acts.indexOf(Math.max(...one.acts));
+      const peak = this.chosenToken ?? strongest;
+      const example = { t: texts, i: ids, a: one.acts, peak: strongest };
       const show = () => {
         this.shownFeature = one.feature;
         this.drawText();
@@ -118,8 +126,8 @@
         el(
           "div",
           { class: "prompt-feature-head" },
-          featureLink(this.layer, one.feature),
-          el("span", {}, number(strength), el("span", { class: "soft" }, all.max[one.feature] ? `, ${percent(strength / all.max[one.feature], 2)} of its strongest` : "")),
+          featureLink(catalogue.find(this.layer), one.feature),
+          el("span", {}, number(strength), " on ", chip(texts[peak]), el("span", { class: "soft" }, all.max[one.feature] ? `, ${percent(strength / all.max[one.feature], 2)} of its strongest` : "")),
           el("span", { class: "chips" }, (all.fires[one.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
         ),
         tokens.text(example, this.scale(one)),
@@ -134,9 +142,9 @@
   }
 
   async function prompt({ layer }) {
-    if (!ghosttrack.data.get("catalogue").prompt) return ghosttrack.views.missing("No prompt has been looked at yet.", "Run `ghosttrack interpret prompt \"text\"`.");
+    if (!ghosttrack.data.get("catalogue").prompt) return ghosttrack.views.missing("No prompt has been looked at yet.", el("span", {}, "This shows which features fire on a text of yours, token by token: ", el("code", {}, command("your text"))));
     const found = await ghosttrack.data.load("prompt");
-    const loaded = await Promise.all(found.layers.map(async (one) => [one.layer, columns.prepare(await ghosttrack.data.load(`layer_${one.layer}/index`))]));
+    const loaded = await Promise.all(found.layers.map(async (one) => [one.layer, columns.prepare(await catalogue.file(catalogue.find(one.layer), "index"))]));
     return new PromptPage(found, new Map(loaded), layer);
   }
 

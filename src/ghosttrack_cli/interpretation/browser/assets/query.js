@@ -2,12 +2,14 @@
 // What a list was asked, kept in the address, so that a link or the back button brings it back.
 
 (() => {
-  const { columns } = ghosttrack;
+  const { catalogue, columns } = ghosttrack;
 
+  // The most telling features come first unless another order is asked for.
+  const FIRST = "-telling";
   const lists = new Map();
 
   function parse(parameters) {
-    const sort = parameters.get("sort") ?? "feature";
+    const sort = parameters.get("sort") ?? FIRST;
     const flags = (parameters.get("flag") ?? "").split(",").filter(Boolean);
     return {
       sort: sort.replace(/^-/, ""),
@@ -25,27 +27,28 @@
     return Number.isFinite(value) ? value : null;
   }
 
-  function href(layer, wanted) {
-    const parts = [["layer", layer], ["view", "features"]];
-    if (wanted.sort !== "feature" || wanted.descending) parts.push(["sort", `${wanted.descending ? "-" : ""}${wanted.sort}`]);
+  function href(report, wanted) {
+    const parts = [["view", "features"]];
+    const sort = `${wanted.descending ? "-" : ""}${wanted.sort}`;
+    if (sort !== FIRST) parts.push(["sort", sort]);
     const flags = [...wanted.include, ...wanted.exclude.map((name) => `-${name}`)];
     if (flags.length) parts.push(["flag", flags.join(",")]);
     if (wanted.low !== null) parts.push(["low", wanted.low]);
     if (wanted.high !== null) parts.push(["high", wanted.high]);
     if (wanted.query) parts.push(["q", wanted.query]);
-    return `#${new URLSearchParams(parts)}`;
+    return catalogue.href(report, Object.fromEntries(parts));
   }
 
   // The list a reader came from; next and previous on a feature's page follow it.
-  function remember(layer, wanted, rows) {
-    lists.set(layer, { wanted, rows });
+  function remember(report, wanted, rows) {
+    lists.set(report, { wanted, rows });
   }
 
-  function remembered(layer, all) {
-    const known = lists.get(layer);
+  function remembered(report, all) {
+    const known = lists.get(report);
     if (known) return known;
     const wanted = parse(new URLSearchParams());
-    return { wanted, rows: columns.select(all, wanted) };
+    return { wanted, rows: columns.select(all, wanted).rows };
   }
 
   ghosttrack.query = { parse, href, remember, remembered };

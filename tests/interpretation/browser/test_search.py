@@ -1,0 +1,144 @@
+"""Search over everything that reports hold, and the switch between a layer's reports."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+    from tests.interpretation.browser.conftest import Reports, Visit
+
+CHECKS = Path(__file__).with_name("checks.js").read_text()
+CASES = json.loads((Path(__file__).parents[1] / "search_cases.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def several(reports: Reports) -> Reports:
+    """Layer 6 over the store and over TruthfulQA, newer, and layer 7 over the store."""
+    reports.add(7, 40).add(6, 60).add(
+        6, 60, words=(" lake", " boat"), contrast=True, source="truthfulqa"
+    )
+    reports.prompt([6, 7]).write()
+    return reports
+
+
+def arrive(page: Page, place: str) -> None:
+    page.wait_for_function("place => document.documentElement.dataset.shown === place", arg=place)
+
+
+def test_the_page_finds_what_the_rule_says(site: Reports, visit: Visit) -> None:
+    page = visit(site)
+    page.evaluate(CHECKS)
+    found = {
+        case["query"]: page.evaluate(
+            "asked => checks.search(asked)", [CASES["features"], case["query"]]
+        )
+        for case in CASES["cases"]
+    }
+    assert found == {case["query"]: case["found"] for case in CASES["cases"]}
+
+
+def test_one_search_over_all_layers_and_texts(several: Reports, visit: Visit) -> None:
+    page = visit(several, "#layer=6&source=store&view=features")
+    page.keyboard.press("/")
+    page.keyboard.type("boat")
+    page.get_by_text("No feature fits.").wait_for()
+    page.get_by_role("link", name="Search all layers and texts").click()
+    arrive(page, "#view=search&q=boat")
+    page.wait_for_function(
+        "() => /^\\d+ features$/.test(document.querySelector('.total-line').textContent)"
+    )
+    rows = page.locator(".body-row")
+    sources = rows.evaluate_all("rows => [...new Set(rows.map(row => row.dataset.source))]")
+    assert sources == ["truthfulqa"]
+    assert page.locator(".chip.hit").first.inner_text() == "·boat"
+    page.locator("#search").fill('"river king"')
+    page.wait_for_function("() => location.hash.includes('river')")
+    page.wait_for_function(
+        "() => /^\\d+ features$/.test(document.querySelector('.total-line').textContent)"
+    )
+    layers = rows.evaluate_all("rows => [...new Set(rows.map(row => row.dataset.layer))].sort()")
+    assert layers == ["6", "7"]
+    rows.first.locator("a").click()
+    page.wait_for_selector(".feature-head")
+
+
+def test_a_layers_reports_are_switched_by_source(several: Reports, visit: Visit) -> None:
+    page = visit(several, "#layer=6&feature=3")
+    texts = page.get_by_label("Texts", exact=True)
+    assert texts.input_value() == "truthfulqa"
+    assert "truthfulqa, 10,000 rows" in page.locator(".about-page summary").inner_text()
+    assert page.locator("section[aria-label='Fires on'] .chip").first.inner_text() == "·boat"
+    texts.select_option("store")
+    arrive(page, "#layer=6&source=store&feature=3")
+    assert "store, 10,000 rows" in page.locator(".about-page summary").inner_text()
+    assert page.locator("section[aria-label='Fires on'] .chip").first.inner_text() == "·king"
+    also = page.locator("section[aria-label='Also in'] tr[data-source='truthfulqa']")
+    other = several.features[6][3]
+    numbers = also.locator("data").evaluate_all("nodes => nodes.map(node => Number(node.value))")
+    assert numbers == [other.rate, other.firings, other.max_act]
+    also.locator("a").click()
+    arrive(page, "#layer=6&source=truthfulqa&feature=3")
+    page.keyboard.press("Escape")
+    arrive(page, "#layer=6&source=truthfulqa&view=features")
+    page.get_by_label("Layer", exact=True).select_option("7")
+    arrive(page, "#layer=7&view=features")
+    assert texts.is_hidden()
+    page.evaluate("location.hash = '#layer=6&source=nowhere'")
+    arrive(page, "#layer=6&source=nowhere")
+    assert "It has reports over: truthfulqa, store" in page.locator("#main").inner_text()
+    page.evaluate("location.hash = '#'")
+    arrive(page, "#")
+    shown = page.locator("tr[data-layer]").evaluate_all(
+        "rows => rows.map(r => [r.dataset.layer, r.dataset.source])"
+    )
+    assert shown == [["6", "truthfulqa"], ["6", "store"], ["7", "store"]]
+    texts.select_option("truthfulqa")
+    arrive(page, "#source=truthfulqa")
+    assert page.locator("tr[data-layer]").count() == 1
+
+
+def test_a_damaged_report_is_left_out_and_named(several: Reports, visit: Visit) -> None:
+    (several.folder / "layer_6" / "store" / "report.json").write_text("{")
+    several.write()
+    page = visit(several)
+    assert "layer 6 over store" in page.locator("#main").inner_text()
+    assert page.locator("tr[data-layer]").count() == 2
+
+
+def test_words_of_examples_are_found_within_two_seconds(reports: Reports, visit: Visit) -> None:
+    reports.add(6, 24_576, shown=2).write()
+    page = visit(reports)
+    assert min(_seconds(page, reports) for _ in range(3)) < 2
+
+
+def _seconds(page: Page, reports: Reports) -> float:
+    page.goto("about:blank")
+    start = time.monotonic()
+    page.goto((reports.folder / "index.html").as_uri() + '#layer=6&view=features&q="river king"')
+    page.wait_for_selector(".body-row")
+    page.wait_for_function("() => document.querySelector('.list-page > [role=status]').hidden")
+    return time.monotonic() - start
+
+
+def test_the_prompt_view_says_what_makes_it(several: Reports, visit: Visit) -> None:
+    page = visit(several, "#view=prompt&layer=6")
+    assert "ghosttrack interpret prompt" in page.locator(".made-by code").inner_text()
+    first = page.locator(".prompt-feature[data-feature='4']")
+    assert first.locator(".prompt-feature-head .chip").first.inner_text() == "·king"
+
+
+def columns_of(reports: Reports) -> Any:
+    return reports.data("layer_6/truthfulqa/index")
+
+
+def test_the_files_of_each_report_stand_apart(several: Reports) -> None:
+    catalogue = several.data("catalogue")
+    folders = [report["folder"] for report in catalogue["layers"]]
+    assert folders == ["layer_6/truthfulqa", "layer_6/store", "layer_7/store"]
+    assert columns_of(several)["telling"] == several.layers[6].index.telling
