@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import config, demo, export, extract, interpret, run, status, train
+from ghosttrack_cli.cli import open as open_command
 from ghosttrack_cli.cli.command import ORDER, group
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def ghosttrack(
     """
 
 
-for module in (extract, train, interpret, status, run, demo, export, config):
+for module in (extract, train, interpret, open_command, status, run, demo, export, config):
     module.register(app)
 
 

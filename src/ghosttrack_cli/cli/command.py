@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.cli.session import Session
 
-ORDER = ("extract", "train", "interpret", "status", "run", "demo", "export", "config")
+ORDER = ("extract", "train", "interpret", "open", "status", "run", "demo", "export", "config")
 SETTINGS = "Settings"
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.cli.actions.drawing import shade, token_text
+from ghosttrack_cli.cli.actions.drawing import quoted, shade, token_text
+from ghosttrack_cli.cli.actions.feature_files import read_report
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.errors import DiskError, GhostTrackError
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
+from ghosttrack_cli.stored_reports import layer_reports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptReport
+
+TOKENS, INDENT = 5, 9
 
 
 def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
@@ -29,16 +36,36 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
         )
         monitor.begin(PROMPT_FEATURES)
         report = explain_prompt(text, chosen, settings.interpretation, model, workspace)
+        refused = None
         if workspace.browser.is_file():
             monitor.begin(PROMPT_PAGE)
-            save_prompt(workspace, report)
-            write_browser(workspace.interpretations)
-    blocks = prompt_blocks(report, top)
+            try:
+                save_prompt(workspace, report)
+                write_browser(workspace.interpretations)
+            except DiskError as error:
+                refused = error.what
+    blocks = prompt_blocks(report, top, known_tokens(session, chosen))
     document = report.model_dump(mode="json", exclude={"schema_version"})
-    session.emit(document, lambda console: console.blocks(blocks))
+    session.emit({**document, "page_error": refused}, lambda console: console.blocks(blocks))
+    if refused is not None:
+        session.console.notice(f"the page does not show this prompt: {refused}")
 
 
-def prompt_blocks(report: PromptReport, top: int) -> list[Line | Table]:
+def known_tokens(session: Session, layers: Iterable[int]) -> dict[int, list[list[str]]]:
+    """By layer and feature the tokens that it fires on, from the newest report of each layer."""
+    known: dict[int, list[list[str]]] = {}
+    for layer in layers:
+        for newest in layer_reports(session.workspace.interpretations, layer)[:1]:
+            try:
+                known[layer] = read_report(newest).index.tokens
+            except GhostTrackError as error:
+                session.console.notice(f"no tokens beside the features: {error.what}")
+    return known
+
+
+def prompt_blocks(
+    report: PromptReport, top: int, known: Mapping[int, list[list[str]]]
+) -> list[Line | Table]:
     """The strongest `top` features of each layer, with the text coloured by each."""
     blocks: list[Line | Table] = []
     for layer in report.layers:
@@ -46,15 +73,32 @@ def prompt_blocks(report: PromptReport, top: int) -> list[Line | Table]:
         shown = f", strongest {top}" if len(firing) > top else ""
         blocks += [
             line(Span(f"layer {layer.layer}", "bold"), f"  {len(firing):,} features fire{shown}"),
-            *(_feature_line(one, report.texts) for one in firing[:top]),
+            *(
+                shown_line
+                for one in firing[:top]
+                for shown_line in _feature_lines(one, report.texts, known.get(layer.layer))
+            ),
             line(),
         ]
     return blocks[:-1]
 
 
-def _feature_line(one: PromptFeature, texts: list[str]) -> Line:
+def _feature_lines(
+    one: PromptFeature, texts: list[str], known: list[list[str]] | None
+) -> list[Line]:
+    """What the feature is known to fire on, then the text with where it fires here."""
+    tokens = known[one.feature][:TOKENS] if known and one.feature < len(known) else []
+    head = line(
+        Span(f"{one.feature:7}", "bold cyan"),
+        f"{max(one.acts):9.2f}  ",
+        " ".join(map(quoted, tokens)),
+    )
+    return [head, _text_line(one, texts)]
+
+
+def _text_line(one: PromptFeature, texts: list[str]) -> Line:
     largest = max(one.acts)
-    spans = [Span(f"{one.feature:7}", "bold cyan"), Span(f"{largest:9.2f}  ")]
+    spans = [Span(" " * INDENT)]
     for text, act in zip(texts, one.acts, strict=True):
         shown = token_text(text)
         spans.append(Span(f"«{shown}»" if act == largest else shown, shade(act, largest)))

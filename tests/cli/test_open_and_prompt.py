@@ -1,0 +1,101 @@
+"""`open`, `interpret prompt` where nothing can be written, and folders that are not made."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ghosttrack_cli.cli.actions.prompt import prompt_blocks
+from ghosttrack_cli.cli.output import Table, plain
+from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptLayer, PromptReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Ended
+
+
+def test_open_opens_the_page_and_prints_its_path(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def note(address: str) -> bool:
+        opened.append(address)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", note)
+    monkeypatch.setenv("DISPLAY", ":0")
+    page = Path("here/interpretations/index.html")
+    page.parent.mkdir(parents=True)
+    page.write_text("page")
+    ended = ghosttrack("open", "--workspace", "here")
+    assert (ended.code, ended.out, ended.err) == (0, f"{page}\n", "")
+    assert opened == [page.resolve().as_uri()]
+
+
+def test_open_without_a_display_says_so(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    page = Path("ghosttrack-data/interpretations/index.html")
+    page.parent.mkdir(parents=True)
+    page.write_text("page")
+    ended = ghosttrack("open")
+    assert (ended.code, ended.out) == (0, f"{page}\n")
+    assert "open the file yourself" in ended.err
+    assert ghosttrack("open", "--json").document["opened"] is False
+
+
+def test_open_without_a_page_names_what_makes_one(ghosttrack: Callable[..., Ended]) -> None:
+    ended = ghosttrack("open", "--workspace", "typo")
+    assert ended.code == 3
+    assert ended.error[1] == "ghosttrack interpret --workspace typo"
+    assert not Path("typo").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("train",),
+        ("interpret",),
+        ("interpret", "list"),
+        ("interpret", "prompt", "text"),
+        ("export",),
+    ],
+)
+def test_a_mistyped_workspace_makes_no_folder(
+    ghosttrack: Callable[..., Ended], command: tuple[str, ...]
+) -> None:
+    ghosttrack(*command, "--workspace", "typo")
+    assert not Path("typo").exists()
+
+
+def test_each_feature_of_a_prompt_stands_beside_its_tokens() -> None:
+    fired = [
+        PromptFeature(feature=2, acts=[0.0, 0.5, 0.0]),
+        PromptFeature(feature=0, acts=[0.0, 0.0, 2.0]),
+    ]
+    report = PromptReport(
+        model="tiny",
+        text="a cat",
+        ids=[0, 1, 2],
+        texts=["<s>", "a", " cat"],
+        layers=[PromptLayer(layer=6, features=fired)],
+    )
+    known = {6: [[" cat", " dog"], [" the"], ["a", "an"]]}
+    blocks = prompt_blocks(report, 10, known)
+    lines = [plain(block).split() for block in blocks if not isinstance(block, Table)]
+    assert lines == [
+        ["layer", "6", "2", "features", "fire"],
+        ["0", "2.00", "'", "cat'", "'", "dog'"],
+        ["<s>a«", "cat»"],
+        ["2", "0.50", "'a'", "'an'"],
+        ["<s>«a»", "cat"],
+    ]
