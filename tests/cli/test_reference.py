@@ -56,6 +56,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "interpret",
         "interpret list",
         "interpret prompt",
+        "open",
         "status",
         "run",
         "demo",

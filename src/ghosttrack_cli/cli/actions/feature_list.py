@@ -191,7 +191,7 @@ def _tokens(one: Listed) -> str:
 def list_entry(one: Listed, choice: Choice) -> dict[str, Any]:
     """A feature for --json."""
     index, feature = one.index, one.feature
-    entry = {
+    entry: dict[str, Any] = {
         "layer": one.stored.layer,
         "feature": feature,
         "rate": index.rate[feature],
@@ -203,8 +203,9 @@ def list_entry(one: Listed, choice: Choice) -> dict[str, Any]:
         "flags": flag_names(index.flags[feature]),
         "tokens": index.tokens[feature],
     }
-    contrast = {"contrast": one.contrast.model_dump(mode="json")}
-    return {**entry, **contrast} if choice.sort == SEPARATION else entry
+    if choice.sort == SEPARATION:
+        entry["contrast"] = one.contrast.model_dump(mode="json")
+    return entry
 
 
 def _known(flag: str, value: str, valid: Iterable[str]) -> None:
