@@ -119,7 +119,7 @@ def truncate(path: Path) -> None:
     [
         (lambda f: (f / "config.json").unlink(), "no model: .* has no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "configuration damaged: .*not valid JSON"),
-        (lambda f: (f / "config.json").write_text("[1]"), "holds no JSON object"),
+        (lambda f: (f / "config.json").write_text("[1]"), "not a JSON object"),
         (lambda f: edit_config(f, model_type="none_such"), "model_type 'none_such'"),
         (lambda f: edit_config(f, n_layer=10**9), "num_hidden_layers is 1000000000, valid are"),
         (lambda f: edit_config(f, n_embd="wide"), "config"),

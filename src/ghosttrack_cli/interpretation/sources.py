@@ -65,7 +65,7 @@ def _open_store(
     if fields:
         raise ConflictError(
             f"the store was made with another model: {workspace.store}",
-            fields=fields,
+            fields={"model": (stored.model, asked.name), **fields},
             hint=f"--model {stored.model}, or --texts to run other texts through this model",
         )
     return StoreSource(store, settings, model.device)
