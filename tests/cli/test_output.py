@@ -104,7 +104,7 @@ def test_where_a_terminal_is_narrow_the_cut_column_makes_room(
     row = line("62.068%", "123,456,789", "' the' ' a' ' of' ' is'")
     Console().table(Table((Column("a"), Column("b"), Column("c", cut=True)), (row,)))
     (shown,) = [text for text in stream.getvalue().splitlines() if "62" in text]
-    assert "62.068%   123,456,789" in shown
+    assert "62.068%  123,456,789" in shown
     assert shown.rstrip().endswith("…")
     assert len(shown) <= 40
 

@@ -80,7 +80,7 @@ def test_from_an_empty_folder_to_features(
     first = ghosttrack(*extract)
     assert first.code == 0
     assert re.match(r"4,000 tokens of \d+ documents, layers 0,2 \(", first.out)
-    assert first.err.splitlines()[-1] == "next: ghosttrack train"
+    assert first.err.splitlines()[-2:] == ["next:", "  ghosttrack train"]
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
 
     trained = ghosttrack("train", "--json")

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar
 from ghosttrack_cli import runtime
 from ghosttrack_cli.cli.bars import frame, log_line
 from ghosttrack_cli.cli.board import Board
+from ghosttrack_cli.cli.layout import fit_line, fit_table, lay_out
 from ghosttrack_cli.cli.output import Line, Span, Table, line, plain, plain_table, visible
 from ghosttrack_cli.quantities import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
@@ -36,6 +37,7 @@ SHORT_SECONDS = 1.0
 FRAME_SECONDS = 0.2
 WATCH_SECONDS = 2.0
 SCHEMA = 1
+Blocks: TypeAlias = "Sequence[Line | Table]"
 Begin: TypeAlias = "Callable[[Part], None]"
 Report: TypeAlias = "Callable[[Progress], None]"
 View = TypeVar("View", "_Log", "_Bars")
@@ -54,9 +56,9 @@ class Console:
             self._write(sys.stdout, line(one) if isinstance(one, str) else one)
 
     def table(self, table: Table) -> None:
-        """Write a result table to stdout: columns on a terminal fitted to it, whole elsewhere."""
+        """Write a result table to stdout: fitted to a terminal, whole elsewhere."""
         if sys.stdout.isatty():
-            _rich(sys.stdout).print(_rich_table(table))
+            self.lines(*fit_table(table, _rich(sys.stdout).width))
         else:
             self.lines(*plain_table(table))
 
@@ -83,7 +85,8 @@ class Console:
         for one in rest:
             self._write(sys.stderr, line(one))
         if hint:
-            self._write(sys.stderr, line(Span("hint: ", "bold cyan"), hint))
+            copied = hint.startswith("ghosttrack ")
+            self._write(sys.stderr, line(Span("hint: ", "bold cyan"), Span(hint, whole=copied)))
 
     def trace(self, error: BaseException) -> None:
         """Write the traceback to stderr, without the values of variables."""
@@ -125,18 +128,19 @@ class Console:
             finally:
                 self._live = None
 
-    def watch(self, render: Callable[[], list[Line | Table]]) -> None:
-        """Show `render()` again and again until interrupted."""
-        if not sys.stdout.isatty():
+    def watch(self, render: Callable[[int | None, int | None], Blocks]) -> None:
+        """Show `render(columns, rows)` again and again until interrupted; both None in a pipe."""
+        if not _can_redraw(sys.stdout):
             while True:
-                self.blocks(render())
+                self.blocks(render(None, None))
                 runtime.sleep(WATCH_SECONDS)
         with _live(sys.stdout, screen=True) as live:
             while True:
-                live.update(_group(render()), refresh=True)
+                columns, rows = live.console.size
+                live.update(_group(lay_out(render(columns, rows), columns)), refresh=True)
                 runtime.sleep(WATCH_SECONDS)
 
-    def blocks(self, blocks: list[Line | Table]) -> None:
+    def blocks(self, blocks: Blocks) -> None:
         """Write lines and tables in turn to stdout."""
         for block in blocks:
             if isinstance(block, Table):
@@ -151,7 +155,8 @@ class Console:
     def _write(self, stream: TextIO, spans: Line) -> None:
         if stream.isatty():
             above = self._live.console if self._live and stream is sys.stderr else _rich(stream)
-            above.print(_rich_text(spans), soft_wrap=True)
+            for one in fit_line(spans, above.width):
+                above.print(_rich_text(one), soft_wrap=True)
         else:
             _put(stream, plain(spans))
 
@@ -199,7 +204,7 @@ class _Bars:
     def tick(self) -> None:
         columns = self._live.console.width
         lines = frame(self._board.standing(), columns)
-        self._live.update(_group([*lines]), refresh=True)
+        self._live.update(_group(lines), refresh=True)
 
 
 @contextmanager
@@ -271,31 +276,7 @@ def _rich_text(spans: Line) -> Text:
     return Text.assemble(*((visible(span.text), span.style) for span in spans))
 
 
-def _rich_table(table: Table) -> RenderableType:
-    from rich import box
-    from rich.table import Table as RichTable
-
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    one_gives = any(column.cut for column in table.columns)
-    for column in table.columns:
-        whole = one_gives and not column.cut
-        drawn.add_column(column.name, justify=column.align, no_wrap=whole)
-    for row in table.rows:
-        cells = zip(table.columns, row, strict=True)
-        drawn.add_row(*(_rich_cell(cell, cut=column.cut) for column, cell in cells))
-    return drawn
-
-
-def _rich_cell(cell: Span, *, cut: bool) -> Text:
-    text = _rich_text((cell,))
-    if cut:
-        text.no_wrap, text.overflow = True, "ellipsis"
-    return text
-
-
-def _group(blocks: list[Line | Table]) -> RenderableType:
+def _group(lines: Sequence[Line]) -> RenderableType:
     from rich.console import Group
 
-    return Group(
-        *(_rich_table(one) if isinstance(one, Table) else _rich_text(one) for one in blocks)
-    )
+    return Group(*map(_rich_text, lines))

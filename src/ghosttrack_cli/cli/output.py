@@ -14,10 +14,16 @@ JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of text in one style, in Rich's words: "bold", "dim", "red on white"."""
+    """A piece of text in one style, in Rich's words: "bold", "dim", "red on white".
+
+    A line with a `whole` span is never wrapped: it is there to be copied. Where a line does not fit
+    and has a span in `focus`, it is cropped around that one.
+    """
 
     text: str
     style: str = ""
+    whole: bool = False
+    focus: bool = False
 
 
 Line = tuple[Span, ...]
@@ -43,6 +49,11 @@ class Table:
 def line(*parts: str | Span) -> Line:
     """Put a line together from plain strings and styled spans."""
     return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
+
+
+def command_line(command: str) -> Line:
+    """A command that the reader can copy: alone on its line, in one piece."""
+    return line("  ", Span(command, "bold cyan", whole=True))
 
 
 def visible(text: str, *, keep: str = "") -> str:

@@ -68,6 +68,8 @@ class TrainingStatus:
     device: str | None = None
     """What it was trained on."""
     retraining: Retraining | None = None
+    seconds: float | None = None
+    """Of training so far."""
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Each of CURVES, one value an evaluation."""
     curve_rows: tuple[float, ...] = ()
@@ -77,6 +79,13 @@ class TrainingStatus:
     def finished(self) -> bool:
         """Whether training went to its end."""
         return self.state == "finished"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of a training that goes on as it went; None where nothing is known or left."""
+        if self.finished or not self.seconds or not self.step:
+            return None
+        return self.seconds * (self.total_steps - self.step) / self.step
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,7 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
         expected=_expected(manifest),
         device=manifest.text("environment", "device"),
         retraining=_retraining(workspace, layer, problems),
+        seconds=manifest.number("seconds"),
         curves={name: history.numbers(column) for name, column in CURVES.items()},
         curve_rows=history.numbers("val_rows"),
     )

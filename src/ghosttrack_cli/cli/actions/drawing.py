@@ -87,7 +87,7 @@ def example_line(example: Example, largest: float) -> Line:
     spans = [Span(f"{example.act:8.3g}  ", "bold")]
     for index, (text, act) in enumerate(zip(example.texts, example.acts, strict=True)):
         shown = re.sub(r" {4,}", "   ", token_text(text))  # indentation says little here
-        if index == example.peak:
-            shown = f"«{shown}»"
-        spans.append(Span(shown, shade(act, largest)))
+        peak = index == example.peak
+        shown = f"«{shown}»" if peak else shown
+        spans.append(Span(shown, shade(act, largest), focus=peak))
     return tuple(spans)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli.cli.output import command_line
 from ghosttrack_cli.errors import StateError, UsageError
 from ghosttrack_cli.quantities import format_layers, parse_layers
 
@@ -34,7 +35,7 @@ def give(session: Session, outcome: Outcome) -> None:
     def show(console: Console) -> None:
         console.blocks(list(outcome.blocks))
         if outcome.next_command:
-            console.detail(f"next: {session.again(outcome.next_command)}")
+            console.detail("next:", command_line(session.again(outcome.next_command)))
 
     session.emit(outcome.document, show)
 

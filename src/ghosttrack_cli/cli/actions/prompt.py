@@ -101,5 +101,6 @@ def _text_line(one: PromptFeature, texts: list[str]) -> Line:
     spans = [Span(" " * INDENT)]
     for text, act in zip(texts, one.acts, strict=True):
         shown = token_text(text)
-        spans.append(Span(f"«{shown}»" if act == largest else shown, shade(act, largest)))
+        peak = act == largest
+        spans.append(Span(f"«{shown}»" if peak else shown, shade(act, largest), focus=peak))
     return tuple(spans)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ghosttrack_cli.cli.actions.status_view import status_blocks
+from ghosttrack_cli import runtime
+from ghosttrack_cli.cli.actions.status_view import status_blocks, watched_blocks
+from ghosttrack_cli.cli.meter import Meter
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import Step, next_step
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
+    from ghosttrack_cli.cli.output import Line, Table
     from ghosttrack_cli.cli.session import Session
 
 STATE_EXIT = 3
@@ -24,7 +27,7 @@ def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
     if watch and session.options.json:
         raise UsageError("--watch and --json do not go together", hint="leave one of them out")
     if watch:
-        session.console.watch(lambda: status_blocks(session, *look(session)))
+        watch_status(session)
     overview, step = look(session)
     bad = verify_store(session) if verify else None
     session.emit(
@@ -39,6 +42,23 @@ def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
     if check and not overview.met:
         session.console.error(_unmet(overview), _command_line(session, step))
         raise typer.Exit(STATE_EXIT)
+
+
+def watch_status(session: Session) -> None:
+    """Show the state every two seconds, with how long an extraction still takes by its pace."""
+    pace = Meter()
+
+    def render(columns: int | None, rows: int | None) -> list[Line | Table]:
+        overview, step = look(session)
+        store = overview.store
+        if store is not None:
+            pace.update(runtime.monotonic(), store.rows)
+        left = pace.seconds_left(store.asked_rows) if store else None
+        if columns is None or rows is None:
+            return status_blocks(session, overview, step, left)
+        return watched_blocks(session, overview, step, left, (columns, rows))
+
+    session.console.watch(render)
 
 
 def look(session: Session) -> tuple[Overview, Step]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import curve
-from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
+from ghosttrack_cli.cli.layout import lay_out
+from ghosttrack_cli.cli.output import Column, Line, Span, Table, command_line, line
 from ghosttrack_cli.overview.layers import CURVES
-from ghosttrack_cli.quantities import format_amount, format_bytes
+from ghosttrack_cli.quantities import (
+    format_amount,
+    format_bytes,
+    format_done,
+    format_seconds,
+    format_share,
+)
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -30,37 +38,124 @@ LAYER_COLUMNS = (
     Column("features", "right"),
 )
 COURSE_WIDTH = 12
-CHECK_COLUMNS = (Column("checklist"), Column("target"), Column("value"), Column("verdict"))
+CHECK_COLUMNS = (
+    Column("checklist"),
+    Column("target", cut=True),
+    Column("value", cut=True),
+    Column("verdict"),
+)
 
 
-def status_blocks(session: Session, overview: Overview, step: Step) -> list[Line | Table]:
-    """Everything that `status` shows, in order."""
-    blocks: list[Line | Table] = _heading(session, overview)
-    blocks += [line(Span("at work    ", "bold"), words) for words in overview.running]
-    blocks += [line(Span("damaged    ", "bold red"), problem) for problem in overview.problems]
-    if overview.layers:
-        blocks += [
-            line(),
-            Table(LAYER_COLUMNS, tuple(_layer_row(one, overview) for one in overview.layers)),
-            *_courses(overview),
-        ]
-        blocks += [line(), Table(CHECK_COLUMNS, tuple(_check_row(one) for one in overview.checks))]
-        blocks += _footnote(overview)
-    blocks += [line(), *_next(session, overview, step)]
+def status_blocks(
+    session: Session, overview: Overview, step: Step, left: float | None = None
+) -> list[Line | Table]:
+    """Everything that `status` shows, in order; `left` are seconds to the end of an extraction."""
+    sections = _sections(session, overview, step, left)
+    order = ("workspace", "store", "work", "damage", "layers", "courses", "checks", "notes", "next")
+    return _spaced([sections[name] for name in order])
+
+
+def watched_blocks(
+    session: Session,
+    overview: Overview,
+    step: Step,
+    left: float | None,
+    size: tuple[int, int],
+) -> list[Line | Table]:
+    """What of it fits a terminal of so many columns and rows, the most important first."""
+    unmet_first = sorted(overview.checks, key=lambda check: check.met is True)
+    overview = replace(overview, checks=tuple(unmet_first))
+    sections = _sections(session, overview, step, left)
+    order = ("workspace", "work", "damage", "next", "checks", "layers", "store", "notes", "courses")
+    columns, rows = size
+    shown: list[list[Line | Table]] = []
+    for name in order:
+        room = rows - 1 - len(lay_out(_spaced([*shown, [line()]]), columns))
+        shown.append(_fitting(sections[name], columns, room))
+    return _spaced(shown)
+
+
+def _fitting(section: list[Line | Table], columns: int, rows: int) -> list[Line | Table]:
+    """A section as it is, else its table as far as there are rows for it, or nothing."""
+    if len(lay_out(section, columns)) <= rows:
+        return section
+    for table in section:
+        for kept in range(len(table.rows) - 1, 0, -1) if isinstance(table, Table) else ():
+            assert isinstance(table, Table)
+            fewer = replace(table, rows=table.rows[:kept])
+            more = line(Span(f"and {len(table.rows) - kept} more", "dim"))
+            if len(lay_out([fewer, more], columns)) <= rows:
+                return [fewer, more]
+    return []
+
+
+def _spaced(sections: list[list[Line | Table]]) -> list[Line | Table]:
+    """Sections with an empty line between them, those without lines left out."""
+    there = [section for section in sections if section]
+    blocks: list[Line | Table] = []
+    for section in there:
+        blocks += [line(), *section] if blocks else section
     return blocks
 
 
-def _heading(session: Session, overview: Overview) -> list[Line | Table]:
-    heading: list[Line | Table] = [line(Span("workspace  ", "bold"), str(session.workspace.root))]
-    if overview.store is None:
-        return heading
+def _sections(
+    session: Session, overview: Overview, step: Step, left: float | None
+) -> dict[str, list[Line | Table]]:
+    rows = tuple(_layer_row(one, overview) for one in overview.layers)
+    checks = tuple(_check_row(one) for one in overview.checks)
+    return {
+        "workspace": [_labelled("workspace", str(session.workspace.root))],
+        "store": _store(overview),
+        "work": _work(overview, left),
+        "damage": [_labelled("damaged", problem, "bold red") for problem in overview.problems],
+        "layers": [Table(LAYER_COLUMNS, rows)] if rows else [],
+        "courses": _courses(overview),
+        "checks": [Table(CHECK_COLUMNS, checks)] if rows else [],
+        "notes": _footnote(overview),
+        "next": _next(session, overview, step),
+    }
+
+
+def _labelled(label: str, text: str, style: str = "bold") -> Line:
+    return line(Span(f"{label:11}", style), text)
+
+
+def _work(overview: Overview, left: float | None) -> list[Line | Table]:
+    """Who is at work, and how far what it does is."""
+    if not overview.running:
+        return []
+    lines: list[Line | Table] = [_labelled("at work", words) for words in overview.running]
     store = overview.store
+    if store and not store.complete and 0 < store.rows < store.asked_rows:
+        lines.append(_labelled("", _pace("extract", store.rows, store.asked_rows, "tokens", left)))
+    for one in overview.layers:
+        training = one.training
+        if training and training.state == "running" and training.step < training.total_steps:
+            words = _pace(
+                f"train layer {one.layer}",
+                training.step,
+                training.total_steps,
+                "steps",
+                training.seconds_left,
+            )
+            lines.append(_labelled("", words))
+    return lines
+
+
+def _pace(what: str, done: int, total: int, unit: str, left: float | None) -> str:
+    words = f"{what}: {format_done(done, total, unit)}, {format_share(done / total)}"
+    return words if left is None else f"{words}, about {format_seconds(left)} left"
+
+
+def _store(overview: Overview) -> list[Line | Table]:
+    store = overview.store
+    if store is None:
+        return []
     return [
-        *heading,
-        line(Span("model      ", "bold"), store.model, f", d_model {store.d_model}, {store.dtype}"),
-        line(Span("corpus     ", "bold"), f"{store.corpus}, context {store.context_length}"),
-        line(
-            Span("store      ", "bold"),
+        _labelled("model", f"{store.model}, d_model {store.d_model}, {store.dtype}"),
+        _labelled("corpus", f"{store.corpus}, context {store.context_length}"),
+        _labelled(
+            "store",
             f"{store.rows:,} of {store.asked_rows:,} rows a layer, {format_bytes(store.bytes)}",
         ),
     ]
@@ -92,7 +187,7 @@ def _courses(overview: Overview) -> list[Line | Table]:
         if one.training and any(map(len, one.training.curves.values()))
     )
     columns = (Column("layer", "right"), *(Column(f"{name} by step") for name in CURVES))
-    return [line(), Table(columns, rows), *_behind_courses(overview)] if rows else []
+    return [Table(columns, rows), *_behind_courses(overview)] if rows else []
 
 
 def _behind_courses(overview: Overview) -> list[Line | Table]:
@@ -143,7 +238,7 @@ def _footnote(overview: Overview) -> list[Line | Table]:
         notes.append(f"recon, FVU and L0 on {_span(rows)} held-out rows")
     if dead_rows:
         notes.append(f"dead: no firing in {_span(dead_rows)} rows")
-    return [line(), line(Span("; ".join(notes), "dim"))] if notes else []
+    return [line(Span("; ".join(notes), "dim"))] if notes else []
 
 
 def _span(values: list[int]) -> str:
@@ -153,8 +248,8 @@ def _span(values: list[int]) -> str:
 def _next(session: Session, overview: Overview, step: Step) -> list[Line | Table]:
     blocks: list[Line | Table] = []
     if overview.browser:
-        blocks.append(line(Span("browser  ", "bold"), str(overview.browser)))
+        blocks.append(_labelled("browser", str(overview.browser)))
     if step.command is not None:
-        command = Span(session.again(step.command), "bold cyan")
-        blocks.append(line(Span("next     ", "bold"), command, Span(f"   {step.why}", "dim")))
+        blocks.append(_labelled("next", step.why))
+        blocks.append(command_line(session.again(step.command)))
     return blocks
