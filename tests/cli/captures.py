@@ -19,8 +19,8 @@ from tests.cli.test_feature_views import feature
 from tests.overview.conftest import Builder
 
 from ghosttrack_cli import files, runtime
+from ghosttrack_cli.cli.actions.feature_list import CONTRAST_COLUMNS, LIST_COLUMNS
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
-from ghosttrack_cli.cli.actions.features import CONTRAST_COLUMNS, LIST_COLUMNS
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.actions.prompt import prompt_blocks
 from ghosttrack_cli.cli.actions.status import look
