@@ -185,7 +185,7 @@ def prompt() -> None:
     report = PromptReport(
         model="gpt2", text="".join(texts), ids=list(range(9)), texts=texts, layers=[layer]
     )
-    show(prompt_blocks(report, 10))
+    show(prompt_blocks(report, 10, {6: [[" Paris", " London"]] * 8}))
 
 
 def errors() -> None:
