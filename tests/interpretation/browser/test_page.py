@@ -143,7 +143,7 @@ def test_a_layers_page_holds_its_figures_with_their_rows(site: Reports, visit: V
     page.get_by_role("button", name="2 more curves").click()
     assert values(page.locator("[data-curve='dead_rows']")) == [4096]
     loss = page.locator("[data-curve='train_loss']").inner_text()
-    assert "N\u00a0=\u00a0256 to 25,600 training rows a point" in loss
+    assert "N\u00a0=\u00a0256 to 25,600 training rows per point" in loss
 
 
 def test_curves_of_a_history_without_row_counts_say_so(reports: Reports, visit: Visit) -> None:

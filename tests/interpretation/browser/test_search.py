@@ -103,6 +103,16 @@ def test_a_layers_reports_are_switched_by_source(several: Reports, visit: Visit)
     assert page.locator("tr[data-layer]").count() == 1
 
 
+def test_both_menus_fit_a_phone(several: Reports, visit: Visit) -> None:
+    page = visit(several, "#layer=6&feature=3", width=390)
+    assert page.get_by_label("Texts", exact=True).is_visible()
+    tabs, crumbs = page.locator(".tabs").bounding_box(), page.locator(".crumbs").bounding_box()
+    assert tabs is not None
+    assert crumbs is not None
+    assert tabs["y"] + tabs["height"] <= crumbs["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_damaged_report_is_left_out_and_named(several: Reports, visit: Visit) -> None:
     (several.folder / "layer_6" / "store" / "report.json").write_text("{")
     several.write()

@@ -8,7 +8,7 @@
 
   const FIRST = {
     fvu: ["FVU", ""],
-    sparsity: ["L0", "active features a token"],
+    sparsity: ["L0", "active features per token"],
     dead_fraction: ["Dead", "share of features without a firing"],
     recon_loss: ["Reconstruction loss", ""],
     val_loss: ["Validation loss", ""],
@@ -54,7 +54,7 @@
     const rows = (column) => all.find((curve) => curve.name === column)?.values.filter((value) => value !== null) ?? [];
     if (name === "dead_fraction") return said("last N", rows("dead_rows").slice(-1), "rows");
     if (BEHIND.val_rows.includes(name)) return said("N", rows("val_rows"), "held-out rows") || "held-out rows, N not recorded";
-    if (BEHIND.train_rows.includes(name)) return said("N", rows("train_rows"), "training rows a point") || "training rows, N not recorded";
+    if (BEHIND.train_rows.includes(name)) return said("N", rows("train_rows"), "training rows per point") || "training rows, N not recorded";
     return "";
   }
 
@@ -77,7 +77,7 @@
     const first = all.filter((curve) => curve.name in FIRST);
     const rest = all.filter((curve) => !(curve.name in FIRST) && !(curve.name in BEHIND));
     const shown = el("div", { class: "multiples curves" }, (first.length ? first : rest).map((curve) => multiple(curve, all)));
-    const note = "Values as they were recorded, by step; the figure beside each name is the last one.";
+    const note = "Recorded values by training step; the number beside each name is the last one.";
     return card("Training", { note, actions: first.length && rest.length ? moreButton(rest, all, shown) : null }, shown);
   }
 

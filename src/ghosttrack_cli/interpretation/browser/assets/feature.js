@@ -55,7 +55,7 @@
       el("div", {}, el("h1", {}, el("span", { class: "h1-kind" }, "Feature "), `#${report.feature}`), el("span", { class: "flags" }, report.flags.map((name) => flag(name, true)))),
       el(
         "nav",
-        { class: "walk", "aria-label": "Walk through the list" },
+        { class: "walk", "aria-label": "Previous and next feature" },
         el("span", { class: "walk-place" }, walk.place < 0 ? "not in the list" : `${count(walk.place + 1)} of ${count(walk.rows.length)}`),
         step(walk.previous, "left", "Previous feature (k)"),
         step(walk.next, "right", "Next feature (j)"),

@@ -45,12 +45,12 @@
       { class: "halves" },
       card(
         "Rate against strength",
-        { note: "A point a feature; flagged ones are orange. Point to read, click to open." },
+        { note: "Each point is a feature; flagged ones are orange. Hover or use the arrow keys to read one, click or press Enter to open it." },
         counts.active ? ghosttrack.scatter(columns, (feature) => (location.hash = catalogue.href(report, { feature }))) : el("p", { class: "note" }, "No feature fired."),
       ),
       card(
         "Firing rates",
-        { note: `Active features by rate over ${count(counts.rows)} rows. Click a bar to list its features.` },
+        { note: `Active features by rate over ${count(counts.rows)} rows. Select a bar to list its features.` },
         ghosttrack.histogram(rates, {
           label: "Active features by firing rate",
           unit: "features",
@@ -101,7 +101,7 @@
     ];
     rows.push(el("tr", { class: "result" }, el("th", { scope: "row" }, "Recovered"), share(kept), all ? share(all) : null));
     const heads = [["Residual stream"], ["CE, kept", "number"], ["KL, kept", "number"], ...(all ? [["CE, all", "number"], ["KL, all", "number"]] : [])];
-    const note = `Nats a token; ${count(kept?.rows)} positions with kept rows replaced${all ? `, ${count(all.rows)} with all` : ""}.`;
+    const note = `Nats per token; ${count(kept?.rows)} positions with kept rows replaced${all ? `, ${count(all.rows)} with all` : ""}.`;
     return card("What the model loses", { note }, table("Cross-entropy and KL with the residual stream replaced", heads, rows));
   }
 
@@ -124,7 +124,7 @@
     const { source, mask } = report;
     const lines = [
       ["Read", `${visible(source.name)}: ${count(source.windows)} windows of up to ${count(source.context_length)} tokens`, mask.rows],
-      ["Position 0", "its norm is huge whatever the token", mask.position_0],
+      ["Position 0", "its norm is very large for every token", mask.position_0],
       ["Special tokens", "", mask.special],
       ["Outliers", mask.outlier_limit === null ? "not looked for" : `norm above ${significant(mask.outlier_limit)}`, mask.outlier],
       ["Kept", "rows of the metrics", mask.kept],

@@ -9,10 +9,10 @@
   const METRICS = {
     fvu: ["FVU", "fraction of variance unexplained: E‖x − x̂‖² / (E‖x‖² − ‖E x‖²)", "significant"],
     explained_variance: ["Explained variance", "1 − FVU", "percent"],
-    l0: ["L0", "features active on a row", "significant"],
-    l1: ["L1", "sum of activations on a row", "significant"],
+    l0: ["L0", "active features per row", "significant"],
+    l1: ["L1", "sum of activations per row", "significant"],
     recon_loss: ["Reconstruction loss", "E‖x − x̂‖² / E‖x‖²", "significant"],
-    mse: ["MSE", "mean squared error an element, raw units", "significant"],
+    mse: ["MSE", "mean squared error per element, raw units", "significant"],
     cosine: ["Cosine", "E cos(x, x̂)", "significant"],
     l2_ratio: ["L2 ratio", "E ‖x̂‖ / ‖x‖", "significant"],
     bias: ["Reconstruction bias", "E‖x̂‖² / E[x · x̂]; 1 is unbiased", "significant"],

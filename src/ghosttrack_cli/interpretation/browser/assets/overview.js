@@ -75,7 +75,7 @@
       ["Rows: spliced", "number", "positions behind CE and KL recovered"],
       ["Rows: features", "number", "rows behind dead and dense shares"],
     ];
-    return card("Layers", { note: "Every figure beside the rows behind it." }, table("Metrics of every layer", heads, layers.map(row), { class: "wide" }));
+    return card("Layers", { note: "Each figure with the number of rows it was measured on." }, table("Metrics of every layer", heads, layers.map(row), { class: "wide" }));
   }
 
   function totals(layers) {

@@ -8,10 +8,10 @@
 
   const FLAGS = {
     dead: "never fired on these texts",
-    rare: "fired so seldom that its examples may mislead",
+    rare: "fires so rarely that its examples may mislead",
     dense: "fires on a large share of all tokens",
-    "single-token": "fires on one token nearly always",
-    "position-bound": "fires at one place in the window nearly always",
+    "single-token": "nearly always fires on one token",
+    "position-bound": "nearly always fires at the same positions in the window",
     duplicate: "another feature's decoder points the same way (cosine above 0.9)",
   };
 
@@ -97,7 +97,7 @@
 
   function crumbs(...links) {
     const parts = links.map(([text, href]) => el("li", {}, href ? el("a", { href }, text) : el("span", { "aria-current": "page" }, text)));
-    return el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("ol", {}, parts));
+    return el("nav", { class: "crumbs", "aria-label": "Breadcrumb" }, el("ol", {}, parts));
   }
 
   ghosttrack.parts = { FLAGS, EFFECT, flag, flags, featureLink, card, fact, term, table, details, meter, logShare, segmented, empty, crumbs };
