@@ -7,6 +7,7 @@ the workspace remembers > preset > defaults.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ghosttrack_cli import sources
+from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.remembered import is_kept, recall
 from ghosttrack_cli.setting_fields import SettingField, reference_toml, setting_fields, toml_value
@@ -21,7 +23,7 @@ from ghosttrack_cli.settings import SEED_PRESET, Settings
 from ghosttrack_cli.sources import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -82,7 +84,10 @@ def load_settings(
     Raises:
         UsageError: an unknown key or a value that is not valid; says where it stands.
     """
-    return resolve(None if config is None else Path(config), overrides or {}).settings
+    path = None if config is None else as_path(config, "config")
+    if not isinstance(overrides or {}, Mapping):
+        raise UsageError("overrides: a dict is needed", hint='pass {"sae": {"d_hidden": 8192}}')
+    return resolve(path, overrides or {}).settings
 
 
 def resolve(

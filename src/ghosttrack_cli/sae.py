@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from ghosttrack_cli import files
-from ghosttrack_cli.errors import CorruptionError, ModelError, StateError
+from ghosttrack_cli import files, runtime
+from ghosttrack_cli.arguments import as_count, as_path
+from ghosttrack_cli.errors import CorruptionError, ModelError, StateError, UsageError
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ SAE_LENS_VERSION = "6.54.0"
 MAX_D_MODEL = 2**17
 MAX_D_HIDDEN = 2**22
 MAX_CONFIG_BYTES = 2**22
+PICKLES = {".pt", ".pth", ".bin", ".ckpt"}
 RARE = 1e-10
 FOLDED_ENTRIES = 2**23
 
@@ -75,7 +77,11 @@ class JumpReLUSAE(nn.Module):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        weights = weights or random_weights(d_model, d_hidden, threshold, seed)
+        if weights is None:
+            sizes = as_count(d_model, "d_model"), as_count(d_hidden, "d_hidden")
+            weights = random_weights(*sizes, threshold, seed)
+        if missing := [name for name in KEYS if name not in weights]:
+            raise UsageError(f"weights: no {missing[0]}", hint=f"pass {', '.join(KEYS)}")
         for name in KEYS:
             setattr(self, name, nn.Parameter(weights[name].float(), requires_grad=False))
         self.metadata = dict(metadata or {})
@@ -148,7 +154,7 @@ class JumpReLUSAE(nn.Module):
 
     def save(
         self,
-        folder: Path,
+        folder: Path | str,
         *,
         metadata: Mapping[str, Any] | None = None,
         sparsity: Tensor | None = None,
@@ -157,6 +163,7 @@ class JumpReLUSAE(nn.Module):
 
         `sparsity` holds the firing rate of each feature, (F,); its log10 is written.
         """
+        folder = as_path(folder, "folder")
         temporary = folder.with_name(folder.name + files.TEMPORARY_SUFFIX)
         files.remove(temporary)
         files.make_folder(temporary)
@@ -187,15 +194,17 @@ class JumpReLUSAE(nn.Module):
         }
 
     @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
         """Read a folder that `save` or SAELens wrote.
 
         Raises:
+            UsageError: no path, or no such device.
             StateError: there is no such SAE.
             ModelError: an SAE of another kind.
             CorruptionError: other bytes than those that were written, or not safetensors.
         """
-        folder = files.present_folder(folder)
+        folder = files.present_folder(sae_folder(folder, "folder"))
+        device = runtime.resolve_device(device) if isinstance(device, str) else device
         try:
             config = files.read_json(folder / CONFIG, limit=MAX_CONFIG_BYTES)
             sums = _read_sums(folder)
@@ -214,6 +223,30 @@ class JumpReLUSAE(nn.Module):
             raise CorruptionError(f"metadata is no JSON object: {folder / CONFIG}")
         sae = cls.from_weights(weights, metadata=metadata)
         return sae.to(device)
+
+
+def sae_folder(path: Path | str, name: str) -> Path:
+    """The folder of an SAE; `sae_layer_6_best.pt`, the seed's name for it, finds ours.
+
+    Raises:
+        UsageError: no path.
+        StateError: a file of another kind, which is not opened, or no such folder.
+    """
+    folder = as_path(path, name)
+    if folder.is_file():
+        raise StateError(
+            f"not an SAE folder: {folder}",
+            hint="SAEs are folders with cfg.json and sae_weights.safetensors; pickles are not read",
+        )
+    if folder.suffix not in PICKLES or folder.is_dir():
+        return folder
+    ours = folder.with_suffix("")
+    if not files.present_folder(ours).is_dir():
+        raise StateError(
+            f"no SAE here: {folder}",
+            hint=f"train_sae_for_layer writes SAEs as folders: {ours}",
+        )
+    return ours
 
 
 def _read_sums(folder: Path) -> dict[str, str]:

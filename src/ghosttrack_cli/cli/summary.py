@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ghosttrack_cli.cli.actions.drawing import quoted, token_text
 from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.output import Line, Span, line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from ghosttrack_cli.errors import UsageError
 
 EXAMPLES = 5
+RECORD = {
+    *("feature_id", "active", "num_activations", "top_activation", "mean_activation"),
+    *("common_tokens", "top_examples"),
+}
 
 
 def print_feature_summary(interpretation: Mapping[str, Any]) -> None:
     """Print a feature's activation statistics, common tokens and top examples.
 
     `interpretation` is one record of `analyze_sae` or of layer_N_interpretations.json.
+
+    Raises:
+        UsageError: it is no such record.
     """
+    if not isinstance(interpretation, Mapping) or not interpretation.keys() >= RECORD:
+        raise UsageError(
+            "interpretation: not one record of analyze_sae",
+            hint="pass one element of its list: print_feature_summary(interpretations[0])",
+        )
     Console().lines(*_summary(interpretation))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ghosttrack_cli.arguments import as_layer, as_path, as_settings, require
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.extraction.plan import existing_commit
 from ghosttrack_cli.extraction.run import run
@@ -14,6 +14,8 @@ from ghosttrack_cli.settings import ExtractionSettings, PathSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.text.documents import Corpus
 
@@ -32,7 +34,10 @@ class HiddenStateExtractor:
         workspace: Path | str | None = None,
         monitor: Monitor = SILENT,
     ) -> None:
-        root = Path(workspace) if workspace is not None else PathSettings().workspace
+        require(model, "residuals", "model", "GPT2WithResidualHooks('gpt2')")
+        require(corpus, "documents", "corpus", "WikipediaCorpus()")
+        default = PathSettings().workspace
+        root = default if workspace is None else as_path(workspace, "workspace")
         self.model = model
         self.corpus = corpus
         self.workspace = Workspace(root)
@@ -44,10 +49,10 @@ class HiddenStateExtractor:
         """Extract one layer; returns the store, which `train_sae_for_layer` takes.
 
         Raises:
-            UsageError: a layer that the model does not have.
+            UsageError: a layer that the model does not have, or no amount of tokens.
             ConflictError: the store was made with another model, corpus or batch size.
         """
-        self._extract((layer_idx,), num_tokens, batch_size)
+        self._extract((as_layer(layer_idx, "layer_idx"),), num_tokens, batch_size)
         return self.workspace.store
 
     def extract_all_layers(
@@ -64,6 +69,7 @@ class HiddenStateExtractor:
                 raise UsageError(
                     f"layer out of range: {layer}, valid are 0 to {self.model.n_layers - 1}"
                 )
-        settings = ExtractionSettings(tokens=num_tokens, batch_size=batch_size)
+        given = {"tokens": num_tokens, "batch_size": batch_size}
+        settings = as_settings(ExtractionSettings, given, {"tokens": "num_tokens"})
         task = Task(self.model, self.corpus, layers, settings, self.workspace.store, self.monitor)
         run(task, existing_commit(self.workspace))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ghosttrack_cli import files
+from ghosttrack_cli.arguments import as_layer, as_path, as_texts, require
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.interpretation import inputs, layout
 from ghosttrack_cli.interpretation.build import FeatureBuilder, WeightFacts
@@ -18,11 +18,13 @@ from ghosttrack_cli.interpretation.text_source import TextSource
 from ghosttrack_cli.interpretation.texts import ListedTexts
 from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.interpretation.weights import Ranked
+from ghosttrack_cli.sae import sae_folder
 from ghosttrack_cli.settings import InterpretationSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.model.residual import ResidualModel
@@ -43,12 +45,16 @@ def analyze_sae(
     layer_N_interpretations.json.
 
     Raises:
+        UsageError: an argument that cannot be what it is passed as.
         CorpusError: no texts.
         StateError, CorruptionError, ModelError, ConflictError: no SAE there that fits the model.
     """
+    require(model_wrapper, "residuals", "model_wrapper", "GPT2WithResidualHooks('gpt2')")
+    layer_idx, texts = as_layer(layer_idx, "layer_idx"), as_texts(texts, "texts")
     if not texts:
-        raise CorpusError("no texts to analyse")
-    folder = Path(sae_checkpoint_path)
+        raise CorpusError("no texts to analyse", hint="pass texts=[...] with one text or more")
+    folder = sae_folder(sae_checkpoint_path, "sae_checkpoint_path")
+    results = None if save_dir is None else as_path(save_dir, "save_dir")
     trained = inputs.load_trained(layer_idx, folder, folder.name, None, model_wrapper.device)
     inputs.check_fits(trained, model_wrapper)
     collector = _collect(trained, model_wrapper, texts)
@@ -57,10 +63,10 @@ def analyze_sae(
     )
     features = map(builder.feature, range(trained.sae.d_hidden))
     records = [layout.seed_record(feature) for feature in features]
-    if save_dir is not None:
-        path = Workspace(Path(save_dir)).interpretation(layer_idx)
-        files.make_folder(Path(save_dir))
-        layout.write_seed_records(Path(save_dir) / path.name, records)
+    if results is not None:
+        path = results / Workspace(results).interpretation(layer_idx).name
+        files.make_folder(results)
+        layout.write_seed_records(path, records)
     return [record.model_dump() for record in records]
 
 

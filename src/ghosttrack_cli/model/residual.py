@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ghosttrack_cli.arguments import as_path, as_settings
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.model import architectures
 from ghosttrack_cli.model.architectures import block_output, weight_of
@@ -215,12 +216,12 @@ class GPT2WithResidualHooks(ResidualModel):
         *,
         dtype: str = "auto",
         revision: str | None = None,
-        cache_dir: Path | None = None,
+        cache_dir: Path | str | None = None,
     ) -> None:
-        settings = ModelSettings.model_validate(
-            {"name": model_name, "device": device, "dtype": dtype, "revision": revision}
-        )
-        loaded = load_parts(settings, cache_dir)
+        given = {"name": model_name, "device": device, "dtype": dtype, "revision": revision}
+        settings = as_settings(ModelSettings, given, {"name": "model_name"})
+        cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
+        loaded = load_parts(settings, cache)
         for message in loaded.notices:
             warnings.warn(message, stacklevel=2)
         super().__init__(loaded)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import StateError
+from ghosttrack_cli.arguments import as_path
+from ghosttrack_cli.errors import StateError, UsageError
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
@@ -40,14 +41,16 @@ class ActivationStore:
         self._checksums: dict[str, list[int]] = {}
 
     @classmethod
-    def open(cls, path: Path) -> ActivationStore:
+    def open(cls, path: Path | str) -> ActivationStore:
         """Open the store in the folder `path` at its newest commit.
 
         Raises:
+            UsageError: no path.
             StateError: there is none, or it is of another version.
             CorruptionError: the commit is damaged.
         """
-        return cls(path, read_commit(path))
+        folder = as_path(path, "path")
+        return cls(folder, read_commit(folder))
 
     @property
     def identity(self) -> StoreIdentity:
@@ -106,10 +109,14 @@ class ActivationStore:
         """Rows `start` to `stop` of a layer, (n, D) as stored, every chunk checked.
 
         Raises:
+            UsageError: rows that the store does not have.
             StateError: the store does not have that layer.
             CorruptionError: a chunk is missing or not what was committed; names layer and chunk.
         """
-        return self._read(self._array(layer), start, self.rows if stop is None else stop)
+        stop = self.rows if stop is None else stop
+        if not 0 <= start <= stop <= self.rows:
+            raise UsageError(f"rows out of range: {start} to {stop}, valid are 0 to {self.rows}")
+        return self._read(self._array(layer), start, stop)
 
     def chunk(self, layer: int, index: int) -> Array:
         """One chunk of a layer, (chunk_rows or fewer, D), checked."""

@@ -7,6 +7,7 @@ import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli.arguments import as_count, as_path
 from ghosttrack_cli.errors import CorpusError, CorruptionError
 from ghosttrack_cli.hub_errors import HubRepository, look_up
 from ghosttrack_cli.text.fail_fast import HubWatch
@@ -196,7 +197,7 @@ class WikipediaCorpus(HubCorpus):
 
     def __init__(
         self,
-        cache_dir: Path | None = None,
+        cache_dir: Path | str | None = None,
         language: str = "en",
         date: str = "20231101",
         *,
@@ -213,7 +214,7 @@ class WikipediaCorpus(HubCorpus):
             column=column,
             revision=revision,
             min_characters=min_characters,
-            cache_dir=cache_dir,
+            cache_dir=None if cache_dir is None else as_path(cache_dir, "cache_dir"),
             flag=flag,
         )
 
@@ -226,10 +227,13 @@ class WikipediaCorpus(HubCorpus):
         self, batch_size: int, max_batches: int | None = None
     ) -> Iterator[list[str]]:
         """Lists of `batch_size` articles from the beginning, at most `max_batches` of them."""
+        size = as_count(batch_size, "batch_size")
+        most = None if max_batches is None else as_count(max_batches, "max_batches", least=0)
         texts = (document.text for document in self.documents())
-        batches = iter(lambda: list(itertools.islice(texts, batch_size)), [])
-        return itertools.islice(batches, max_batches)
+        batches = iter(lambda: list(itertools.islice(texts, size)), [])
+        return itertools.islice(batches, most)
 
     def get_texts(self, n: int) -> list[str]:
         """The first `n` articles."""
-        return [document.text for document in itertools.islice(self.documents(), n)]
+        count = as_count(n, "n", least=0)
+        return [document.text for document in itertools.islice(self.documents(), count)]

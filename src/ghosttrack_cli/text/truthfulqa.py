@@ -6,9 +6,9 @@ import csv
 import hashlib
 import random
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.text.formats import kind_of
 from ghosttrack_cli.text.kept import encodable
@@ -16,6 +16,7 @@ from ghosttrack_cli.text.opening import open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 REPOSITORY = "truthfulqa/truthful_qa"
 CONFIG = "generation"
@@ -42,7 +43,7 @@ Split = tuple[list[TruthfulQAExample], list[TruthfulQAExample], list[TruthfulQAE
 def load_truthfulqa(
     path: Path | str | None = None,
     *,
-    cache_dir: Path | None = None,
+    cache_dir: Path | str | None = None,
     seed: int = 0,
     encoding: str | None = None,
 ) -> Split:
@@ -53,10 +54,12 @@ def load_truthfulqa(
     read. The split depends on the examples and `seed` only, not on their order.
 
     Raises:
+        UsageError: no path.
         CorpusError: the file cannot be read or lacks a column.
         HubError: the hub cannot be reached or refuses.
     """
-    records = _from_hub(cache_dir) if path is None else _from_csv(Path(path), encoding)
+    cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
+    records = _from_hub(cache) if path is None else _from_csv(as_path(path, "path"), encoding)
     return split_examples(_examples(records), seed)
 
 

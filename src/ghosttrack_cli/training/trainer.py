@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ghosttrack_cli import files, runtime
+from ghosttrack_cli.arguments import as_layer
 from ghosttrack_cli.errors import ConflictError, CorruptionError, StateError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training import books, retraining
@@ -89,7 +90,7 @@ class Trainer:
         at_once: int = 1,
     ) -> None:
         self.store = store
-        self.layer = layer
+        self.layer = as_layer(layer, "layer")
         self.sae = sae
         self.training = training
         self.workspace = workspace
