@@ -245,6 +245,7 @@ class SourceFacts(Record):
     kind: Literal["store", "truthfulqa", "corpus", "texts"]
     slug: str = Field(description="names the folder of the report: store, texts-notes-1f2e3d4c")
     name: str = Field(description="what was asked: store, truthfulqa, wikipedia, a file name")
+    corpus: str | None = Field(None, description="what a store was made from")
     texts: Count | None = Field(description="texts or documents read")
     windows: Count
     rows: Count

@@ -61,10 +61,12 @@ class StoreSource:
     @property
     def facts(self) -> SourceFacts:
         """What is read."""
+        corpus = self._store.identity.corpus
         return SourceFacts(
             kind="store",
             slug=self._slug,
             name="store",
+            corpus=str(corpus.get("name") or corpus.get("kind", "")) or None,
             texts=0,
             windows=0,
             rows=0,

@@ -303,6 +303,7 @@ def make_layer(
             slug=source,
             kind="store",
             name=source,
+            corpus="old books" if source == "store" else None,
             texts=40,
             windows=500,
             rows=ROWS,

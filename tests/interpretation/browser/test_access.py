@@ -167,7 +167,7 @@ def test_every_view_says_what_it_is_about(site: Reports, visit: Visit) -> None:
     for place in open_each(page, site):
         said = page.locator(".about-page summary").inner_text()
         assert "tiny" in said, place
-        assert "store, 10,000 rows" in said, place
+        assert "store (old books), 10,000 rows" in said, place
         page.locator(".about-page summary").click()
         facts = page.locator(".about-page dl").inner_text()
         for fact in ("best (sae_layer_6_best)", "300 features", "000000000000", "GhostTrack 0."):

@@ -65,7 +65,7 @@ def test_paper_has_no_controls_and_says_what_it_is_about(site: Reports, visit: V
     box = title.bounding_box()
     assert box is not None
     assert box["y"] >= 0
-    assert "tiny · layer 6 · store, 10,000 rows" in about.inner_text()
+    assert "tiny · layer 6 · store (old books), 10,000 rows" in about.inner_text()
 
 
 def test_a_long_list_prints_its_first_rows_and_says_so(site: Reports, visit: Visit) -> None:

@@ -76,7 +76,7 @@ def test_a_layers_reports_are_switched_by_source(several: Reports, visit: Visit)
     assert page.locator("section[aria-label='Fires on'] .chip").first.inner_text() == "·boat"
     texts.select_option("store")
     arrive(page, "#layer=6&source=store&feature=3")
-    assert "store, 10,000 rows" in page.locator(".about-page summary").inner_text()
+    assert "store (old books), 10,000 rows" in page.locator(".about-page summary").inner_text()
     assert page.locator("section[aria-label='Fires on'] .chip").first.inner_text() == "·king"
     also = page.locator("section[aria-label='Also in'] tr[data-source='truthfulqa']")
     other = several.features[6][3]

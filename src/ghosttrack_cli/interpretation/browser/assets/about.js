@@ -15,7 +15,14 @@
   }
 
   function readFrom({ source, counts }) {
-    return `${source.name}, ${count(counts.rows)} rows`;
+    return `${textsOf(source)}, ${count(counts.rows)} rows`;
+  }
+
+  const textsOf = ({ name, corpus }) => (corpus ? `${name} (${corpus})` : name);
+
+  function leftOut({ truncated, short, blank, replaced }) {
+    const counts = [[truncated, "cut at the context length"], [short, "left out as too short"], [blank, "left out as blank"], [replaced, "with damaged characters"]];
+    return counts.filter(([total]) => total).map(([total, how]) => `, ${count(total)} ${how}`).join("");
   }
 
   // Each distinct saying of the reports once.
@@ -30,7 +37,7 @@
       ["Model", distinct(reports, ({ model }) => `${model.name}${model.revision ? `, revision ${model.revision}` : ""}${hash(model.weights_sha256)}`)],
       ["Layers", distinct(reports, ({ layer }) => layer)],
       ["SAE", distinct(reports, ({ sae }) => `${checkpoint(sae)}, ${count(sae.d_model)} inputs, ${count(sae.d_hidden)} features${hash(sae.weights_sha256)}`)],
-      ["Texts", distinct(reports, ({ source }) => `${source.name}${source.texts ? `, ${count(source.texts)} texts` : ""}, ${count(source.windows)} windows of up to ${count(source.context_length)} tokens`)],
+      ["Texts", distinct(reports, ({ source }) => `${textsOf(source)}${source.texts ? `, ${count(source.texts)} texts` : ""}, ${count(source.windows)} windows of up to ${count(source.context_length)} tokens${leftOut(source)}`)],
       ["Rows", distinct(reports, ({ mask }) => `${count(mask.rows)} read, ${count(mask.kept)} kept, ${count(mask.counted)} counted`)],
       ["Settings", distinct(reports, settings)],
       ["Notes", distinct(reports, ({ notes }) => notes.join(" "))],
