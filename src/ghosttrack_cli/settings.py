@@ -67,7 +67,7 @@ class ModelSettings(Section):
     revision: str | None = Field(None, description="branch, tag or commit on the hub")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
     dtype: Dtype = Field(
-        "auto", description="what the model computes in: auto is bfloat16 on CUDA, else float32"
+        "auto", description="model precision; auto: bfloat16 on CUDA, otherwise float32"
     )
 
 
@@ -90,7 +90,7 @@ class CorpusSettings(Section):
         None, description="of text files that are not UTF-8, UTF-16 or UTF-32, such as cp1252"
     )
     revision: str | None = Field(None, description="branch, tag or commit of the hub data set")
-    min_characters: int = Field(100, ge=0, description="shorter texts are left out")
+    min_characters: int = Field(100, ge=0, description="skip texts shorter than this")
 
 
 class ExtractionSettings(Section):
@@ -99,24 +99,24 @@ class ExtractionSettings(Section):
     layers: str = Field(
         "middle", coerce_numbers_to_str=True, description="6, 0,6,11, 0-5, middle or all"
     )
-    tokens: Amount = Field(1_000_000, description="rows to store for each layer: 250000, 300k, 1M")
+    tokens: Amount = Field(1_000_000, description="tokens to store per layer: 250000, 300k, 1M")
     context_length: int | None = Field(
         None,
         ge=2,
         le=1_048_576,
-        description="tokens a window; default: the model's maximum, at most 1024",
+        description="tokens per window; default: the model's maximum, up to 1024",
     )
     batch_size: int | None = Field(
-        None, ge=1, le=65_536, description="windows a forward pass; default: found by itself"
+        None, ge=1, le=65_536, description="windows per forward pass; default: automatic"
     )
     store_dtype: Dtype = Field(
-        "auto", description="what the store keeps: auto is what the model computes in"
+        "auto", description="precision of stored activations; auto: the model's precision"
     )
     compress: Literal["none", "lz4", "zstd"] = Field(
         "none", description="chunk compression, with bitshuffle"
     )
     retry_minutes: Positive = Field(
-        10.0, description="how long a lost hub is retried before giving up"
+        10.0, description="minutes to retry when the hub is unreachable"
     )
 
 
@@ -130,9 +130,7 @@ class SAESettings(Section):
     threshold: float = Field(
         0.001, ge=0, allow_inf_nan=False, description="initial JumpReLU threshold"
     )
-    bandwidth: Positive = Field(
-        0.01, description="width of the straight-through estimator's rectangle"
-    )
+    bandwidth: Positive = Field(0.01, description="width of the straight-through estimator")
     sparsity: Literal["target", "l0", "l1", "tanh", "batchtopk"] = Field(
         "target",
         description="L0 held at target_l0; L0, L1 or tanh with fixed weight; or BatchTopK",
@@ -145,7 +143,8 @@ class SAESettings(Section):
     )
     target_l0: Positive | None = Field(
         None,
-        description="active features a token; default: 75, or the middle of target_sparsity_min"
+        description="target number of active features per token; default: 75,"
+        " or the middle of target_sparsity_min"
         " and _max where both are set",
     )
 
@@ -154,14 +153,16 @@ class SAETrainingSettings(Section):
     """[sae_training]: how the SAE is trained."""
 
     epochs: int = Field(20, ge=1, description="passes over the stored rows")
-    batch_size: int = Field(4096, ge=1, le=4_194_304, description="rows a step")
+    batch_size: int = Field(4096, ge=1, le=4_194_304, description="rows per step")
     learning_rate: Positive | None = Field(
-        None, description="peak of Adam's; default: by target_l0, d_hidden, d_model and batch_size"
+        None,
+        description="peak learning rate of Adam; default: from target_l0,"
+        " d_hidden, d_model and batch_size",
     )
     weight_decay: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="decoupled weight decay"
     )
-    gradient_clip: Positive = Field(0.1, description="largest global gradient norm")
+    gradient_clip: Positive = Field(0.1, description="clip gradients to this global norm")
     target_recon_loss: Positive | None = Field(
         None,
         description="largest reconstruction loss that the checklist accepts;"
@@ -169,28 +170,28 @@ class SAETrainingSettings(Section):
     )
     target_sparsity_min: Positive | None = Field(
         None,
-        description="fewest active features a token that are accepted;"
+        description="fewest active features per token that are accepted;"
         " default: two thirds of target_l0",
     )
     target_sparsity_max: Positive | None = Field(
         None,
-        description="most active features a token that are accepted;"
+        description="most active features per token that are accepted;"
         " default: four thirds of target_l0",
     )
     schedule: Literal["linear-decay", "cosine"] = Field(
         "linear-decay", description="constant with a linear decay at the end, or cosine annealing"
     )
     warmup_fraction: Fraction = Field(
-        0.02, description="share of the steps in which the learning rate rises"
+        0.02, description="share of steps spent warming up the learning rate"
     )
     decay_fraction: Fraction = Field(
-        0.5, description="share of the steps in which linear-decay falls to 0"
+        0.5, description="share of steps in which linear-decay falls to 0"
     )
     sparsity_warmup_fraction: Fraction = Field(
-        0.1, description="share of the steps in which lambda_sparse rises"
+        0.1, description="share of steps spent warming up lambda_sparse"
     )
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.05, description="share of the documents held out"
+        0.05, description="share of documents held out for validation"
     )
     evaluations: int = Field(20, ge=1, description="evaluations on held-out rows during training")
     evaluation_rows: Amount | None = Field(
@@ -199,7 +200,7 @@ class SAETrainingSettings(Section):
         " rows trained on since the last one, at least 8,192 and at most 65,536",
     )
     patience: int | None = Field(
-        None, ge=1, description="stop after this many evaluations without a better one"
+        None, ge=1, description="stop after this many evaluations without improvement"
     )
     revive_rows: Amount | None = Field(
         None,
@@ -207,24 +208,24 @@ class SAETrainingSettings(Section):
         " default: 40 d_hidden / target_l0",
     )
     max_dead_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="training stops when a larger share of the features is dead"
+        0.9, description="stop training when more than this share of features is dead"
     )
-    checkpoint_minutes: Positive = Field(5.0, description="longest time between checkpoints")
+    checkpoint_minutes: Positive = Field(5.0, description="minutes between checkpoints")
     checkpoint_steps: int | None = Field(
-        None, ge=1, description="also a checkpoint every so many steps"
+        None, ge=1, description="also save a checkpoint every N steps"
     )
-    seed: int = Field(
-        0, ge=0, lt=2**63, description="everything random in training derives from it"
-    )
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
     layers_at_once: int | None = Field(
         None,
         ge=1,
         description="layers trained side by side on a CPU; default: two if cores and memory allow",
     )
-    deterministic: bool = Field(False, description="the same bits again on a GPU, slower")
+    deterministic: bool = Field(
+        False, description="bitwise reproducible training on a GPU (slower)"
+    )
     log_to: Loggers | None = Field(
-        None, description="where evaluations are shown too: tensorboard, wandb or tensorboard,wandb"
+        None, description="also log metrics to: tensorboard, wandb or tensorboard,wandb"
     )
 
 
@@ -236,21 +237,21 @@ class InterpretationSettings(Section):
         min_length=1,
         description="store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
     )
-    max_texts: int | None = Field(None, ge=1, description="texts read at most")
-    max_tokens: Amount | None = Field(None, description="rows read at most")
-    checkpoint: Literal["best", "final"] = Field("best", description="which SAE of the layer")
-    top_examples: int = Field(10, ge=1, le=1000, description="examples kept for each feature")
+    max_texts: int | None = Field(None, ge=1, description="maximum number of texts to read")
+    max_tokens: Amount | None = Field(None, description="maximum number of tokens to read")
+    checkpoint: Literal["best", "final"] = Field("best", description="SAE to use")
+    top_examples: int = Field(10, ge=1, le=1000, description="examples to keep per feature")
     context_tokens: int = Field(
-        16, ge=1, le=512, description="tokens shown on either side of a firing"
+        16, ge=1, le=512, description="tokens of context on each side of an example"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="of the random samples of firings")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed for sampled examples")
 
 
 class PathSettings(Section):
     """[paths]: where things lie."""
 
     workspace: SafePath = Field(
-        Path("ghosttrack-data"), description="folder of store, checkpoints and reports"
+        Path("ghosttrack-data"), description="folder for activations, SAEs and reports"
     )
     cache_dir: SafePath | None = Field(
         None, description="cache of models and data sets; default: Hugging Face's own"

@@ -351,7 +351,7 @@ def test_a_signal_stops_layers_that_train_at_once(
         _, err = training.communicate(timeout=120)
     assert training.returncode == 130, err
     assert err.count("note: stopping after this step") == 1
-    assert err.endswith("stopped, everything is committed; run again to go on\n")
+    assert err.endswith("Stopped. Progress is saved; run the same command to resume.\n")
     assert [json.loads(one.read_text())["state"] for one in manifests] == ["stopped"] * 2
 
 
@@ -368,7 +368,7 @@ def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(
     out, err = training.communicate(timeout=120)
     assert training.returncode == code, err
     assert out == ""
-    assert err.endswith("stopped, everything is committed; run again to go on\n")
+    assert err.endswith("Stopped. Progress is saved; run the same command to resume.\n")
     assert "Traceback" not in err
     found: dict[str, Any] = json.loads(PROGRESS.read_text())
     assert found["state"] == "stopped"

@@ -32,7 +32,7 @@ CASES = {
     "extract --tokens -1": (
         2,
         f"--tokens: -1 is not valid, it takes {AMOUNT}",
-        "extraction.tokens: rows to store for each layer: 250000, 300k, 1M",
+        "extraction.tokens: tokens to store per layer: 250000, 300k, 1M",
     ),
     "extract --compress zip": (
         2,
@@ -72,7 +72,7 @@ CASES = {
     "status --check": (
         3,
         (
-            "the checklist does not hold: SAEs trained, FVU, active features a"
+            "the checklist does not hold: SAEs trained, FVU, active features per"
             " token, interpretations saved, active features, training converged"
         ),
         "ghosttrack extract --layer 6 --tokens 1M",

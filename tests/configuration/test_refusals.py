@@ -113,7 +113,7 @@ ENVIRONMENT_CASES = {
             "GHOSTTRACK_EXTRACTION__TOKENS: -1 is not valid, it takes an amount from 1 to"
             " 10,000,000,000,000, written 250000, 300k or 1M"
         ),
-        "extraction.tokens: rows to store for each layer: 250000, 300k, 1M",
+        "extraction.tokens: tokens to store per layer: 250000, 300k, 1M",
     ),
     "half a section": (
         "GHOSTTRACK_SAE",

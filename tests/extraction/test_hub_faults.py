@@ -66,7 +66,7 @@ def test_a_hub_that_comes_back_leaves_no_trace_in_the_store(
     assert len(waiting) == 3
     assert all(words in notice and "; trying again in " in notice for notice in waiting)
     assert "not found" not in " ".join(waiting)
-    assert back == "the hub is back: going on"
+    assert back == "the hub is back, resuming"
     assert 3.5 <= clock.now <= 10.5  # 1, 2 and 4 seconds, each times 0.5 to 1.5
     assert clock.now != 7
     assert tree(result.store) == undisturbed
@@ -94,5 +94,5 @@ def test_a_hub_that_is_given_up_costs_only_the_time(
     assert ActivationStore.open(extraction.workspace.store).verify() == []
     hub_here.heal()
     result = extraction(**WIKIPEDIA)
-    assert f"going on: {commit.rows:,} of {TOKENS:,} tokens are stored" in extraction.notices
+    assert f"resuming at {commit.rows:,} of {TOKENS:,} tokens" in extraction.notices
     assert tree(result.store) == undisturbed

@@ -57,7 +57,7 @@ def test_stopped_by_signals_at_random_points(
     committed = read_commit(extraction.workspace.store).rows
     assert 0 < committed < 20_000
     result = extraction(layers="0,2")
-    assert any("going on: " in notice for notice in extraction.notices)
+    assert any("resuming at " in notice for notice in extraction.notices)
     assert tree(result.store) == uninterrupted
 
 

@@ -218,7 +218,7 @@ def test_stopped_runs_end_with_the_same_files(
             run(workspace=other, monitor=stopping_after(batches))
     notices: list[str] = []
     run(workspace=other, monitor=Monitor(notice=notices.append))
-    assert any("goes on after" in notice for notice in notices)
+    assert any("resuming after" in notice for notice in notices)
     assert tree(other.interpretations) == expected
 
 

@@ -102,8 +102,8 @@ def test_everything_done_and_good(workspace: Workspace, build: Builder) -> None:
     ("metrics", "missed"),
     [
         ({"fvu": 0.131}, "FVU"),
-        ({"l0": 49.9}, "active features a token"),
-        ({"l0": 100.1}, "active features a token"),
+        ({"l0": 49.9}, "active features per token"),
+        ({"l0": 100.1}, "active features per token"),
         ({"dead_fraction": 0.21}, "active features"),
         ({"converged": False}, "training converged"),
     ],
@@ -146,11 +146,11 @@ def test_each_layer_is_judged_by_what_its_own_training_aimed_at(
     overview = gather(workspace)
     assert overview.met
     targets = {check.name: check.target for check in overview.checks}
-    assert targets["active features a token"] == "each layer's own"
+    assert targets["active features per token"] == "each layer's own"
     build.training(6, l0=75.0, fvu=0.21, expected=sparse)
     assert {name for name, met in verdicts(gather(workspace)).items() if not met} == {
         "FVU",
-        "active features a token",
+        "active features per token",
     }
 
 

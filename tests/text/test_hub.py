@@ -243,7 +243,7 @@ def test_a_stream_goes_on_exactly_after_the_hub_was_lost(
     hub_here.fail(kind, path=".parquet", times=3)
     found += list(stream)
     assert found == expected
-    assert notices[-1] == "the hub is back: going on"
+    assert notices[-1] == "the hub is back, resuming"
     assert all("trying again in" in notice for notice in notices[:-1])
     assert len(notices) > 1
 

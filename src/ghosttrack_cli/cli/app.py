@@ -59,9 +59,9 @@ def ghosttrack(
 
     Text goes through a model into a store of activations (**extract**), a sparse autoencoder for
     each layer learns features from them (**train**), and a report shows what the features mean
-    (**interpret**). Every command can be stopped at any time; run it again and it goes on.
+    (**interpret**). Interrupt any step; rerun the command and it resumes.
 
-    No model at hand? **ghosttrack demo** shows everything, without a network.
+    New here? **ghosttrack demo** shows every step on a small packaged model, without a network.
     """
 
 

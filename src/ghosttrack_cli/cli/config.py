@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     config = typer.Typer(
-        help="The settings in force, and a commented file to change them in.",
+        help="Show the current settings, or create a settings file.",
         no_args_is_help=True,
         rich_markup_mode="markdown",
     )
@@ -25,10 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 def show(session: "Session") -> None:
-    """Show every setting in force and where it came from.
+    """Show every setting and where its value comes from.
 
-    Flags win over `GHOSTTRACK_*` variables, those over the settings file, the file over the
-    preset, the preset over the defaults.
+    Command-line options override `GHOSTTRACK_*` variables, then the settings file, the preset and
+    the defaults.
     """
     from ghosttrack_cli.cli.actions import config as action
 
@@ -38,12 +38,12 @@ def show(session: "Session") -> None:
 def init(
     session: "Session",
     *,
-    path: Annotated[Path, typer.Option("--path", metavar="PATH", help="Where to write it.")] = Path(
+    path: Annotated[Path, typer.Option("--path", metavar="PATH", help="File to create.")] = Path(
         "ghosttrack.toml"
     ),
     yes: Yes = False,
 ) -> None:
-    """Write a commented settings file with every key, its meaning and its default."""
+    """Create a settings file with every setting, its meaning and its default."""
     from ghosttrack_cli.cli.actions import config as action
 
     action.init(session, path, yes=yes)

@@ -17,11 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(session: "Session") -> None:
-    """Show everything in two minutes: a small packaged model, no network, no accelerator.
+    """Try every step in about two minutes: no network or GPU needed.
 
-    Runs the real commands, in a scratch workspace (./ghosttrack-demo) with settings of its own:
-    a small GPT-2 reads the documentation that every Python carries, two SAEs learn features from
-    it, and their meaning is shown.
+    Runs the real commands in their own workspace (./ghosttrack-demo): a small packaged GPT-2 reads
+    Python's documentation, two SAEs are trained on its activations, and their features are shown.
     """
     from ghosttrack_cli.cli.actions import demo as action
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 Checkpoint = Annotated[
     str,
-    typer.Option("--checkpoint", metavar="KIND", help="Which SAE of a layer: best or final."),
+    typer.Option("--checkpoint", metavar="KIND", help="SAE to use: best or final."),
 ]
 Folder = Annotated[
     str | None,
-    typer.Option("--to", metavar="DIR", help="Folder to write; exports in the workspace if none."),
+    typer.Option("--to", metavar="DIR", help="Output folder (default: exports in the workspace)."),
 ]
 
 
@@ -32,10 +32,10 @@ def export(
     checkpoint: Checkpoint = "best",
     to: Folder = None,
 ) -> None:
-    """Write trained SAEs in the layout of dictionary_learning.
+    """Export trained SAEs for dictionary_learning.
 
-    Each layer gets a folder that `load_dictionary` opens. SAELens needs no export: its
-    `SAE.load_from_disk` opens `checkpoints/sae_layer_6_best` as it is.
+    Each layer gets a folder for `load_dictionary`. SAELens needs no export: its
+    `SAE.load_from_disk` opens `checkpoints/sae_layer_6_best` directly.
 
         ghosttrack export --layers 0,6,11 --to dictionaries
     """

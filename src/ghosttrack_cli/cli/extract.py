@@ -23,16 +23,17 @@ def extract(
     dry_run: DryRun = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", metavar="", help="Read the store back and make bad chunks again."),
+        typer.Option(
+            "--repair", metavar="", help="Check the whole store and rebuild damaged chunks."
+        ),
     ] = False,
     overwrite: Overwrite = False,
     yes: Yes = False,
 ) -> None:
-    """Run a language model over text and keep its residual stream: corpus to store.
+    """Run a language model over text and store its residual-stream activations.
 
-    All layers asked for are stored in one pass. Stop it at any time; the same command goes on
-    where it was, and a finished one says so. Model, text and layout that you do not name are those
-    of the store that is there.
+    All requested layers are stored in one pass. Interrupt at any time; rerun the command to
+    resume. Options that you leave out keep the values that the store was made with.
 
         ghosttrack extract --layer 6 --tokens 1M
         ghosttrack extract --model ./my-model --corpus ./texts --layers all --tokens 300k

@@ -12,7 +12,7 @@ from ghosttrack_cli.errors import GhostTrackError, Stopped
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
 
-COMMITTED = "stopped, everything is committed; run again to go on"
+COMMITTED = "Stopped. Progress is saved; run the same command to resume."
 DEBUG_HINT = "run it again with --debug for the traceback"
 
 

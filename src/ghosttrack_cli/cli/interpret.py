@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Layer = Annotated[
     int | None,
-    typer.Option("--layer", metavar="LAYER", help="The layer; not needed where there is one."),
+    typer.Option("--layer", metavar="LAYER", help="Layer (not needed if there is only one)."),
 ]
 Source = Annotated[
     str | None,
@@ -40,17 +40,17 @@ def interpret(
     layers: Layers = None,
     feature: Annotated[
         int | None,
-        typer.Option("--feature", metavar="N", help="Show this feature of the layer here."),
+        typer.Option("--feature", metavar="N", help="Show this feature in the terminal."),
     ] = None,
     source: Source = None,
     dry_run: DryRun = False,
     overwrite: Overwrite = False,
     yes: Yes = False,
 ) -> None:
-    """Find out what the features of trained SAEs mean, and show them.
+    """Describe what the features of trained SAEs respond to.
 
-    One pass over the stored rows, or over `--texts`, collects for every feature where it fires,
-    and writes a report and a page for the browser.
+    Reads the stored activations, or `--texts`, once and writes a report and a web page that works
+    offline.
 
         ghosttrack interpret
         ghosttrack interpret --texts truthfulqa
@@ -98,7 +98,7 @@ def list_features(
     ] = None,
     source: Source = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Features shown at most.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of features to show.")
     ] = 40,
 ) -> None:
     """List the features of an interpreted layer.
@@ -120,7 +120,7 @@ def prompt(
     layers: Layers = None,
     top: Annotated[
         int,
-        typer.Option("--top", metavar="N", min=1, max=1000, help="Features shown for a layer."),
+        typer.Option("--top", metavar="N", min=1, max=1000, help="Features to show per layer."),
     ] = 10,
 ) -> None:
     """Show which features fire on a text, token by token.

@@ -12,13 +12,17 @@ EVERYWHERE = "Everywhere"
 Json = Annotated[
     bool | None,
     typer.Option(
-        "--json", metavar="", help="One JSON document on stdout.", rich_help_panel=EVERYWHERE
+        "--json", metavar="", help="Print one JSON document to stdout.", rich_help_panel=EVERYWHERE
     ),
 ]
 Quiet = Annotated[
     bool | None,
     typer.Option(
-        "--quiet", "-q", metavar="", help="Results and errors only.", rich_help_panel=EVERYWHERE
+        "--quiet",
+        "-q",
+        metavar="",
+        help="Print only results and errors.",
+        rich_help_panel=EVERYWHERE,
     ),
 ]
 Verbose = Annotated[
@@ -27,20 +31,22 @@ Verbose = Annotated[
         "--verbose",
         "-v",
         metavar="",
-        help="Also what the libraries say.",
+        help="Show messages from libraries too.",
         rich_help_panel=EVERYWHERE,
     ),
 ]
 Debug = Annotated[
     bool | None,
-    typer.Option("--debug", metavar="", help="Tracebacks with errors.", rich_help_panel=EVERYWHERE),
+    typer.Option(
+        "--debug", metavar="", help="Show tracebacks with errors.", rich_help_panel=EVERYWHERE
+    ),
 ]
 Config = Annotated[
     str | None,
     typer.Option(
         "--config",
         metavar="PATH",
-        help="Settings file; GHOSTTRACK_CONFIG or ./ghosttrack.toml if not given.",
+        help="Settings file (default: GHOSTTRACK_CONFIG or ./ghosttrack.toml).",
         rich_help_panel=EVERYWHERE,
     ),
 ]
@@ -49,7 +55,7 @@ WorkspaceOption = Annotated[
     typer.Option(
         "--workspace",
         metavar=WORKSPACE.metavar,
-        help="Folder of store, checkpoints and reports.",
+        help="Folder for activations, SAEs and reports.",
         rich_help_panel=EVERYWHERE,
     ),
 ]
@@ -68,15 +74,15 @@ Layers = Annotated[
         "--layers",
         "--layer",
         metavar="LAYERS",
-        help="Layers: 6, 0,6,11, 0-5 or all; all if not given.",
+        help="Layers: 6, 0,6,11, 0-5 or all (default: all).",
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", metavar="", help="Delete what is there and start anew.")
+    bool, typer.Option("--overwrite", metavar="", help="Delete existing results and start over.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask before deleting.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", metavar="", help="Show the plan and do nothing.")
+    bool, typer.Option("--dry-run", metavar="", help="Show what would be done without doing it.")
 ]
 
 

@@ -24,7 +24,7 @@ and the preset over the default.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 failed; 2 usage or settings;
 3 the state on disk (a conflict, a lock that is held, a check that is not met); 130 and 143 stopped
-by SIGINT or SIGTERM after committing: run the same command again to go on.
+by SIGINT or SIGTERM with progress saved: run the same command to resume.
 """
 EVERYWHERE = """\
 ## Everywhere

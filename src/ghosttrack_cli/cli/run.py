@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(session: "Session", *, dry_run: DryRun = False) -> None:
-    """Extract, train and interpret, one after the other; what is done already is skipped.
+    """Extract, train and interpret in one go; finished steps are skipped.
 
     ghosttrack run --layers all --tokens 10M --device cuda
     """

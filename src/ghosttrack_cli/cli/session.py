@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.remembered import Stage
     from ghosttrack_cli.settings import Settings
 
-STOPPING = "stopping after this step; the same signal again quits at once"
+STOPPING = "stopping after this step (press Ctrl-C again to quit now)"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Session:
         """
         if yes:
             return
-        answer = self.console.confirm(f"delete {what} and start anew?")
+        answer = self.console.confirm(f"delete {what} and start over?")
         if answer is None:
             raise UsageError(f"--overwrite would delete {what}", hint="add --yes to do so")
         if not answer:

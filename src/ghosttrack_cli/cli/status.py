@@ -20,23 +20,22 @@ def status(
     *,
     check: Annotated[
         bool,
-        typer.Option("--check", metavar="", help="Exit with 3 unless the whole checklist holds."),
+        typer.Option("--check", metavar="", help="Exit with code 3 if a check fails."),
     ] = False,
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", metavar="", help="Read the store back and compare every checksum."
+            "--verify", metavar="", help="Read the whole store and verify every checksum."
         ),
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", metavar="", help="Show it again every two seconds, until Ctrl-C."),
+        typer.Option("--watch", metavar="", help="Refresh every two seconds until Ctrl-C."),
     ] = False,
 ) -> None:
-    """Show what exists, how good it is, whether the checklist holds, and what to run next.
+    """Show progress, quality, the checklist and the next command.
 
-    Only small manifests are read, so it is quick whatever the store's size; **--verify** reads
-    everything.
+    Reads only small files, so it is fast for any store; **--verify** reads everything.
     """
     from ghosttrack_cli.cli.actions import status as action
 

@@ -25,11 +25,11 @@ def train(
     overwrite: Overwrite = False,
     yes: Yes = False,
 ) -> None:
-    """Train one sparse autoencoder for each layer in the store.
+    """Train a sparse autoencoder (SAE) for each stored layer.
 
-    On a CPU two layers train side by side, with half of the cores each, if there is the memory;
-    elsewhere, and with wandb, one after another. Each is resumed where it was and skipped when it
-    is finished. Change settings with the flags below, `ghosttrack.toml`, or `--preset seed`.
+    Finished layers are skipped and interrupted ones resume. On a CPU, two layers train at once if
+    memory allows; on a GPU, or with wandb, one at a time. Change settings with the options below,
+    in `ghosttrack.toml`, or with `--preset seed`.
 
         ghosttrack train
         ghosttrack train --layers 0,6,11 --d-hidden 8192

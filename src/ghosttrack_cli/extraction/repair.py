@@ -62,7 +62,7 @@ def repair(
     commit = read_commit(workspace.store)
     bad = verify_store(workspace.store, commit, monitor.within(VERIFYING))
     if not bad:
-        monitor.notice("nothing to repair: every chunk is as it was committed")
+        monitor.notice("nothing to repair: every chunk is intact")
         return RepairResult(())
     monitor.begin(MODEL_AGAIN)
     loaded = ResidualModel.load(pinned(model, commit), cache_dir=cache_dir, notice=monitor.notice)

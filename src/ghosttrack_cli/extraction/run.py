@@ -121,7 +121,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
     Gives the number of documents behind all rows, and of what was left out before them.
     """
     if writer.rows:
-        task.monitor.notice(f"going on: {writer.rows:,} of {writer.asked_rows:,} tokens are stored")
+        task.monitor.notice(f"resuming at {writer.rows:,} of {writer.asked_rows:,} tokens")
     _report(task, writer, writer.position)
     text = task.windows(windows, writer.cursor)
     with text, _writing(task, writer) as writing:

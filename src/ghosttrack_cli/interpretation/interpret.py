@@ -215,7 +215,7 @@ class Stage:
             state.remove()
             place = Place(None, self.source.facts, done=False)
         elif not place.done:
-            self.monitor.notice(f"goes on after {place.facts.rows:,} rows")
+            self.monitor.notice(f"resuming after {place.facts.rows:,} rows")
         if not place.done:
             place = self._read_on(passes, state, place)
         if place.facts.rows == 0:

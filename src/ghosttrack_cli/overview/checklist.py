@@ -41,7 +41,7 @@ def checklist(layers: Sequence[LayerStatus], recon_loss: float | None = None) ->
         _trained(layers),
         *_reconstruction(layers, recon_loss),
         _metric(
-            "active features a token",
+            "active features per token",
             _common(layers, lambda one: f"{one.l0_min:.3g} to {one.l0_max:.3g}"),
             layers,
             lambda training: training.l0,

@@ -32,18 +32,18 @@ def next_step(overview: Overview, log: Path) -> Step:
     untrained = _numbers(layers, lambda one: one.training is None or not one.training.finished)
     unread = _numbers(layers, lambda one: one.interpretation is None)
     if overview.store is None and not layers:
-        return Step("extract --layer 6 --tokens 1M", "nothing is here yet")
+        return Step("extract --layer 6 --tokens 1M", "this workspace is empty")
     if overview.store is None and untrained:
-        return Step("extract --overwrite", "there is no store that can be read")
+        return Step("extract --overwrite", "the store cannot be read")
     if overview.store and not overview.store.complete and not ended_well(log, "extract"):
         rows = f"{overview.store.rows:,} of {overview.store.asked_rows:,} rows are stored"
         return Step(
             last_command(log, "extract") or "extract", f"extraction is not finished: {rows}"
         )
     if untrained:
-        return Step(_for_layers("train", untrained, layers), "layers without a finished SAE")
+        return Step(_for_layers("train", untrained, layers), "some layers have no trained SAE yet")
     if unread:
-        return Step(_for_layers("interpret", unread, layers), "layers without a report")
+        return Step(_for_layers("interpret", unread, layers), "some layers have no report yet")
     return Step(None, "everything is done")
 
 

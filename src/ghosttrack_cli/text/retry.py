@@ -66,7 +66,7 @@ class RetryingStream:
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
                 if lost_at is not None:
-                    self._monitor.notice("the hub is back: going on")
+                    self._monitor.notice("the hub is back, resuming")
                 return document
 
     def _next(self) -> Document:

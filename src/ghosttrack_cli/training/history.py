@@ -19,7 +19,7 @@ COLUMNS = {
     "recon_loss": "held-out share of energy not explained, E|x - x_hat|^2 where E|x|^2 = 1",
     "sparsity_loss": "held-out penalty, weight included",
     "train_sparsity": "mean L0 of the batches since the last entry",
-    "sparsity": "held-out L0, active features a token",
+    "sparsity": "held-out L0, active features per token",
     "lr": "learning rate of the last step",
     "step": "finished steps",
     "epoch": "passes over the training rows",

@@ -131,7 +131,7 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
         )
     if objective.holds_l0 and target >= sae.d_hidden:
         raise UsageError(
-            f"target_l0: {target:g} active features a token cannot be reached with"
+            f"target_l0: {target:g} active features per token cannot be reached with"
             f" d_hidden = {sae.d_hidden}",
             hint="a larger --d-hidden, or a smaller --target-l0",
         )
@@ -168,7 +168,7 @@ class TrainingPlan:
 
 
 def steps_of(train_rows: int, training: SAETrainingSettings) -> tuple[int, int]:
-    """Rows a step and steps an epoch; a smaller store gives one smaller batch an epoch."""
+    """Rows per step and steps per epoch; a smaller store gives one smaller batch an epoch."""
     batch_size = min(training.batch_size, train_rows)
     return batch_size, train_rows // batch_size
 
