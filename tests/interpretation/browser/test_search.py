@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,21 +118,6 @@ def test_a_damaged_report_is_left_out_and_named(several: Reports, visit: Visit) 
     page = visit(several)
     assert "layer 6 over store" in page.locator("#main").inner_text()
     assert page.locator("tr[data-layer]").count() == 2
-
-
-def test_words_of_examples_are_found_within_two_seconds(reports: Reports, visit: Visit) -> None:
-    reports.add(6, 24_576, shown=2).write()
-    page = visit(reports)
-    assert min(_seconds(page, reports) for _ in range(3)) < 2
-
-
-def _seconds(page: Page, reports: Reports) -> float:
-    page.goto("about:blank")
-    start = time.monotonic()
-    page.goto((reports.folder / "index.html").as_uri() + '#layer=6&view=features&q="river king"')
-    page.wait_for_selector(".body-row")
-    page.wait_for_function("() => document.querySelector('.list-page > [role=status]').hidden")
-    return time.monotonic() - start
 
 
 def test_the_prompt_view_says_what_makes_it(several: Reports, visit: Visit) -> None:
