@@ -105,7 +105,17 @@ CASES = {
     "interpret --model x list": (
         2,
         "--model stands before the command list",
-        "put it behind: ghosttrack interpret list --model",
+        "list does not take it, leave it out: see ghosttrack interpret list --help",
+    ),
+    "interpret --model x prompt hi": (
+        2,
+        "--model stands before the command prompt",
+        "put it behind: ghosttrack interpret prompt --model",
+    ),
+    "interpret --layers 6 list": (
+        2,
+        "--layers stands before the command list",
+        "put it behind: ghosttrack interpret list --layer",
     ),
     "demo --config other.toml": (
         2,

@@ -122,5 +122,16 @@ def _refuse_before_command(
 
         raise UsageError(
             f"{stray[0]} stands before the command {ctx.invoked_subcommand}",
-            hint=f"put it behind: {ctx.command_path} {ctx.invoked_subcommand} {stray[0]}",
+            hint=_without_stray(ctx, stray[0]),
         )
+
+
+def _without_stray(ctx: typer.Context, flag: str) -> str:
+    """Where the flag belongs: behind the command, or nowhere if the command does not take it."""
+    command_line = f"{ctx.command_path} {ctx.invoked_subcommand}"
+    inner = getattr(ctx.command, "commands", {}).get(ctx.invoked_subcommand)
+    taken = {name for parameter in getattr(inner, "params", ()) for name in parameter.opts}
+    for name in (flag, flag.removesuffix("s")):  # --layers of one command is --layer of another
+        if name in taken:
+            return f"put it behind: {command_line} {name}"
+    return f"{ctx.invoked_subcommand} does not take it, leave it out: see {command_line} --help"
