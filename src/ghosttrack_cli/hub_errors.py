@@ -118,7 +118,7 @@ def _exact(error: BaseException, what: str) -> HubError | None:
         return error
     if isinstance(error, OfflineModeIsEnabled):
         return HubError(
-            f"offline: cannot get {what}, the hub is switched off by HF_HUB_OFFLINE",
+            f"offline: cannot get {what}, HF_HUB_OFFLINE is set",
             hint=WITHOUT_HUB,
         )
     if isinstance(error, HfHubHTTPError):
@@ -156,13 +156,13 @@ def status_error(status: int, what: str, wait: str = "") -> HubError:
         )
     if status == 429:
         return HubError(
-            f"the hub limits how often it is asked (HTTP 429{wait}), while getting {what}",
+            f"the hub's rate limit was reached (HTTP 429{wait}), while getting {what}",
             hint=f"wait, or set HF_TOKEN for a higher limit; then {RUN_AGAIN}",
             transient=True,
         )
     if status == 408 or status >= 500:
         return HubError(
-            f"the hub is not working at the moment (HTTP {status}), while getting {what}",
+            f"the hub is unavailable (HTTP {status}), while getting {what}",
             hint=f"{RUN_AGAIN}; {WITHOUT_HUB}",
             transient=True,
         )
@@ -196,7 +196,7 @@ def _silent(what: str) -> HubError:
 
 def _broken(error: BaseException, what: str) -> HubError:
     return HubError(
-        f"the connection to the hub broke while getting {what}: {_reason(error)}",
+        f"connection to the hub lost while fetching {what}: {_reason(error)}",
         hint=f"{RUN_AGAIN}; {WITHOUT_HUB}",
         transient=True,
     )

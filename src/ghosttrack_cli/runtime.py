@@ -93,7 +93,7 @@ def exclusive_lock(path: Path, *, purpose: str) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
             raise LockedError(
-                f"another process is at work here: {path.parent} ({holder or 'unknown'})",
+                f"another process is using this workspace: {path.parent} ({holder or 'unknown'})",
                 hint="wait for it to end, or use another --workspace",
             ) from None
         os.ftruncate(descriptor, 0)
@@ -281,7 +281,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in DTYPES:
-        raise UsageError(f"dtype: {name!r} is none of auto, {', '.join(DTYPES)}")
+        raise UsageError(f"dtype: {name!r} is not one of auto, {', '.join(DTYPES)}")
     dtype = getattr(torch, name)
     assert isinstance(dtype, torch.dtype)
     return dtype

@@ -191,7 +191,7 @@ def prompt() -> None:
 def errors() -> None:
     console = Console()
     console.error(
-        "the store was made with other settings: ghosttrack-data/activations.zarr\n"
+        "the store was made with different settings: ghosttrack-data/activations.zarr\n"
         "  context_length: 1024 on disk, 128 asked",
         "leave the flag out to go on with the store, or use another --workspace",
     )

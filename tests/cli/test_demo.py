@@ -32,10 +32,10 @@ def test_the_demo_ends_in_features_and_a_page(
 
     assert "GHOSTTRACK_* variables are not used" in ended.err
     assert not Path("mine").exists()
-    (command,) = (line for line in ended.err.splitlines() if line.startswith("next: "))
+    command = ended.err.partition("next:\n")[2].splitlines()[0]
     monkeypatch.delenv("GHOSTTRACK_PATHS__WORKSPACE")
     monkeypatch.delenv("GHOSTTRACK_SAE__D_HIDDEN")
-    shown = ghosttrack(*shlex.split(command)[2:])
+    shown = ghosttrack(*shlex.split(command)[1:])
     assert shown.code == 0, shown.err
     trained = ghosttrack("train", "--epochs", "1", "--workspace", "scratch")
     assert trained.code == 0, trained.err

@@ -41,8 +41,8 @@ CASES = {
     ),
     "extract --repair --overwrite": (
         2,
-        "--repair and --overwrite do not go together",
-        "leave one out",
+        "--repair and --overwrite cannot be used together",
+        "use one of them",
     ),
     "train --epochs many": (
         2,
@@ -56,8 +56,8 @@ CASES = {
     ),
     "status --watch --json": (
         2,
-        "--watch and --json do not go together",
-        "leave one of them out",
+        "--watch and --json cannot be used together",
+        "use one of them",
     ),
     "train": (
         3,
@@ -211,7 +211,7 @@ def test_config_init_does_not_replace_a_file(ghosttrack: Callable[..., Ended]) -
     ended = ghosttrack("config", "init")
     assert (ended.code, *ended.error) == (
         2,
-        "there is a file already: ghosttrack.toml",
+        "file already exists: ghosttrack.toml",
         "add --yes to replace it",
     )
     assert kept.read_text() == "# mine\n"

@@ -26,9 +26,9 @@ WIKIPEDIA: dict[str, Any] = {
     "tokens": TOKENS,
 }
 WORDS: list[tuple[FaultKind, str]] = [
-    (429, "limits how often it is asked (HTTP 429)"),
-    (503, "not working at the moment (HTTP 503)"),
-    ("drop", "the connection to the hub broke"),
+    (429, "rate limit was reached (HTTP 429)"),
+    (503, "unavailable (HTTP 503)"),
+    ("drop", "connection to the hub lost"),
     ("hang", "the hub does not answer"),
 ]
 

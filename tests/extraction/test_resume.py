@@ -195,7 +195,7 @@ def test_a_batch_size_that_was_asked_for_is_not_changed(
 
 def test_not_even_one_window_fits(extraction: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     OutOfMemory(monkeypatch, limit=0)
-    with pytest.raises(ModelError, match="not even one window"):
+    with pytest.raises(ModelError, match="one window does not fit"):
         extraction()
 
 

@@ -103,7 +103,7 @@ def test_other_text_is_refused_without_the_hub_too(
     assert "not compared with the hub: the hub is away" in extraction.notices
     extraction.notices.clear()
     for changes in ({"corpus_source": "wikipedia"}, {"corpus_min_characters": 7}):
-        with pytest.raises(ConflictError, match="made from other text"):
+        with pytest.raises(ConflictError, match="made from different text"):
             extraction(tokens=4000, **changes)
     assert not extraction.notices
 

@@ -158,10 +158,10 @@ FAULTS: list[tuple[FaultKind, str]] = [
     (401, "refuses .* (HTTP 401)"),
     (403, "refuses .* (HTTP 403)"),
     (404, "does not have .* (HTTP 404)"),
-    (429, "limits how often it is asked (HTTP 429, for 60 s)"),
-    (500, "not working at the moment (HTTP 500)"),
-    (503, "not working at the moment (HTTP 503)"),
-    ("drop", "connection to the hub broke"),
+    (429, "rate limit was reached (HTTP 429, for 60 s)"),
+    (500, "unavailable (HTTP 500)"),
+    (503, "unavailable (HTTP 503)"),
+    ("drop", "connection to the hub lost"),
     ("hang", "does not answer"),
 ]
 

@@ -89,7 +89,7 @@ def test_layers_that_are_stopped_go_on_to_the_same_end(
     assert caught.value.exit_code == 130
     notices: list[str] = []
     train_layers(LAYERS, trains(store, bench, stopped), Monitor(notice=notices.append), at_once=2)
-    assert sum("continued at step" in notice for notice in notices) == 2
+    assert sum("resuming at step" in notice for notice in notices) == 2
     assert not any("not bitwise" in notice for notice in notices)
     assert saes(stopped) == saes(straight)
 

@@ -27,7 +27,7 @@ def test_ten_and_ten_steps_are_twenty(bench: Bench) -> None:
         assert caught.value.exit_code == 130
     bench.trainer(workspace=stopped).run()
     assert ending(straight) == ending(stopped)
-    assert any("continued at step 24" in notice for notice in bench.notices)
+    assert any("resuming at step 24" in notice for notice in bench.notices)
 
 
 def test_checkpoints_do_not_change_what_comes_out(bench: Bench) -> None:
@@ -98,8 +98,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(bench: Bench, damage: 
         record = folder / "step-000000020.json"
         record.write_text(record.read_text().replace('"step": 20', '"step": 21'))
     bench.trainer().run()
-    assert any("passed over" in notice for notice in bench.notices)
-    assert any("continued at step 15" in notice for notice in bench.notices)
+    assert any("skipped a damaged checkpoint" in notice for notice in bench.notices)
+    assert any("resuming at step 15" in notice for notice in bench.notices)
     assert ending(straight) == ending(bench.workspace)
 
 

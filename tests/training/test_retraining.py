@@ -109,7 +109,7 @@ def test_a_stopped_one_goes_on_without_overwrite_and_replaces_all_in_the_end(
     trained.notices.clear()
     assert trained.trainer(**anew).run().outcome == "trained"
     assert any("that --overwrite began goes on" in notice for notice in trained.notices)
-    assert any("continued at step 9 of 21" in notice for notice in trained.notices)
+    assert any("resuming at step 9 of 21" in notice for notice in trained.notices)
     found, expected = tree(trained.workspace), tree(straight)
     assert found.keys() - expected.keys() == {
         name.replace("021", "009") for name in expected if "step-000000021" in name

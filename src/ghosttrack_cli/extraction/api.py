@@ -50,7 +50,7 @@ class HiddenStateExtractor:
 
         Raises:
             UsageError: a layer that the model does not have, or no amount of tokens.
-            ConflictError: the store was made with another model, corpus or batch size.
+            ConflictError: the store was made with a different model, corpus or batch size.
         """
         self._extract((as_layer(layer_idx, "layer_idx"),), num_tokens, batch_size)
         return self.workspace.store

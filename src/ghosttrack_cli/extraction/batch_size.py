@@ -56,7 +56,7 @@ def halved(size: int, monitor: Monitor) -> int:
     """Half the batch size after one that did not fit."""
     if size == 1:
         raise ModelError(
-            "out of memory: not even one window fits through the model",
+            "out of memory: one window does not fit in memory",
             hint="a shorter --context-length, --device cpu, or --dtype bfloat16",
         )
     monitor.notice(f"out of memory with {size} windows a batch: trying {size // 2}")

@@ -44,7 +44,7 @@ def extract(
     Raises:
         Stopped: a signal came; everything is committed.
         UsageError: a layer, device or context that there is not.
-        ConflictError: the store was made with another model, text or other settings.
+        ConflictError: the store was made with a different model, text or other settings.
         DiskError: the disk is too small for the plan, or refused to write.
         ModelError, CorpusError, HubError: the model or the text cannot be had or read.
     """
@@ -114,9 +114,9 @@ def _refuse_other_corpus(corpus: CorpusSettings, commit: Commit, workspace: Work
     fields = known_differences(corpus, commit.identity.corpus)
     if fields:
         raise ConflictError(
-            f"the store was made from other text: {workspace.store}",
+            f"the store was made from different text: {workspace.store}",
             fields=fields,
-            hint="use the text on disk, another --workspace, or --overwrite to start anew",
+            hint="use the text on disk, another --workspace, or --overwrite to start over",
         )
 
 

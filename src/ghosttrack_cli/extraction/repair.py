@@ -57,7 +57,7 @@ def repair(
     Raises:
         Stopped: a signal came; what was repaired is durable.
         StateError: there is no store, or the rows made again are not those that were committed.
-        ConflictError: the store was made with another model, text or other settings.
+        ConflictError: the store was made with a different model, text or other settings.
     """
     commit = read_commit(workspace.store)
     bad = verify_store(workspace.store, commit, monitor.within(VERIFYING))

@@ -46,7 +46,7 @@ def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> Extract
 
     Raises:
         Stopped: a signal came; everything is committed.
-        ConflictError: the store was made with another model, text or other settings.
+        ConflictError: the store was made with a different model, text or other settings.
         ModelError: values that are not finite, or not enough memory.
         CorpusError: no text at all, or text that cannot be read.
         HubError: the hub was away for longer than `retry_minutes`; everything is committed.

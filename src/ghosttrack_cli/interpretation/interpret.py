@@ -143,7 +143,7 @@ class Stage:
         try:
             summary = self._summary(job.layer)
         except CorruptionError as error:
-            self.monitor.notice(f"{error.what}: made anew")
+            self.monitor.notice(f"{error.what}; rebuilding it")
             return False
         current = summary is not None and summary.fingerprint == job.fingerprint
         if current:

@@ -39,7 +39,7 @@ def open_source(
 
     Raises:
         StateError: store was asked and there is none.
-        ConflictError: the store was made with another model.
+        ConflictError: the store was made with a different model.
         CorpusError, HubError: the texts cannot be read.
     """
     if settings.texts == "store":
@@ -64,7 +64,7 @@ def _open_store(
         fields["tokenizer_sha256"] = (stored.tokenizer_sha256, asked.tokenizer_sha256)
     if fields:
         raise ConflictError(
-            f"the store was made with another model: {workspace.store}",
+            f"the store was made with a different model: {workspace.store}",
             fields={"model": (stored.model, asked.name), **fields},
             hint=f"--model {stored.model}, or --texts to run other texts through this model",
         )

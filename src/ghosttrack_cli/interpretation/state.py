@@ -76,7 +76,7 @@ class PassState:
     def load(self, passes: Sequence[LayerPass]) -> Place | None:
         """Restore the layers and say where to go on; None if nothing fitting was saved.
 
-        A damaged state is no state: the pass starts anew.
+        A damaged state is no state: the pass starts over.
         """
         try:
             document = files.read_sealed(self._folder / STATE)

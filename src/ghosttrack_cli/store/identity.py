@@ -101,9 +101,9 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
     }
     if fields:
         raise ConflictError(
-            f"the store was made with other settings: {where}",
+            f"the store was made with different settings: {where}",
             fields=fields,
-            hint="use the settings on disk, another --workspace, or --overwrite to start anew",
+            hint="use the settings on disk, another --workspace, or --overwrite to start over",
         )
 
 

@@ -93,7 +93,7 @@ class RowStream:
             raise ConflictError(
                 f"the text is not that of the store: {self.spec.array}, row {start + row}",
                 fields={self.spec.array: (stored[first + row], values[row])},
-                hint="use the corpus that the store was made from, or --overwrite to start anew",
+                hint="use the corpus that the store was made from, or --overwrite to start over",
             )
 
     def _stored(self, index: int) -> Array:

@@ -92,7 +92,7 @@ def _json_text(content: bytes, file: TextFile, place: int, *, whole: bool) -> st
             raise CorpusError(f"not JSON: {_line(file, place)}: {error}") from error
         raise CorpusError(
             f"not JSON: {_line(file, place)}: {error}: the file ends inside its last line",
-            hint="bring the whole file, or delete its last line",
+            hint="get the complete file, or delete its last line",
         ) from error
     if not isinstance(record, dict):
         raise CorpusError(f"not a JSON object: {_line(file, place)}", hint=LINES_HINT)

@@ -114,7 +114,7 @@ class Keeper:
             raise CorpusError(f"no text in the corpus: {self.source}", hint=self._other_text)
         hint = "--min-characters takes shorter texts, as in --min-characters 1"
         raise CorpusError(
-            f"no usable text in the corpus: all {self.seen:,} texts are blank or shorter than"
+            f"no usable text: all {self.seen:,} texts are blank or shorter than"
             f" {self.min_characters} characters: {self.source}",
             hint=hint if self.left_out.short else self._other_text,
         )

@@ -95,7 +95,7 @@ class Raw:
         except (EOFError, OSError, ValueError, zlib.error) as error:
             raise CorpusError(
                 f"cannot be decompressed: {self.path}: {str(error)[:200]}",
-                hint="the file is damaged or was cut off: bring it again",
+                hint="the file is damaged or incomplete: download it again",
             ) from error
 
 

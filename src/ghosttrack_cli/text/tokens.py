@@ -35,7 +35,7 @@ class Encoder:
     def __init__(self, tokenizer: Any, *, remember_words: bool = True) -> None:
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         if bos is None and eos is None:
-            raise ModelError("the tokenizer has neither a beginning nor an end-of-text token")
+            raise ModelError("the tokenizer has no beginning-of-text or end-of-text token")
         self.bos: int = eos if bos is None else bos
         self.eos: int = bos if eos is None else eos
         self._tokenizer = tokenizer

@@ -62,10 +62,10 @@ def load_checkpoint(
         try:
             return _load(folder, stem, limit)
         except (CorruptionError, FileNotFoundError) as error:
-            notice(f"checkpoint passed over: {error}")
+            notice(f"skipped a damaged checkpoint: {error}")
     if stems:
         raise CorruptionError(
-            f"no valid checkpoint in {folder}", hint="ghosttrack train --overwrite starts anew"
+            f"no valid checkpoint in {folder}", hint="ghosttrack train --overwrite starts over"
         )
     return None
 

@@ -67,11 +67,11 @@ def check_same(
     }
     if not fields:
         return
-    hint = "use the settings on disk, another --workspace, or --overwrite to start anew"
+    hint = "use the settings on disk, another --workspace, or --overwrite to start over"
     if set(fields) == {"store.rows"}:
         hint = f"the store has changed: --layers {layer} --overwrite trains anew on all its rows"
     raise ConflictError(
-        f"layer {layer} was trained with another store or other settings",
+        f"layer {layer} was trained with a different store or settings",
         fields=fields,
         hint=hint,
     )

@@ -146,7 +146,7 @@ def forget_loggers(workspace: Workspace, layer: int) -> None:
 
 
 def _run_id(workspace: Workspace, layer: int) -> str:
-    """The id of the layer's run: drawn once, then kept until the training starts anew."""
+    """The id of the layer's run: drawn once, then kept until the training starts over."""
     path = workspace.wandb_run(layer)
     try:
         return str(files.read_sealed(path)["id"])

@@ -222,7 +222,7 @@ class Session:
         )
         self.seconds = body["seconds"]
         self.monitor.notice(
-            f"layer {self.layer}: continued at step {self.step:,} of {self.schedule.total_steps:,}"
+            f"layer {self.layer}: resuming at step {self.step:,} of {self.schedule.total_steps:,}"
         )
 
     def elapsed(self) -> float:

@@ -44,6 +44,6 @@ def init(session: Session, path: Path, *, yes: bool) -> None:
     from ghosttrack_cli.configuration import reference_toml
 
     if (path.exists() or path.is_symlink()) and not yes:
-        raise UsageError(f"there is a file already: {path}", hint="add --yes to replace it")
+        raise UsageError(f"file already exists: {path}", hint="add --yes to replace it")
     files.write_text(path, reference_toml())
     session.emit({"path": str(path)}, lambda console: console.lines(f"wrote {path}"))

@@ -21,7 +21,7 @@ from ghosttrack_cli.cli.actions.run import run_all
 from ghosttrack_cli.cli.actions.status import look, status_document
 from ghosttrack_cli.cli.actions.status_view import status_blocks
 from ghosttrack_cli.cli.execution import log_lines
-from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.cli.output import Line, Span, Table, command_line, line
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.errors import GhostTrackError, UsageError
 from ghosttrack_cli.sources import MAX_CONFIG_BYTES, PREFIX
@@ -74,7 +74,7 @@ def demo(session: Session) -> None:
 
     def show(console: Console) -> None:
         console.blocks(blocks)
-        console.detail(f"next: {again}")
+        console.detail("next:", command_line(again))
 
     session.emit(document, show)
 

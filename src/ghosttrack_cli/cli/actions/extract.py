@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, yes: bool) -> None:
     """Plan the extraction, do it, or make bad chunks of the store again."""
     if repair and overwrite:
-        raise UsageError("--repair and --overwrite do not go together", hint="leave one out")
+        raise UsageError("--repair and --overwrite cannot be used together", hint="use one of them")
     if dry_run:
         give(session, plan_extraction(session, overwrite=overwrite))
         return
@@ -91,7 +91,7 @@ def plan_extraction(session: Session, *, overwrite: bool = False) -> Outcome:
 
 def _plan_lines(planned: ExtractionPlan) -> list[Line]:
     model = planned.model
-    batch = "found by itself" if planned.batch_size is None else f"{planned.batch_size} windows"
+    batch = "automatic" if planned.batch_size is None else f"{planned.batch_size} windows"
     facts = {
         "action": planned.action,
         "model": f"{model.name}, {model.n_layers} layers, d_model {model.d_model}",

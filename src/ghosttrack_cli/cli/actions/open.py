@@ -27,7 +27,7 @@ def open_page(session: Session) -> None:
     opened = has_display() and webbrowser.open(page.resolve().as_uri())
     session.emit({"browser": str(page), "opened": opened}, lambda console: console.lines(str(page)))
     if not opened:
-        session.console.notice("no browser could be started here: open the file yourself")
+        session.console.notice("could not start a browser: open the file yourself")
 
 
 def has_display() -> bool:

@@ -25,7 +25,7 @@ STATE_EXIT = 3
 def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
     """Show the state of the workspace; exit with 3 where it is not what was asked for."""
     if watch and session.options.json:
-        raise UsageError("--watch and --json do not go together", hint="leave one of them out")
+        raise UsageError("--watch and --json cannot be used together", hint="use one of them")
     if watch:
         watch_status(session)
     overview, step = look(session)
