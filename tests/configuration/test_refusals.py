@@ -163,7 +163,7 @@ def test_a_missing_file_that_was_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "."])
 def test_a_file_that_cannot_be_one(name: str) -> None:
-    with pytest.raises(UsageError, match="no such file|no NUL"):
+    with pytest.raises(UsageError, match=r"no such file|no NUL"):
         load_settings(name)
 
 
