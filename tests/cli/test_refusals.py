@@ -28,6 +28,16 @@ CASES = {
         "no such option: --tokns",
         "did you mean --tokens? see ghosttrack extract --help",
     ),
+    "train --tokens 5": (
+        2,
+        "no such option: --tokens",
+        "--tokens belongs to extract, run, demo; see ghosttrack train --help",
+    ),
+    "train --yess": (
+        2,
+        "no such option: --yess",
+        "did you mean --yes? see ghosttrack train --help",
+    ),
     "extract --layers": (2, "option '--layers' requires an argument", "see ghosttrack --help"),
     "extract --tokens -1": (
         2,

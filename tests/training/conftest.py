@@ -53,8 +53,12 @@ def write_store(
     layers: Sequence[int] = (LAYER,),
     chunk_rows: int = 1024,
     special: int = 0,
+    asked: int | None = None,
 ) -> None:
-    """Write rows as a store: windows of 32 rows, documents of 40; later layers have them turned."""
+    """Write rows as a store: windows of 32 rows, documents of 40; later layers have them turned.
+
+    With more rows `asked` for it is not complete.
+    """
     identity = StoreIdentity(
         model="planted",
         model_revision=None,
@@ -69,7 +73,7 @@ def write_store(
         chunk_rows=chunk_rows,
     )
     numbers = np.arange(len(x))
-    with StoreWriter.open(path, identity, layers, asked_rows=len(x)) as writer:
+    with StoreWriter.open(path, identity, layers, asked_rows=asked or len(x)) as writer:
         writer.append(
             {layer: np.roll(x, index, axis=1) for index, layer in enumerate(layers)},
             token_ids=(1 + numbers % 50).astype(np.int32),
@@ -77,7 +81,7 @@ def write_store(
             positions=(numbers % WINDOW).astype(np.int32),
             cursor={"start": 0},
         )
-        writer.seal(complete=True, cursor={"end": len(x)})
+        writer.seal(complete=asked is None, cursor={"end": len(x)})
 
 
 @dataclass

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 import typer
 
 from ghosttrack_cli.errors import GhostTrackError, Stopped
+from ghosttrack_cli.flags import FLAGS, LIST, PROMPT
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
 
 COMMITTED = "Stopped. Progress is saved; run the same command to resume."
+ALIKE = 0.6
 DEBUG_HINT = "run it again with --debug for the traceback"
 
 
@@ -41,9 +44,24 @@ def _usage(error: typer.TyperException) -> tuple[str, str]:
     context = getattr(error, "ctx", None)
     path = "ghosttrack" if context is None else context.command_path
     what = what.partition(" (Possible options:")[0]
-    near = getattr(error, "possibilities", None)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return what[:1].lower() + what[1:], f"{hint}see {path} --help"
+    return what[:1].lower() + what[1:], f"{_nearby(error)}see {path} --help"
+
+
+def _nearby(error: typer.TyperException) -> str:
+    """What was meant: an option of other commands, or one that is written much like it."""
+    name = str(getattr(error, "option_name", ""))
+    commands = [command for flag in FLAGS if name in flag.names for command in flag.commands]
+    if commands:
+        whole = (f"interpret {one}" if one in {PROMPT, LIST} else one for one in commands)
+        return f"{name} belongs to {', '.join(dict.fromkeys(whole))}; "
+    near = [one for one in getattr(error, "possibilities", None) or () if _alike(one, name)]
+    return f"did you mean {' or '.join(near)}? " if near else ""
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two options are alike without their dashes; names of commands come as such."""
+    pair = one.lstrip("-"), other.lstrip("-")
+    return not other or SequenceMatcher(None, *pair).ratio() >= ALIKE
 
 
 def report(error: BaseException, console: Console, *, json: bool, debug: bool) -> int:

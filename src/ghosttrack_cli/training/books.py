@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.training.conditions import FEW_DOCUMENTS
 from ghosttrack_cli.training.parts import STEPS
 from ghosttrack_cli.training.state import DEAD_ROWS, SUMS
 from ghosttrack_cli.training.targets import good_fvu
@@ -13,10 +14,6 @@ from ghosttrack_cli.training.targets import good_fvu
 if TYPE_CHECKING:
     from ghosttrack_cli.training.evaluate import Evaluation
     from ghosttrack_cli.training.session import Session
-
-
-FEW_DOCUMENTS = 20
-"""With fewer, what is held out is no sample of the text."""
 
 
 def progress(session: Session) -> Progress:

@@ -67,11 +67,17 @@ def check_same(
     }
     if not fields:
         return
+    what = f"layer {layer} was trained with a different store or settings"
     hint = "use the settings on disk, another --workspace, or --overwrite to start over"
     if set(fields) == {"store.rows"}:
-        hint = f"the store has changed: --layers {layer} --overwrite trains anew on all its rows"
+        rows, now = fields["store.rows"]
+        what = f"layer {layer} was trained on {rows:,} rows of the store, which has {now:,} now"
+        hint = (
+            f"ghosttrack train --layers {layer} --overwrite retrains it on all rows; the current SAE"
+            " stays until that is finished"
+        )
     raise ConflictError(
-        f"layer {layer} was trained with a different store or settings",
+        what,
         fields=fields,
         hint=hint,
     )

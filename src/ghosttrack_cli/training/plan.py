@@ -11,8 +11,10 @@ import torch
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import CorruptionError, UsageError
 from ghosttrack_cli.training import memory
+from ghosttrack_cli.training.conditions import conditions, held_out
 from ghosttrack_cli.training.objective import Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
+from ghosttrack_cli.training.retraining import begun
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
 from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
@@ -140,8 +142,9 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
 
 def _progress(workspace: Workspace, layer: int) -> dict[str, Any]:
     """What is known of an earlier training; a damaged manifest is made again by the run."""
+    place = begun(workspace, layer) or workspace
     try:
-        return read_progress(workspace.training_progress(layer)) or {}
+        return read_progress(place.training_progress(layer)) or {}
     except CorruptionError:
         return {"state": "manifest damaged"}
 
@@ -158,6 +161,9 @@ class TrainingPlan:
     total_steps: int
     finished_steps: int
     state: str
+    device: str
+    notices: tuple[str, ...]
+    """What a user should know before."""
     memory_needed: int
     """Bytes at the peak, on the host without what the process has before."""
     memory_bytes: int
@@ -218,6 +224,12 @@ def disk_bytes(d_model: int, d_hidden: int) -> int:
     return 3 * state + 3 * state // 3
 
 
+def _notices(store: ActivationStore, layer: int, training: SAETrainingSettings) -> tuple[str, ...]:
+    few = held_out(store, training)
+    words = () if few is None else (f"layer {layer}: {few['words']}",)
+    return (*conditions(store, layer, training), *words)
+
+
 def plan_training(
     store: ActivationStore,
     layer: int,
@@ -250,6 +262,8 @@ def plan_training(
         total_steps=epoch_steps * training.epochs,
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
+        device=str(device),
+        notices=_notices(store, layer, training),
         memory_needed=needed,
         memory_bytes=needed if device.type == "cuda" else runtime.process_bytes() + needed,
         disk_bytes=disk_bytes(store.d_model, sae.d_hidden),

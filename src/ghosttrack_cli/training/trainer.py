@@ -11,6 +11,7 @@ from ghosttrack_cli.errors import ConflictError, CorruptionError, StateError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training import books, retraining
 from ghosttrack_cli.training.checkpoint import has_checkpoint, load_checkpoint
+from ghosttrack_cli.training.conditions import conditions
 from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.finish import finish
 from ghosttrack_cli.training.graph import GraphEngine
@@ -123,6 +124,8 @@ class Trainer:
     def _run(self, loggers: Sequence[str]) -> TrainingResult:
         self.monitor.begin(OPENING)
         objective = objective_of(self.sae, self.training, self.store.d_model)
+        for words in conditions(self.store, self.layer, self.training):
+            self.monitor.notice(words)
         retraining.settle(self.workspace, self.layer)
         self.place = self._choose_place()
         done = None if self.overwrite else self._finished()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.output import Line, Span, line
@@ -46,12 +46,27 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
             cache_dir=settings.paths.cache_dir,
             overwrite=overwrite,
         )
+    few = _held_out(session, result.documents)
     documents = "" if result.documents is None else f" of {counted(result.documents, 'document')}"
     words = (
         f"{result.rows:,} tokens{documents}, layers {format_layers(result.layers)}"
         f" ({format_bytes(result.bytes)}) are in {result.store}"
     )
-    return Outcome(vars(result), [line(words)], "train")
+    return Outcome(vars(result) | {"held_out": few}, [line(words)], "train")
+
+
+def _held_out(session: Session, documents: int | None) -> dict[str, Any] | None:
+    """What training will hold out, which is said where there are few documents."""
+    if documents is None:
+        return None
+    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.training.conditions import held_out
+
+    store = ActivationStore.open(session.workspace.store)
+    few = held_out(store, session.settings.sae_training)
+    if few is not None:
+        session.console.notice(few["words"])
+    return few
 
 
 def run_repair(session: Session) -> Outcome:

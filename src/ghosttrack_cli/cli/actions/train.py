@@ -78,6 +78,8 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     sae, training = settings.sae, settings.sae_training
     at_once = layers_at_once(store, sae, training, len(layers), session.console.notice)
     plans = [plan_training(store, layer, sae, training, workspace, at_once) for layer in layers]
+    for words in dict.fromkeys(words for plan in plans for words in plan.notices):
+        session.console.notice(words)
     free = files.free_bytes(workspace.root)
     disk = sum(plan.disk_bytes for plan in plans)
     blocks: list[Line | Table] = [
