@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
 
 COMMITTED = "Stopped. Progress is saved; run the same command to resume."
-ALIKE = 0.6
+ALIKE = 0.7
 DEBUG_HINT = "run it again with --debug for the traceback"
 
 
@@ -49,12 +49,14 @@ def _usage(error: typer.TyperException) -> tuple[str, str]:
 
 def _nearby(error: typer.TyperException) -> str:
     """What was meant: an option of other commands, or one that is written much like it."""
+    if not hasattr(error, "possibilities"):
+        return ""
     name = str(getattr(error, "option_name", ""))
     commands = [command for flag in FLAGS if name in flag.names for command in flag.commands]
     if commands:
         whole = (f"interpret {one}" if one in {PROMPT, LIST} else one for one in commands)
         return f"{name} belongs to {', '.join(dict.fromkeys(whole))}; "
-    near = [one for one in getattr(error, "possibilities", None) or () if _alike(one, name)]
+    near = [one for one in error.possibilities or () if _alike(one, name)]
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 

@@ -11,9 +11,9 @@ from ghosttrack_cli.cli.output import Line, Span, line
 from ghosttrack_cli.errors import UsageError
 
 EXAMPLES = 5
-RECORD = {
-    *("feature_id", "active", "num_activations", "top_activation", "mean_activation"),
-    *("common_tokens", "top_examples"),
+DEAD = {"feature_id", "active"}
+RECORD = DEAD | {
+    *("num_activations", "top_activation", "mean_activation", "common_tokens", "top_examples")
 }
 
 
@@ -25,12 +25,17 @@ def print_feature_summary(interpretation: Mapping[str, Any]) -> None:
     Raises:
         UsageError: it is no such record.
     """
-    if not isinstance(interpretation, Mapping) or not interpretation.keys() >= RECORD:
+    if not isinstance(interpretation, Mapping) or not _is_record(interpretation):
         raise UsageError(
             "interpretation: not one record of analyze_sae",
             hint="pass one element of its list: print_feature_summary(interpretations[0])",
         )
     Console().lines(*_summary(interpretation))
+
+
+def _is_record(one: Mapping[str, Any]) -> bool:
+    """Whether all that is printed is there; of a dead feature that is little."""
+    return one.keys() >= DEAD and (not one["active"] or one.keys() >= RECORD)
 
 
 def _summary(one: Mapping[str, Any]) -> list[Line]:

@@ -29,9 +29,7 @@ def unfinished(store: ActivationStore) -> str | None:
     if store.complete:
         return None
     rows = f"{store.rows:,} of {store.commit.asked_rows:,} rows asked for"
-    return (
-        f"the store has {rows}; only these are trained on, and ghosttrack extract adds the others"
-    )
+    return f"the store has {rows}; only these are trained on; ghosttrack extract adds the others"
 
 
 def elsewhere(device: str) -> str | None:
