@@ -144,11 +144,16 @@ class Trainer:
             return own.retraining(self.layer) if stands else own
         if side is None:
             return own
-        words = f"layer {self.layer}: the training anew that --overwrite began"
+        retraining_begun = "the retraining that --overwrite started"
         if self._asks_for_what_stands(side):
-            self.monitor.notice(f"{words} has other settings and is left as it is")
+            self.monitor.notice(
+                f"layer {self.layer}: {retraining_begun} has other settings; it is left as it is"
+            )
             return own
-        self.monitor.notice(f"{words} goes on; the SAE of before stands until it is finished")
+        self.monitor.notice(
+            f"layer {self.layer}: resuming {retraining_begun}; the current SAE stays until it is"
+            " finished"
+        )
         return side
 
     def _asks_for_what_stands(self, side: Workspace) -> bool:
