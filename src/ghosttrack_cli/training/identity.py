@@ -73,7 +73,7 @@ def check_same(
         rows, now = fields["store.rows"]
         what = f"layer {layer} was trained on {rows:,} rows of the store, which has {now:,} now"
         hint = (
-            f"ghosttrack train --layers {layer} --overwrite retrains it on all rows; the current SAE"
+            f"ghosttrack train --layers {layer} --overwrite retrains it on all rows; the old SAE"
             " stays until that is finished"
         )
     raise ConflictError(
