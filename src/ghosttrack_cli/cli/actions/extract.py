@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.output import Line, Span, line
-from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.quantities import counted, format_bytes, format_layers
+from ghosttrack_cli.errors import GhostTrackError, UsageError
+from ghosttrack_cli.quantities import counted, format_bytes, format_layers, format_seconds
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -89,22 +89,44 @@ def run_repair(session: Session) -> Outcome:
 
 
 def plan_extraction(session: Session, *, overwrite: bool = False) -> Outcome:
-    """What extraction would do, with bytes needed against bytes free."""
-    from ghosttrack_cli.extraction.plan import plan
+    """What extraction will do, what it needs, how long it takes, and whether it will be refused."""
+    settings, workspace = session.settings, session.workspace
+    with session.monitor("plan") as monitor:
+        from ghosttrack_cli.extraction.checks import Asked, check
+        from ghosttrack_cli.extraction.plan import plan
+        from ghosttrack_cli.extraction.timing import seconds
 
-    settings = session.settings
-    planned = plan(
-        settings.model,
-        settings.corpus,
-        settings.extraction,
-        session.workspace,
-        cache_dir=settings.paths.cache_dir,
-        overwrite=overwrite,
-    )
-    return Outcome({"plan": asdict(planned)}, _plan_lines(planned))
+        asked = Asked(
+            settings.model, settings.corpus, settings.extraction, settings.paths.cache_dir
+        )
+        planned = plan(
+            asked.model,
+            asked.corpus,
+            asked.extraction,
+            workspace,
+            cache_dir=asked.cache_dir,
+            overwrite=overwrite,
+        )
+        refusal, taken = None, None
+        try:
+            check(asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=True)
+            taken = seconds(asked, planned, monitor)
+        except GhostTrackError as error:
+            refusal = error
+    document = {"plan": {**asdict(planned), "seconds": taken}}
+    return Outcome(document, _plan_lines(planned, taken), refusal=refusal)
 
 
-def _plan_lines(planned: ExtractionPlan) -> list[Line]:
+def _time(planned: ExtractionPlan, seconds: float | None) -> str:
+    if seconds is not None:
+        return f"about {format_seconds(seconds)} on this machine, from one pass of the model"
+    if planned.action == "nothing":
+        return "none"
+    absent = planned.model.download_bytes
+    return f"not measured: {format_bytes(absent)} of the model are not here yet" if absent else "-"
+
+
+def _plan_lines(planned: ExtractionPlan, seconds: float | None) -> list[Line]:
     model = planned.model
     batch = "automatic" if planned.batch_size is None else f"{planned.batch_size} windows"
     facts = {
@@ -118,5 +140,6 @@ def _plan_lines(planned: ExtractionPlan) -> list[Line]:
         "stores": planned.dtype,
         "disk": f"{format_bytes(planned.bytes_needed)} needed,"
         f" {format_bytes(planned.bytes_free)} free",
+        "time": _time(planned, seconds),
     }
     return [line(Span(f"{name:12}", "bold"), fact) for name, fact in facts.items()]

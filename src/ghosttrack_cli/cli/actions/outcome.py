@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ghosttrack_cli.cli.output import command_line
-from ghosttrack_cli.errors import StateError, UsageError
+from ghosttrack_cli.errors import GhostTrackError, StateError, UsageError
 from ghosttrack_cli.quantities import format_layers, parse_layers
 
 if TYPE_CHECKING:
@@ -27,17 +29,27 @@ class Outcome:
     document: dict[str, Any]
     blocks: Sequence[Line | Table]
     next_command: str | None = None
+    refusal: GhostTrackError | None = None
+    """Of a plan: what the run will end with, as it will."""
 
 
 def give(session: Session, outcome: Outcome) -> None:
-    """Emit an outcome and say what comes next."""
+    """Emit an outcome and say what comes next; a plan ends as the run will end."""
+    refusal = outcome.refusal
+    document = outcome.document
+    if refusal is not None:
+        told = {"what": refusal.what, "hint": refusal.hint, "exit_code": refusal.exit_code}
+        document = {**document, "refused": told}
 
     def show(console: Console) -> None:
         console.blocks(list(outcome.blocks))
         if outcome.next_command:
             console.detail("next:", command_line(session.again(outcome.next_command)))
 
-    session.emit(outcome.document, show)
+    session.emit(document, show)
+    if refusal is not None:
+        session.console.error(refusal.what, refusal.hint)
+        raise typer.Exit(refusal.exit_code)
 
 
 def trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> tuple[int, ...]:
