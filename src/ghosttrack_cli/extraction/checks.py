@@ -58,14 +58,18 @@ def check(
         ConflictError: the store was made with another model, text or other settings.
         HubError: the hub is needed and away.
     """
+    from ghosttrack_cli.text.corpus import is_hub
+
     check_disk(planned, workspace)
     commit = existing_commit(workspace, overwrite=overwrite)
     if planned.action == "nothing":
         return _compared(asked, planned, commit, workspace, notice)
     corpus = _open(asked, commit)
-    if commit is None:
+    if commit is None and (
+        overwrite or not is_hub(asked.corpus)
+    ):  # a hub is asked once, by the run
         check_text(corpus)
-    elif compare:
+    elif commit is not None and compare:
         check_identity(
             commit.identity, _identity(asked, planned, commit, corpus), where=workspace.store
         )
