@@ -155,7 +155,9 @@ def test_dry_runs_change_nothing(
     shown = ghosttrack(*extract, "--dry-run")
     assert "4,000 a layer, 0 of them stored already" in shown.out
     run = ghosttrack("run", *extract[1:], "--dry-run")
-    assert run.out == shown.out
+    for words in ("1 of 3  extract", "action      start", "2 of 3  train", "3 of 3  interpret"):
+        assert words in run.out
+    assert "on this machine, from a few steps on made-up rows" in run.out
     assert tree(Path.cwd()) == before
     assert ghosttrack(*extract).code == 0
     before = tree(Path.cwd())

@@ -21,6 +21,8 @@ from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
 from ghosttrack_cli.training.targets import accepted_band, target_l0
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
@@ -237,6 +239,8 @@ def plan_training(
     training: SAETrainingSettings,
     workspace: Workspace,
     at_once: int = 1,
+    *,
+    overwrite: bool = False,
 ) -> TrainingPlan:
     """What training a layer, one of `at_once` at a time, would take, from manifests alone.
 
@@ -246,10 +250,22 @@ def plan_training(
     Raises:
         UsageError: the settings contradict each other or the store.
     """
+    progress = {} if overwrite else _progress(workspace, layer)
+    return plan_rows(store, layer, sae, training, progress, at_once)
+
+
+def plan_rows(
+    store: ActivationStore,
+    layer: int,
+    sae: SAESettings,
+    training: SAETrainingSettings,
+    progress: Mapping[str, Any],
+    at_once: int = 1,
+) -> TrainingPlan:
+    """The same for rows that may not be there yet; `progress` is the manifest of what is done."""
     objective = objective_of(sae, training, store.d_model)
     device = training_device(training.device)
     products = products_on(device, objective)
-    progress = _progress(workspace, layer)
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
     batch_size, epoch_steps = steps_of(max(1, train_rows), training)
     needed = memory_needed(store, sae, training, batch_size, at_once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,16 +111,42 @@ class Trainer:
             TrainingError: training cannot go on; the last good state is kept.
             Stopped: a signal came; everything is saved.
         """
+        loggers = self._check_asked()
+        lock = self.workspace.lock(f"train_layer_{self.layer}")
+        files.make_folder(self.workspace.checkpoints)
+        with runtime.exclusive_lock(lock, purpose=f"training layer {self.layer}"):
+            return self._run(loggers)
+
+    def check(self) -> bool:
+        """Whether there is anything to train; refuse what `run` refuses before it reads a row.
+
+        Raises:
+            UsageError, StateError, ConflictError: as `run`.
+        """
+        self._check_asked()
+        objective_of(self.sae, self.training, self.store.d_model)
+        done = self._decide()
+        unfinished = done is None and not self.overwrite
+        if unfinished and has_checkpoint(self.place.sae(self.layer, "last")):
+            with suppress(CorruptionError):
+                self._check(read_progress(self.place.training_progress(self.layer)))
+        return done is None or self.place != self.workspace
+
+    def _check_asked(self) -> Sequence[str]:
+        """Refuse a layer that is not there; the loggers, which are installed."""
         if self.layer not in self.store.layers:
             raise StateError(
                 f"layer {self.layer} is not in the store, it has {list(self.store.layers)}",
                 hint=f"ghosttrack extract --layers {self.layer}",
             )
-        loggers = logger_names(self.training.log_to)
-        lock = self.workspace.lock(f"train_layer_{self.layer}")
-        files.make_folder(self.workspace.checkpoints)
-        with runtime.exclusive_lock(lock, purpose=f"training layer {self.layer}"):
-            return self._run(loggers)
+        return logger_names(self.training.log_to)
+
+    def _decide(self) -> dict[str, Any] | None:
+        """Where to train; the manifest of a training that is finished there, which must fit."""
+        self.place = self._choose_place()
+        done = None if self.overwrite else self._finished()
+        self._check(done)
+        return done
 
     def _run(self, loggers: Sequence[str]) -> TrainingResult:
         self.monitor.begin(OPENING)
@@ -127,9 +154,7 @@ class Trainer:
         for words in conditions(self.store, self.layer, self.training):
             self.monitor.notice(words)
         retraining.settle(self.workspace, self.layer)
-        self.place = self._choose_place()
-        done = None if self.overwrite else self._finished()
-        self._check(done)
+        done = self._decide()
         if done is not None and self.place == self.workspace:
             self.monitor.accepted()
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
@@ -20,7 +20,7 @@ def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, y
     if repair and overwrite:
         raise UsageError("--repair and --overwrite cannot be used together", hint="use one of them")
     if dry_run:
-        give(session, plan_extraction(session, overwrite=overwrite))
+        give(session, look_ahead(session, timed=True, overwrite=overwrite).outcome())
         return
     if repair:
         give(session, run_repair(session))
@@ -88,8 +88,22 @@ def run_repair(session: Session) -> Outcome:
     return Outcome({"repaired": [str(one) for one in result.repaired]}, [*lines, words])
 
 
-def plan_extraction(session: Session, *, overwrite: bool = False) -> Outcome:
-    """What extraction will do, what it needs, how long it takes, and whether it will be refused."""
+@dataclass(frozen=True)
+class ExtractionOutlook:
+    """What an extraction is going to do, how it will end if it is refused, and its seconds."""
+
+    planned: ExtractionPlan
+    refusal: GhostTrackError | None
+    seconds: float | None
+
+    def outcome(self) -> Outcome:
+        """The plan as it is shown."""
+        document = {"plan": {**asdict(self.planned), "seconds": self.seconds}}
+        return Outcome(document, _plan_lines(self.planned, self.seconds), refusal=self.refusal)
+
+
+def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> ExtractionOutlook:
+    """Plan an extraction and check all that it would refuse; `timed` tries the model, too."""
     settings, workspace = session.settings, session.workspace
     with session.monitor("plan") as monitor:
         from ghosttrack_cli.extraction.checks import Asked, check
@@ -110,11 +124,10 @@ def plan_extraction(session: Session, *, overwrite: bool = False) -> Outcome:
         refusal, taken = None, None
         try:
             check(asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=True)
-            taken = seconds(asked, planned, monitor)
+            taken = seconds(asked, planned, monitor) if timed else None
         except GhostTrackError as error:
             refusal = error
-    document = {"plan": {**asdict(planned), "seconds": taken}}
-    return Outcome(document, _plan_lines(planned, taken), refusal=refusal)
+    return ExtractionOutlook(planned, refusal, taken)
 
 
 def _time(planned: ExtractionPlan, seconds: float | None) -> str:

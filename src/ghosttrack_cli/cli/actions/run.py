@@ -2,34 +2,109 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.cli.actions.extract import plan_extraction, run_extraction
+from ghosttrack_cli.cli.actions.extract import ExtractionOutlook, look_ahead, run_extraction
 from ghosttrack_cli.cli.actions.interpret import interpret_layers, layers_to_interpret
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.train import check_settings, stored_layers, train_layers
+from ghosttrack_cli.cli.actions.train import (
+    check_layers,
+    check_settings,
+    plan_store,
+    stored_layers,
+    train_layers,
+)
 from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.errors import GhostTrackError
+from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.quantities import format_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.store.reader import ActivationStore
+
+LATER = "the time is measured once there are SAEs: ghosttrack interpret --dry-run"
 
 
 def run(session: Session, *, dry_run: bool) -> None:
-    """Plan the extraction, or do all three stages."""
+    """Plan all stages, or do them."""
     if dry_run:
-        give(session, plan_extraction(session))
+        give(session, plan_all(session))
         return
     give(session, run_all(session))
 
 
+def check_texts(session: Session) -> str:
+    """What the texts to interpret are called; refuses those that are not there.
+
+    Raises:
+        CorpusError: no such texts.
+    """
+    from ghosttrack_cli.interpretation.sources import open_texts, source_slug
+    from ghosttrack_cli.text.corpus import is_hub
+
+    settings = session.settings
+    texts = settings.interpretation.texts
+    named = settings.corpus.model_copy(update={"source": texts})
+    if texts not in {"store", "truthfulqa"} and not is_hub(named):
+        open_texts(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+
+
+def check_all(session: Session, ahead: ExtractionOutlook) -> ActivationStore:
+    """Refuse what any stage will refuse, before the first one begins; the store as it will be.
+
+    Raises:
+        GhostTrackError: as the stage itself would end.
+    """
+    from ghosttrack_cli.extraction.expected import expected_store
+    from ghosttrack_cli.extraction.plan import existing_commit
+
+    if ahead.refusal is not None:
+        raise ahead.refusal
+    check_settings(session)
+    workspace = session.workspace
+    store = expected_store(ahead.planned, existing_commit(workspace), workspace)
+    check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
+    check_texts(session)
+    return store
+
+
+def plan_all(session: Session) -> Outcome:
+    """What all three stages will do, need and take, and how they will end."""
+    ahead = look_ahead(session, timed=True)
+    extraction = ahead.outcome()
+    heading = line(Span("1 of 3  extract", "bold"))
+    blocks: list[Line | Table] = [heading, *extraction.blocks]
+    document = {"extract": extraction.document["plan"]}
+    try:
+        store = check_all(session, ahead)
+    except GhostTrackError as error:
+        return Outcome({"plan": document}, blocks, refusal=error)
+    layers = ahead.planned.layers
+    training = plan_store(session, store, layers, made_up=ahead.planned.action != "nothing")
+    texts = check_texts(session)
+    blocks += [line(Span("2 of 3  train", "bold")), *training.blocks]
+    blocks += [
+        line(Span("3 of 3  interpret", "bold")),
+        line(f"layers {format_layers(layers)} over {texts}; {LATER}"),
+    ]
+    document |= {
+        "train": training.document,
+        "interpret": {"layers": list(layers), "source": texts, "seconds": None},
+    }
+    return Outcome({"plan": document}, blocks, refusal=training.refusal)
+
+
 def run_all(session: Session) -> Outcome:
     """Run the three stages and put their outcomes together."""
-    check_settings(session)
+    ahead = look_ahead(session, timed=False)
+    check_all(session, ahead)
+    asked = format_layers(ahead.planned.layers)
     session.console.detail(line(Span("1 of 3  extract", "bold")))
     extracted = run_extraction(session, overwrite=False)
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
-    asked = format_layers(extracted.document["layers"])
     trained = train_layers(session, stored_layers(session, asked))
     session.console.detail(line(Span("3 of 3  interpret", "bold")))
     interpreted = interpret_layers(session, layers_to_interpret(session, asked))
@@ -39,7 +114,7 @@ def run_all(session: Session) -> Outcome:
         "interpret": interpreted.document,
     }
     blocks: list[Line | Table] = [*trained.blocks, *interpreted.blocks]
-    return Outcome(document, blocks, "status")
+    return replace(interpreted, document=document, blocks=blocks)
 
 
 def _lines(outcome: Outcome) -> list[Line]:

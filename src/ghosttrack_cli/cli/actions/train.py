@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
-from ghosttrack_cli.monitor import Part
+from ghosttrack_cli.errors import GhostTrackError
+from ghosttrack_cli.monitor import SILENT, Part
 from ghosttrack_cli.overview.layers import TrainingStatus, read_training
-from ghosttrack_cli.quantities import format_bytes, format_layers
+from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
 from ghosttrack_cli.store.commit import read_commit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.training.plan import TrainingPlan
     from ghosttrack_cli.workspace import Workspace
 
@@ -41,7 +47,7 @@ def train(
     check_settings(session)
     chosen = stored_layers(session, layers)
     if dry_run:
-        give(session, plan_layers(session, chosen))
+        give(session, plan_layers(session, chosen, overwrite=overwrite))
         return
     if overwrite and any(session.workspace.training_progress(one).exists() for one in chosen):
         session.confirm_overwrite(f"the SAEs of layers {format_layers(chosen)}", yes=yes)
@@ -67,19 +73,65 @@ def stored_layers(session: Session, text: str | None) -> tuple[int, ...]:
     )
 
 
-def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
-    """What training would take, layer by layer."""
-    from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training.layers import layers_at_once
-    from ghosttrack_cli.training.plan import plan_training
+def check_layers(
+    session: Session, store: ActivationStore, layers: tuple[int, ...], monitor: Monitor,
+    *, overwrite: bool,
+) -> None:  # fmt: skip
+    """Refuse what the training of any of `layers` would refuse, before one of them begins."""
+    from ghosttrack_cli.training.trainer import Trainer
 
+    sae, training = session.settings.sae, session.settings.sae_training
+    for layer in layers:
+        Trainer(
+            store, layer, sae, training, session.workspace, monitor, overwrite=overwrite
+        ).check()
+
+
+def plan_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool = False) -> Outcome:
+    """What training will do, what it needs, how long it takes, and whether it will be refused."""
+    from ghosttrack_cli.store.reader import ActivationStore
+
+    store = ActivationStore.open(session.workspace.store)
+    return plan_store(session, store, layers, overwrite=overwrite)
+
+
+def plan_store(
+    session: Session,
+    store: ActivationStore,
+    layers: tuple[int, ...],
+    *,
+    overwrite: bool = False,
+    made_up: bool = False,
+) -> Outcome:
+    """The same for a store that may not be there yet: its rows are `made_up` then."""
     settings, workspace = session.settings, session.workspace
-    store = ActivationStore.open(workspace.store)
     sae, training = settings.sae, settings.sae_training
-    at_once = layers_at_once(store, sae, training, len(layers), session.console.notice)
-    plans = [plan_training(store, layer, sae, training, workspace, at_once) for layer in layers]
-    for words in dict.fromkeys(words for plan in plans for words in plan.notices):
-        session.console.notice(words)
+    with session.monitor("plan") as monitor:
+        monitor.begin(STORE)
+        from ghosttrack_cli.training import timing
+        from ghosttrack_cli.training.layers import layers_at_once
+        from ghosttrack_cli.training.plan import plan_training
+
+        at_once = layers_at_once(store, sae, training, len(layers), monitor.notice)
+        plans = [
+            plan_training(store, layer, sae, training, workspace, at_once, overwrite=overwrite)
+            for layer in layers
+        ]
+        for words in dict.fromkeys(words for plan in plans for words in plan.notices):
+            monitor.notice(words)
+        refusal, seconds = None, None
+        try:
+            check_layers(session, store, layers, monitor, overwrite=overwrite)
+        except GhostTrackError as error:
+            refusal = error
+        else:
+            count = plans[0].batch_size
+            raw = (
+                timing.made_up_rows(store.d_model, count)
+                if made_up
+                else timing.stored_rows(store, layers[0], count)
+            )
+            seconds = training_seconds(raw, plans, session, at_once)
     free = files.free_bytes(workspace.root)
     disk = sum(plan.disk_bytes for plan in plans)
     blocks: list[Line | Table] = [
@@ -96,8 +148,37 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
         "memory_bytes": memory,
         "disk_bytes": disk,
         "free_bytes": free,
+        "seconds": seconds,
     }
-    return Outcome(document, blocks)
+    blocks.append(line(f"time: {_time(seconds, refusal, made_up=made_up)}"))
+    return Outcome(document, blocks, refusal=refusal)
+
+
+def training_seconds(
+    raw: Tensor, plans: Sequence[TrainingPlan], session: Session, at_once: int
+) -> float | None:
+    """Seconds for all `plans`, from a few steps on `raw` rows; None on a GPU."""
+    import torch
+
+    from ghosttrack_cli.training import timing
+
+    training = session.settings.sae_training
+    if not any(timing.rows_to_see(plan, training) for plan in plans):
+        return 0.0
+    threads = max(1, torch.get_num_threads() // at_once)
+    a_row = timing.seconds_a_row(raw, session.settings.sae, training, threads)
+    return None if a_row is None else timing.total_seconds(plans, training, a_row, at_once)
+
+
+def _time(seconds: float | None, refusal: GhostTrackError | None, *, made_up: bool) -> str:
+    if refusal is not None:
+        return "-"
+    if seconds is None:
+        return "not measured on a GPU, where the first step compiles for minutes"
+    if not seconds:
+        return "none: all layers are trained"
+    rows = "made-up rows" if made_up else "these rows"
+    return f"about {format_seconds(seconds)} on this machine, from a few steps on {rows}"
 
 
 def _plan_row(plan: TrainingPlan) -> tuple[Span, ...]:
@@ -131,6 +212,7 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
 
         monitor.begin(STORE)
         store = ActivationStore.open(workspace.store)
+        check_layers(session, store, layers, SILENT, overwrite=overwrite)
         at_once = several.layers_at_once(store, sae, training, len(layers), monitor.notice)
         several.train_layers(layers, train_layer, monitor, at_once=at_once)
     return _trained(workspace, layers)

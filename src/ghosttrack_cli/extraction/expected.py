@@ -1,0 +1,47 @@
+"""The store as an extraction will leave it: enough for a plan of what comes after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from ghosttrack_cli.store.commit import new_commit
+from ghosttrack_cli.store.identity import StoreIdentity
+from ghosttrack_cli.store.reader import ActivationStore
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.extraction.plan import ExtractionPlan
+    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.store.identity import StoreDtype
+    from ghosttrack_cli.workspace import Workspace
+
+UNKNOWN = "0" * 64
+
+
+def expected_store(
+    planned: ExtractionPlan, commit: Commit | None, workspace: Workspace
+) -> ActivationStore:
+    """A store with the planned rows of the planned layers; its chunks cannot be read."""
+    begun = commit or new_commit(_identity(planned), planned.rows)
+    begun = begun.with_layers(planned.layers)
+    arrays = {
+        name: array if array.rows == planned.rows else replace(array, rows=planned.rows)
+        for name, array in begun.arrays.items()
+    }
+    done = replace(begun, asked_rows=planned.rows, reached=True, arrays=arrays)
+    return ActivationStore(workspace.store, done)
+
+
+def _identity(planned: ExtractionPlan) -> StoreIdentity:
+    return StoreIdentity(
+        model=planned.model.name,
+        model_revision=planned.model.revision,
+        weights_sha256=UNKNOWN,
+        tokenizer_sha256=UNKNOWN,
+        special_token_ids=(),
+        corpus={"kind": planned.corpus},
+        context_length=planned.context_length,
+        batch_size=planned.batch_size or 1,
+        d_model=planned.model.d_model,
+        dtype=cast("StoreDtype", planned.dtype),
+    )
