@@ -21,8 +21,6 @@ from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
 from ghosttrack_cli.training.targets import accepted_band, target_l0
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
@@ -241,28 +239,17 @@ def plan_training(
     at_once: int = 1,
     *,
     overwrite: bool = False,
+    made_up: bool = False,
 ) -> TrainingPlan:
     """What training a layer, one of `at_once` at a time, would take, from manifests alone.
 
     How many rows the mask leaves out is known only to a training that has begun; before that the
-    plan counts them all.
+    plan counts them all. A store that is `made_up` has no rows to look at yet.
 
     Raises:
         UsageError: the settings contradict each other or the store.
     """
     progress = {} if overwrite else _progress(workspace, layer)
-    return plan_rows(store, layer, sae, training, progress, at_once)
-
-
-def plan_rows(
-    store: ActivationStore,
-    layer: int,
-    sae: SAESettings,
-    training: SAETrainingSettings,
-    progress: Mapping[str, Any],
-    at_once: int = 1,
-) -> TrainingPlan:
-    """The same for rows that may not be there yet; `progress` is the manifest of what is done."""
     objective = objective_of(sae, training, store.d_model)
     device = training_device(training.device)
     products = products_on(device, objective)
@@ -279,7 +266,7 @@ def plan_rows(
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
         device=str(device),
-        notices=_notices(store, layer, training),
+        notices=() if made_up else _notices(store, layer, training),
         memory_needed=needed,
         memory_bytes=needed if device.type == "cuda" else runtime.process_bytes() + needed,
         disk_bytes=disk_bytes(store.d_model, sae.d_hidden),

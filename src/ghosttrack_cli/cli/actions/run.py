@@ -42,12 +42,9 @@ def check_texts(session: Session) -> str:
         CorpusError: no such texts.
     """
     from ghosttrack_cli.interpretation.sources import open_texts, source_slug
-    from ghosttrack_cli.text.corpus import is_hub
 
     settings = session.settings
-    texts = settings.interpretation.texts
-    named = settings.corpus.model_copy(update={"source": texts})
-    if texts not in {"store", "truthfulqa"} and not is_hub(named):
+    if settings.interpretation.texts not in {"store", "truthfulqa"}:
         open_texts(settings.interpretation, settings.corpus, settings.paths.cache_dir)
     return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
 

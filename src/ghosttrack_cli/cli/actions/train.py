@@ -114,7 +114,16 @@ def plan_store(
 
         at_once = layers_at_once(store, sae, training, len(layers), monitor.notice)
         plans = [
-            plan_training(store, layer, sae, training, workspace, at_once, overwrite=overwrite)
+            plan_training(
+                store,
+                layer,
+                sae,
+                training,
+                workspace,
+                at_once,
+                overwrite=overwrite,
+                made_up=made_up,
+            )
             for layer in layers
         ]
         for words in dict.fromkeys(words for plan in plans for words in plan.notices):
