@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
+from ghosttrack_cli.cli import failures
+from ghosttrack_cli.flags import FLAGS
 from ghosttrack_cli.training.loggers import MODULES
 
 if TYPE_CHECKING:
@@ -227,3 +231,20 @@ def test_config_init_does_not_replace_a_file(ghosttrack: Callable[..., Ended]) -
     assert kept.read_text() == "# mine\n"
     assert ghosttrack("config", "init", "--yes").code == 0
     assert kept.read_text() != "# mine\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_no_memory_is_said_with_flags_that_there_are(error: Exception) -> None:
+    what, hint = failures.explain(error)
+    assert what == "out of memory"
+    named = re.findall(r"--[a-z-]+", str(hint))
+    assert named == ["--batch-size", "--dry-run"]
+    for command in ("extract", "train"):
+        assert any(command in one.commands for one in FLAGS if "--batch-size" in one.names)

@@ -15,6 +15,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorpusError, Stopped, TrainingError, UsageError
 from ghosttrack_cli.overview.layers import Retraining, read_training
 from ghosttrack_cli.training import retraining
+from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,40 @@ def test_a_loss_that_is_not_finite_loses_nothing(trained: Bench) -> None:
     assert status.finished
     assert status.retraining is not None
     assert (status.retraining.state, status.retraining.total_steps) == ("failed", 21)
+
+
+def test_the_hint_for_a_loss_that_is_not_finite_helps(trained: Bench) -> None:
+    with pytest.raises(TrainingError) as caught:
+        trained.trainer(overwrite=True, learning_rate=1e30, **SHORT).run()
+    words = str(caught.value.hint).split()
+    assert words[:4] == ["ghosttrack", "train", "--layers", str(LAYER)]
+    rate = float(words[words.index("--learning-rate") + 1])
+    result = trained.trainer(overwrite="--overwrite" in words, learning_rate=rate, **SHORT).run()
+    assert result.outcome == "trained"
+    assert not trained.workspace.retraining(LAYER).checkpoints.exists()
+
+
+def test_of_several_layers_the_second_that_fails_keeps_its_sae(
+    workspace: Workspace, bench: Bench
+) -> None:
+    shutil.rmtree(workspace.store)
+    write_store(workspace.store, planted_rows(3_000)[0], layers=(3, 4))
+    settings = bench.training.model_copy(update=SHORT)
+
+    def train(rates: dict[int, float | None], *, overwrite: bool) -> None:
+        for layer, rate in rates.items():
+            asked = settings.model_copy(update={"learning_rate": rate})
+            Trainer(bench.store(), layer, bench.sae, asked, workspace, overwrite=overwrite).run()
+
+    train({3: None, 4: None}, overwrite=False)
+    before = tree(workspace)
+    with pytest.raises(TrainingError, match="layer 4"):
+        train({3: 0.004, 4: 1e30}, overwrite=True)
+    after = outside(workspace)
+    assert {name for name in before if before[name] != after[name]} == {
+        name for name in before if "layer_3_" in name
+    }
+    assert after.keys() == before.keys()
 
 
 def test_a_stopped_one_goes_on_without_overwrite_and_replaces_all_in_the_end(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 COMMITTED = "Stopped. Progress is saved; run the same command to resume."
 ALIKE = 0.7
+MEMORY_HINT = (
+    "a smaller --batch-size of extract or train takes less; train --dry-run says how much it needs"
+)
 DEBUG_HINT = "run it again with --debug for the traceback"
 
 
@@ -32,11 +35,19 @@ def explain(error: BaseException) -> tuple[str, str | None]:
         return error.what, error.hint
     if isinstance(error, typer.TyperException):
         return _usage(error)
-    if isinstance(error, MemoryError):
-        return "out of memory", "ask for less at once: --batch-size, --context-length"
+    if _is_out_of_memory(error):
+        return "out of memory", MEMORY_HINT
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.strerror}: {error.filename}", DEBUG_HINT
     return f"unexpected {type(error).__name__}: {error}", DEBUG_HINT
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, the CPU's allocator or a device had no more memory; torch is not loaded."""
+    names = {one.__name__ for one in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
 
 
 def _usage(error: typer.TyperException) -> tuple[str, str]:

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 DIVERGED = 10.0
 JUDGED_DEAD_ROWS = 100_000
 MANY_DEAD = 0.5
+SAFER, HIGHEST_RATE = 3, 0.003
+"""A third of the rate that failed, and no more than one that few trainings fail with."""
 
 
 def refuse_halted(layer: int, step: int, peak: float) -> TrainingError:
     """The error for a step that was refused; `peak` is the learning rate that was set."""
     return TrainingError(
-        f"layer {layer}: the loss is not finite or jumped a hundredfold at step {step + 1}; the"
-        f" state after step {step} is kept",
-        hint=_lower(peak),
+        f"layer {layer}: the loss is not finite or jumped a hundredfold at step {step + 1}, with a"
+        f" learning_rate of {peak:g}; the state after step {step} is kept",
+        hint=_lower(layer, peak),
     )
 
 
@@ -47,14 +49,14 @@ def check_entry(
     if bad:
         raise TrainingError(
             f"layer {layer}: not finite on held-out rows: {', '.join(bad)}",
-            hint=_lower(peak),
+            hint=_lower(layer, peak),
         )
     before = history.columns["recon_loss"]
     if before and entry["recon_loss"] > DIVERGED * max(1.0, min(before)):
         raise TrainingError(
             f"layer {layer}: training diverged: held-out recon_loss rose from {min(before):.3g} to"
             f" {entry['recon_loss']:.3g}",
-            hint=_lower(peak),
+            hint=_lower(layer, peak),
         )
     _check_alive(layer, entry, training, peak)
 
@@ -76,10 +78,13 @@ def _check_alive(
     if rows >= JUDGED_DEAD_ROWS and dead > training.max_dead_fraction:
         raise TrainingError(
             f"layer {layer}: collapsed: {dead:.0%} of the features did not fire in the last"
-            f" {rows:,} training rows",
-            hint=f"{_lower(peak)}, or allow it with max_dead_fraction",
+            f" {rows:,} training rows, with a learning_rate of {peak:g}; max_dead_fraction allows"
+            f" {training.max_dead_fraction:.0%}",
+            hint=_lower(layer, peak),
         )
 
 
-def _lower(peak: float) -> str:
-    return f"lower learning_rate (it was {peak:g}) and start anew with --overwrite"
+def _lower(layer: int, peak: float) -> str:
+    """The command that trains with a learning rate well below the one that was too high."""
+    rate = min(peak / SAFER, HIGHEST_RATE)
+    return f"ghosttrack train --layers {layer} --learning-rate {rate:.2g} --overwrite"
