@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 TAKES = 10.0
 SLOW: dict[str, dict[str, str | tuple[str, ...]]] = {
     "extract": {
-        "extraction.extract.plan": "checking model and disk",
+        "extraction.extract.plan": "checking model, text and disk",
         "model.residual.ResidualModel.load": "loading model",
-        "text.corpus.open_corpus": "opening corpus",
+        "text.corpus.open_corpus": "checking model, text and disk",
         "extraction.run.batch_size.probe": "choosing the batch size",
         "extraction.run._write": "tokens",
         "store.writer.StoreWriter.seal": "writing the last chunks",
@@ -151,6 +151,7 @@ def test_whatever_takes_long_is_in_its_part(
             words = [*command.split(), *(small if command == "extract" else [])]
             ended = ghosttrack(*words)
         assert ended.code == 0, ended.err
+        assert ": loading libraries" in ended.err, "said before anything heavy is imported"
         called = [one for one in seen[before:] if one.function in functions]
         assert {one.function for one in called} == set(functions), command
         for one in called:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.extraction.checks import Asked, check
-from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, CORPUS, MODEL
+from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, MODEL
 from ghosttrack_cli.extraction.plan import existing_commit, plan
 from ghosttrack_cli.monitor import SILENT, Monitor
 
@@ -57,7 +57,6 @@ def extract(
     from ghosttrack_cli.model.residual import ResidualModel
 
     loaded = ResidualModel.load(asked.pinned(commit), cache_dir=cache_dir, notice=monitor.notice)
-    monitor.begin(CORPUS)
     for left_out in texts.notices():
         monitor.notice(left_out)
     task = Task(loaded, texts, planned.layers, extraction, workspace.store, monitor)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ghosttrack_cli.monitor import Part, outline
 
-CHECKING, MODEL, CORPUS, BATCH_SIZE, TOKENS, LAST_CHUNKS = outline(
-    ("checking model and disk", 2),
+CHECKING, MODEL, BATCH_SIZE, TOKENS, LAST_CHUNKS = outline(
+    ("checking model, text and disk", 4),
     ("loading model", 6),
-    ("opening corpus", 2),
     ("choosing the batch size", 2),
     ("tokens", 84),
     ("writing the last chunks", 4),
