@@ -15,6 +15,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorpusError, Stopped, TrainingError, UsageError
 from ghosttrack_cli.overview.layers import Retraining, read_training
 from ghosttrack_cli.training import retraining
+from ghosttrack_cli.training.plan import plan_training
 from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.training.conftest import Bench
 
+    from ghosttrack_cli.training.plan import TrainingPlan
     from ghosttrack_cli.workspace import Workspace
 
 SHORT: dict[str, Any] = {"epochs": 1, "evaluations": 2}
@@ -52,6 +54,11 @@ def visible(workspace: Workspace) -> dict[str, bytes]:
     return dict(
         zip([*kinds, "history", "progress"], (path.read_bytes() for path in found), strict=True)
     )
+
+
+def plan_of(bench: Bench, seed: int) -> TrainingPlan:
+    settings = bench.training.model_copy(update={**SHORT, "seed": seed})
+    return plan_training(bench.store(), LAYER, bench.sae, settings, bench.workspace)
 
 
 def outside(workspace: Workspace) -> dict[str, bytes]:
@@ -141,6 +148,11 @@ def test_a_stopped_one_goes_on_without_overwrite_and_replaces_all_in_the_end(
     assert status is not None
     assert status.retraining == Retraining("stopped", 9, 21)
 
+    plans = {seed: plan_of(trained, seed) for seed in (0, 7)}
+    assert {seed: (plan.state, plan.finished_steps) for seed, plan in plans.items()} == {
+        0: ("finished", 21),
+        7: ("stopped", 9),
+    }
     trained.notices.clear()
     assert trained.trainer(**anew).run().outcome == "trained"
     assert any(

@@ -55,6 +55,11 @@ def digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def same(found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether `found`, from disk, has this store and these settings."""
+    return _flat(found["store"], found["settings"]) == _flat(store, settings)
+
+
 def check_same(
     layer: int, found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> None:

@@ -12,9 +12,10 @@ from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import CorruptionError, UsageError
 from ghosttrack_cli.training import memory
 from ghosttrack_cli.training.conditions import conditions, held_out
+from ghosttrack_cli.training.identity import settings_identity, store_identity
 from ghosttrack_cli.training.objective import Objective, tanh_slope
 from ghosttrack_cli.training.progress import read_progress
-from ghosttrack_cli.training.retraining import begun
+from ghosttrack_cli.training.retraining import where
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
 from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
@@ -140,9 +141,16 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
     return objective
 
 
-def _progress(workspace: Workspace, layer: int) -> dict[str, Any]:
+def _progress(
+    workspace: Workspace,
+    layer: int,
+    store: ActivationStore,
+    sae: SAESettings,
+    training: SAETrainingSettings,
+) -> dict[str, Any]:
     """What is known of an earlier training; a damaged manifest is made again by the run."""
-    place = begun(workspace, layer) or workspace
+    asked = store_identity(store), settings_identity(sae, training)
+    place = where(workspace, layer, *asked)
     try:
         return read_progress(place.training_progress(layer)) or {}
     except CorruptionError:
@@ -249,7 +257,7 @@ def plan_training(
     Raises:
         UsageError: the settings contradict each other or the store.
     """
-    progress = {} if overwrite else _progress(workspace, layer)
+    progress = {} if overwrite else _progress(workspace, layer, store, sae, training)
     objective = objective_of(sae, training, store.d_model)
     device = training_device(training.device)
     products = products_on(device, objective)

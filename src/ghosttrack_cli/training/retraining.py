@@ -8,15 +8,18 @@ One rename makes the new training the layer's; the moves after it can stop anywh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
-from ghosttrack_cli.training.history import metrics_path
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.training.history import metrics_path, read_history
+from ghosttrack_cli.training.identity import same
 from ghosttrack_cli.training.loggers import forget_loggers
+from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ghosttrack_cli.workspace import CheckpointKind
@@ -35,6 +38,43 @@ def begun(workspace: Workspace, layer: int) -> Workspace | None:
     """Where a layer's begun retraining lies, if there is one."""
     side = workspace.retraining(layer)
     return side if side.training_progress(layer).is_file() else None
+
+
+def where(
+    workspace: Workspace, layer: int, store: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Workspace:
+    """Where a training goes on: beside the SAE that stands if a retraining was begun there.
+
+    Not if just what stands was asked for: then the retraining, of other settings, waits.
+    """
+    side = begun(workspace, layer)
+    if side is None:
+        return workspace
+    try:
+        anew, done = read_progress(side.training_progress(layer)), finished(workspace, layer)
+    except CorruptionError:
+        return side
+    if anew is None or done is None or same(anew, store, settings):
+        return side
+    return workspace if same(done, store, settings) else side
+
+
+def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
+    """The manifest of a training that came to its end and whose SAE is there, else None.
+
+    Raises:
+        CorruptionError: the manifest or the history is damaged.
+    """
+    progress = read_progress(workspace.training_progress(layer))
+    if progress is None or progress["state"] != "finished":
+        return None
+    if not files.present_folder(workspace.sae(layer, "final")).is_dir():
+        return None
+    try:
+        read_history(workspace.history(layer))
+    except FileNotFoundError:
+        return None
+    return progress
 
 
 def hand_over(workspace: Workspace, layer: int) -> None:

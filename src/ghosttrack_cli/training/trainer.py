@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.arguments import as_layer
-from ghosttrack_cli.errors import ConflictError, CorruptionError, StateError
+from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training import books, retraining
 from ghosttrack_cli.training.checkpoint import has_checkpoint, load_checkpoint
@@ -169,8 +169,9 @@ class Trainer:
             return own.retraining(self.layer) if stands else own
         if side is None:
             return own
+        asked = store_identity(self.store), self._settings()
         retraining_begun = "the retraining that --overwrite started"
-        if self._asks_for_what_stands(side):
+        if retraining.where(own, self.layer, *asked) == own:
             self.monitor.notice(
                 f"layer {self.layer}: {retraining_begun} has other settings; it is left as it is"
             )
@@ -180,21 +181,6 @@ class Trainer:
             " finished"
         )
         return side
-
-    def _asks_for_what_stands(self, side: Workspace) -> bool:
-        """Whether the finished SAE is the one asked for, and the begun retraining is not."""
-        try:
-            begun, done = read_progress(side.training_progress(self.layer)), self._finished()
-        except CorruptionError:
-            return False
-        return done is not None and self._fits(done) and begun is not None and not self._fits(begun)
-
-    def _fits(self, found: dict[str, Any]) -> bool:
-        try:
-            self._check(found)
-        except ConflictError:
-            return False
-        return True
 
     def _finish(self, objective: Objective, loggers: Sequence[str]) -> dict[str, Any]:
         """Take the steps that are left; what was there before goes only when all is written."""
@@ -214,7 +200,7 @@ class Trainer:
             CorruptionError: there is no checkpoint to make it from.
         """
         try:
-            return finished(self.place, self.layer)
+            return retraining.finished(self.place, self.layer)
         except CorruptionError as error:
             if not has_checkpoint(self.place.sae(self.layer, "last")):
                 hint = f"ghosttrack train --layers {self.layer} --overwrite trains it anew"
@@ -353,21 +339,3 @@ class Trainer:
             retraining.hand_over(self.workspace, self.layer)
         history = read_history(self.workspace.history(self.layer))
         return TrainingResult(self.layer, outcome, progress["step"], progress["metrics"], history)
-
-
-def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
-    """The manifest of a training that came to its end and whose SAE is there, else None.
-
-    Raises:
-        CorruptionError: the manifest or the history is damaged.
-    """
-    progress = read_progress(workspace.training_progress(layer))
-    if progress is None or progress["state"] != "finished":
-        return None
-    if not files.present_folder(workspace.sae(layer, "final")).is_dir():
-        return None
-    try:
-        read_history(workspace.history(layer))
-    except FileNotFoundError:
-        return None
-    return progress
