@@ -29,6 +29,7 @@ LATER = "the time is measured once there are SAEs: ghosttrack interpret --dry-ru
 
 def run(session: Session, *, dry_run: bool) -> None:
     """Plan all stages, or do them."""
+    check_settings(session)  # before a hub is asked for anything
     if dry_run:
         give(session, plan_all(session))
         return
@@ -60,7 +61,6 @@ def check_all(session: Session, ahead: ExtractionOutlook) -> ActivationStore:
 
     if ahead.refusal is not None:
         raise ahead.refusal
-    check_settings(session)
     workspace = session.workspace
     store = expected_store(ahead.planned, existing_commit(workspace), workspace)
     check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
