@@ -220,7 +220,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "kind", "hint"),
     [
-        (gzip.compress(b"text"), "gzip", r"\.gz"),
+        (gzip.compress(b"text", mtime=0), "gzip", r"\.gz"),
         (zstd(b"text"), "Zstandard", r"\.zst"),
         (b"PK\x03\x04rest", "zip", "unzip"),
         (b"%PDF-1.7 rest", "PDF", "pdftotext"),
