@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghosttrack_cli.errors import ConflictError, CorpusError, ModelError, StateError, Stopped
+from ghosttrack_cli.errors import (
+    ConflictError,
+    CorpusError,
+    ModelError,
+    StateError,
+    Stopped,
+    UsageError,
+)
 from ghosttrack_cli.interpretation import interpret as stage
 from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
@@ -395,11 +402,11 @@ def test_seed_call_without_texts_is_refused(
 def test_prompt_names_the_features_of_its_tokens(
     planted_workspace: Workspace, planted_model: Any
 ) -> None:
-    text = "the cat sat on the mat\ud800"
+    text = "the cat sat on the mat"
     settings = InterpretationSettings()
     report = explain_prompt(text, (0, 1), settings, planted_model, planted_workspace)
     assert report.ids[0] == planted_model.tokenizer.bos_token_id
-    assert "".join(report.texts[1:]) == "the cat sat on the mat\ufffd" == report.text
+    assert "".join(report.texts[1:]) == text == report.text
     for layer in report.layers:
         fired = {feature.feature: feature.acts for feature in layer.features}
         assert set(fired) == {token for token in report.ids[1:] if token < 300}
@@ -408,6 +415,14 @@ def test_prompt_names_the_features_of_its_tokens(
     save_prompt(planted_workspace, report)
     saved = planted_workspace.interpretations / "prompt.json"
     assert read_record(saved, type(report)) == report
+
+
+def test_a_prompt_of_bytes_that_are_no_text_is_refused(
+    planted_workspace: Workspace, planted_model: Any
+) -> None:
+    settings = InterpretationSettings()
+    with pytest.raises(UsageError, match="not UTF-8"):
+        explain_prompt("the cat\ud800", (0,), settings, planted_model, planted_workspace)
 
 
 def test_what_features_promote_is_left_out_and_said(

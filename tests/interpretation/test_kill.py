@@ -119,7 +119,7 @@ class Twins:
         else:
             struck = self.forks.kill(request, kill, self.killed.interpretations)
         if read:
-            assert f"goes on after {read:,} rows" in told(self.killed)[said:]
+            assert f"resuming after {read:,} rows" in told(self.killed)[said:]
             self.resumed += 1
         return struck
 

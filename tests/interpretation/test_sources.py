@@ -175,7 +175,7 @@ def test_store_of_another_model_is_refused(workspace: Workspace, demo_model: Any
     make_store(workspace.store)
     with pytest.raises(ConflictError) as raised:
         open_source(DEFAULTS, CorpusSettings(), demo_model, workspace, None)
-    assert set(raised.value.fields) == {"weights_sha256", "tokenizer_sha256"}
+    assert set(raised.value.fields) == {"model", "weights_sha256", "tokenizer_sha256"}
 
 
 def test_no_store_is_said(workspace: Workspace, demo_model: Any) -> None:

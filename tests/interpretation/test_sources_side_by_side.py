@@ -115,7 +115,7 @@ def test_the_unfinished_pass_of_one_source_survives_that_of_another(
     assert len(interpret(second)) == 1
     said: list[str] = []
     (summary,) = interpret(first, Monitor(notice=said.append))
-    assert [text for text in said if text.startswith("goes on after")]
+    assert [text for text in said if text.startswith("resuming after")]
     assert summary.source.texts == 8
 
 

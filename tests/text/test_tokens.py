@@ -70,7 +70,7 @@ def test_a_tokenizer_without_either_is_refused() -> None:
     from transformers import PreTrainedTokenizerFast
 
     make: Any = PreTrainedTokenizerFast
-    with pytest.raises(ModelError, match="neither"):
+    with pytest.raises(ModelError, match="no beginning-of-text or end-of-text token"):
         Encoder(make(tokenizer_object=Tokenizer(models.BPE())))
 
 
