@@ -17,23 +17,24 @@ from torch import Tensor, nn
 from ghosttrack_cli import files, runtime
 from ghosttrack_cli.arguments import as_count, as_path
 from ghosttrack_cli.errors import CorruptionError, ModelError, StateError, UsageError
+from ghosttrack_cli.sae_files import (
+    CHECKSUMS,
+    CONFIG,
+    MAX_CONFIG_BYTES,
+    SPARSITY,
+    WEIGHTS,
+    read_sums,
+)
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-CONFIG, WEIGHTS, SPARSITY, CHECKSUMS = (
-    "cfg.json",
-    "sae_weights.safetensors",
-    "sparsity.safetensors",
-    "checksums.json",
-)
 KEYS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
 SAE_LENS_VERSION = "6.54.0"
 MAX_D_MODEL = 2**17
 MAX_D_HIDDEN = 2**22
-MAX_CONFIG_BYTES = 2**22
 PICKLES = {".pt", ".pth", ".bin", ".ckpt"}
 RARE = 1e-10
 FOLDED_ENTRIES = 2**23
@@ -207,7 +208,7 @@ class JumpReLUSAE(nn.Module):
         device = runtime.resolve_device(device) if isinstance(device, str) else device
         try:
             config = files.read_json(folder / CONFIG, limit=MAX_CONFIG_BYTES)
-            sums = _read_sums(folder)
+            sums = read_sums(folder)
             _check_config(folder, config, sums)
             limit = _weight_bytes(config) + 2**20
             weights = read_tensors(folder / WEIGHTS, sha256=sums.get(WEIGHTS), limit=limit)
@@ -247,17 +248,6 @@ def sae_folder(path: Path | str, name: str) -> Path:
             hint=f"train_sae_for_layer writes SAEs as folders: {ours}",
         )
     return ours
-
-
-def _read_sums(folder: Path) -> dict[str, str]:
-    """Our checksums; an SAE folder of another program has none."""
-    try:
-        sums = files.read_sealed(folder / CHECKSUMS, limit=MAX_CONFIG_BYTES)["sha256"]
-        return {str(name): str(value) for name, value in sums.items()}
-    except FileNotFoundError:
-        return {}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CorruptionError(f"not a list of checksums: {folder / CHECKSUMS}") from error
 
 
 def _check_config(folder: Path, config: Mapping[str, Any], sums: Mapping[str, str]) -> None:

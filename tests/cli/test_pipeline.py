@@ -216,6 +216,30 @@ def test_features_that_separate_are_listed_by_certainty(
     assert "of 9 questions, p" in ghosttrack("interpret", "--feature", best).out
 
 
+def test_a_report_of_an_sae_that_was_replaced_says_so(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    assert ghosttrack("train", "--layers", "2", "--epochs", "1").code == 0
+    book = tmp_path / "book.txt"
+    book.write_text("It was the best of times, it was the worst of times. " * 40)
+    read = ghosttrack("interpret", "--texts", str(book))
+    assert "note: cut: 1 of 1 text, of which only the first 32 tokens were read" in read.err
+    assert not ghosttrack("interpret", "--feature", "0", "--json").document["outdated"]
+    retrained = ghosttrack("train", "--layers", "2", "--seed", "7", "--overwrite", "--yes")
+    assert retrained.code == 0
+    status = ghosttrack("status", "--json").document
+    assert status["layers"][1]["interpretation"]["outdated"]
+    assert status["next"] == "ghosttrack train --layers 0"
+    looks = (("--feature", "0"), ("list",), ("list", "--search", "times"), ("prompt", "times"))
+    for look in looks:
+        said = ghosttrack("interpret", *look).err
+        assert "note: layer 2: the report is of an earlier SAE" in said
+        assert "ghosttrack interpret --layers 2" in said
+    assert ghosttrack("interpret", "list", "--json").document["outdated"]
+    assert ghosttrack("interpret", "--layers", "2").code == 0
+    assert "earlier SAE" not in ghosttrack("interpret", "list").err
+
+
 def test_what_was_asked_for_is_remembered(
     extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:

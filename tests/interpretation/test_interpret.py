@@ -152,7 +152,9 @@ def test_report_summary_and_seed_file_agree(run: Any, planted_workspace: Workspa
     assert sum(report.density.counts) == report.counts.active
     assert report.recovered is not None
     assert report.source.truncated > 0
-    assert any("were cut" in note for note in report.notes)
+    tokens = report.source.context_length
+    cut = f"Cut: {report.source.truncated} of 16 texts, of which only the first {tokens} tokens"
+    assert f"{cut} were read." in report.notes
     records = json.loads(planted_workspace.interpretation(1).read_text())
     assert [SeedRecord.model_validate(record).feature_id for record in records] == list(range(301))
     assert records[300]["active"] is False

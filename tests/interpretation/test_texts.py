@@ -9,7 +9,7 @@ import pytest
 
 from ghosttrack_cli.errors import CorpusError, UsageError
 from ghosttrack_cli.interpretation import text_source
-from ghosttrack_cli.interpretation.batch import left_out, with_batch
+from ghosttrack_cli.interpretation.batch import not_read, with_batch
 from ghosttrack_cli.interpretation.prompt import explain_prompt
 from ghosttrack_cli.interpretation.sources import open_source
 from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
@@ -59,7 +59,7 @@ def test_what_is_left_out_is_in_the_facts_wherever_it_stands(
             resumed = with_batch(resumed, rest)
         assert (resumed.short, resumed.blank, resumed.replaced) == (7, 2, 1)
     assert (facts.texts, facts.short, facts.blank, facts.replaced) == (7, 7, 2, 1)
-    assert left_out(facts).sentences() == [
+    assert not_read(facts) == [
         "left out: 7 short texts (--min-characters)",
         "left out: 2 blank texts",
         "replaced by U+FFFD: half a surrogate pair, in 1 text",

@@ -87,9 +87,19 @@ class Builder:
             },
         )
 
-    def report(self, layer: int, source: str = "store") -> None:
+    def sae(self, layer: int, weights: str) -> None:
+        sums = {"schema": 1, "sha256": {"sae_weights.safetensors": weights}}
+        self.seal(self.workspace.sae(layer, "best") / "checksums.json", sums)
+
+    def report(self, layer: int, source: str = "store", weights: str = "a") -> None:
         counts = {"features": 4096, "active": 4055, "dead": 41, "rows": 900}
-        document = {"schema": 2, "layer": layer, "counts": counts, "source": {"name": source}}
+        document = {
+            "schema": 2,
+            "layer": layer,
+            "counts": counts,
+            "source": {"name": source},
+            "sae": {"checkpoint": "best", "weights_sha256": weights},
+        }
         self.seal(self.workspace.report(layer, source) / "summary.json", document)
 
     def seal(self, path: Any, document: Any) -> None:

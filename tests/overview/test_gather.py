@@ -255,3 +255,20 @@ def test_the_course_of_a_training_comes_from_its_history(
     assert str(workspace.history(6)) in overview.problems[0]
     assert overview.layers[0].training is not None
     assert overview.layers[0].training.fvu is not None
+
+
+def test_a_report_of_an_sae_that_was_replaced_is_not_one_of_the_present(
+    workspace: Workspace, build: Builder
+) -> None:
+    build.everything(0, 6)
+    for layer in (0, 6):
+        build.sae(layer, "a")
+    assert gather(workspace).met
+    build.sae(6, "b")
+    overview = gather(workspace)
+    assert [one.interpreted for one in overview.layers] == [True, False]
+    found = {check.name: check for check in overview.checks}["interpretations saved"]
+    assert (found.met, found.value) == (False, "1 of 2, of an earlier SAE in layer 6")
+    assert command(overview, workspace) == "interpret --layers 6"
+    build.report(6, "texts-notes-1f2e3d4c", weights="b")
+    assert gather(workspace).met

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.text.kept import LeftOut
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ def with_batch(facts: SourceFacts, batch: RowBatch) -> SourceFacts:
     return facts.model_copy(update=counts)
 
 
-def left_out(facts: SourceFacts) -> LeftOut:
-    """What was left out of the texts, as the facts have it."""
-    return LeftOut(**{name: getattr(facts, name) for name in LEFT_OUT})
+def not_read(facts: SourceFacts) -> list[str]:
+    """What of the texts was not read, or not as it is, in sentences without a full stop."""
+    sentences = LeftOut(**{name: getattr(facts, name) for name in LEFT_OUT}).sentences()
+    if facts.truncated:
+        sentences.append(
+            f"cut: {facts.truncated:,} of {counted(facts.texts or 0, 'text')}, of which only the"
+            f" first {facts.context_length:,} tokens were read"
+        )
+    return sentences

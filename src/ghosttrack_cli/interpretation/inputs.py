@@ -11,7 +11,8 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, GhostTrackError, ModelError
 from ghosttrack_cli.interpretation.report import SCHEMA_VERSION, ModelFacts, SAEFacts
 from ghosttrack_cli.provenance import Fields, model_differences, sae_differences
-from ghosttrack_cli.sae import WEIGHTS, JumpReLUSAE
+from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.sae_files import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

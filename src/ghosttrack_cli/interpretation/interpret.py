@@ -8,7 +8,7 @@ from ghosttrack_cli import files, runtime
 from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
 from ghosttrack_cli.interpretation import inputs, layout, parts, weights
 from ghosttrack_cli.interpretation.answer_pairs import compare_answers
-from ghosttrack_cli.interpretation.batch import left_out, with_batch
+from ghosttrack_cli.interpretation.batch import not_read, with_batch
 from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.build import WeightFacts
 from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
@@ -159,7 +159,7 @@ class Stage:
         state = PassState(self.workspace, self.slug, {job.layer: job.fingerprint for job in jobs})
         monitor.begin(parts.ROWS)
         source = self._read(passes, state)
-        for sentence in left_out(source).sentences():
+        for sentence in not_read(source):
             self.monitor.notice(sentence)
         contrasts = compare_answers(self.source, passes, self.texts, source.rows, monitor)
         monitor.begin(parts.LOSSES)
@@ -283,12 +283,7 @@ class Stage:
         notes = [f"Recovered loss is measured on the first {PROBE_ROWS:,} rows at most."]
         if self._no_lens:
             notes.append(f"{self._no_lens[0].upper()}{self._no_lens[1:]}.")
-        if source.truncated:
-            notes.append(
-                f"{source.truncated:,} texts are longer than {source.context_length:,} tokens and"
-                " were cut there."
-            )
-        notes += [f"{one[0].upper()}{one[1:]}." for one in left_out(source).sentences()]
+        notes += [f"{one[0].upper()}{one[1:]}." for one in not_read(source)]
         if job.median_norm is None:
             notes.append("No store gives the median norm of this layer: no outliers were masked.")
         if source.kind == "corpus" and source.texts == HUB_TEXTS and not self.settings.max_texts:

@@ -99,8 +99,13 @@ def _trained(layers: Sequence[LayerStatus]) -> Check:
 
 
 def _interpreted(layers: Sequence[LayerStatus]) -> Check:
-    missing = [one.layer for one in layers if one.interpretation is None]
-    return _complete("interpretations saved", layers, missing)
+    missing = [one.layer for one in layers if not one.interpreted]
+    outdated = [one.layer for one in layers if one.interpretation and not one.interpreted]
+    check = _complete("interpretations saved", layers, missing)
+    if not outdated:
+        return check
+    words = f"of an earlier SAE in layer {format_layers(outdated)}"
+    return replace(check, value=f"{len(layers) - len(missing)} of {len(layers)}, {words}")
 
 
 def _converged(layers: Sequence[LayerStatus]) -> Check:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.overview.manifests import Manifest, read_manifest, read_object
+from ghosttrack_cli.sae_files import is_another_sae
 from ghosttrack_cli.stored_reports import SUMMARY, layer_reports
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class InterpretationStatus:
     dead: int | None
     rows: int | None
     source: str | None
+    outdated: bool
+    """Whether the layer's SAE was replaced since: the features are those of the earlier one."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class LayerStatus:
     def interpretation(self) -> InterpretationStatus | None:
         """The newest report."""
         return self.interpretations[0] if self.interpretations else None
+
+    @property
+    def interpreted(self) -> bool:
+        """Whether a report describes the SAE that is there."""
+        return any(not one.outdated for one in self.interpretations)
 
     @property
     def stored(self) -> bool:
@@ -182,10 +190,12 @@ def read_interpretations(
 ) -> tuple[InterpretationStatus, ...]:
     """The reports of `layer`, the newest first."""
     found = layer_reports(workspace.interpretations, layer)
-    return tuple(filter(None, (_read_report(one, problems) for one in found)))
+    return tuple(filter(None, (_read_report(workspace, one, problems) for one in found)))
 
 
-def _read_report(one: StoredReport, problems: list[str]) -> InterpretationStatus | None:
+def _read_report(
+    workspace: Workspace, one: StoredReport, problems: list[str]
+) -> InterpretationStatus | None:
     manifest = read_manifest(one.folder / SUMMARY, problems)
     if manifest is None:
         return None
@@ -196,7 +206,14 @@ def _read_report(one: StoredReport, problems: list[str]) -> InterpretationStatus
         dead=manifest.integer("counts", "dead"),
         rows=manifest.integer("counts", "rows"),
         source=manifest.text("source", "name"),
+        outdated=_is_outdated(workspace, one.layer, manifest),
     )
+
+
+def _is_outdated(workspace: Workspace, layer: int, summary: Manifest) -> bool:
+    kind, weights = summary.text("sae", "checkpoint"), summary.text("sae", "weights_sha256")
+    kinds = {"best": workspace.sae(layer, "best"), "final": workspace.sae(layer, "final")}
+    return kind in kinds and is_another_sae(kinds[kind], weights)
 
 
 def _features(manifest: Manifest) -> int:

@@ -30,7 +30,7 @@ def next_step(overview: Overview, log: Path) -> Step:
     """The next command for the workspace whose log is `log`."""
     layers = overview.layers
     untrained = _numbers(layers, lambda one: one.training is None or not one.training.finished)
-    unread = _numbers(layers, lambda one: one.interpretation is None)
+    unread = _numbers(layers, lambda one: not one.interpreted)
     if overview.store is None and not layers:
         return Step("extract --layer 6 --tokens 1M", "this workspace is empty")
     if overview.store is None and untrained:
@@ -43,7 +43,9 @@ def next_step(overview: Overview, log: Path) -> Step:
     if untrained:
         return Step(_for_layers("train", untrained, layers), "some layers have no trained SAE yet")
     if unread:
-        return Step(_for_layers("interpret", unread, layers), "some layers have no report yet")
+        old = any(one.interpretation and not one.interpreted for one in layers)
+        why = "some reports are of an earlier SAE" if old else "some layers have no report yet"
+        return Step(_for_layers("interpret", unread, layers), why)
     return Step(None, "everything is done")
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from ghosttrack_cli.errors import ConflictError, CorruptionError
-from ghosttrack_cli.provenance import ModelRecord, flat, model_differences
+from ghosttrack_cli.provenance import Fields, ModelRecord, flat, model_differences
 
 JSON: TypeAlias = Any
 """A value that `json` writes and reads back unchanged."""
@@ -16,6 +16,9 @@ Compression = Literal["none", "lz4", "zstd"]
 
 NAMES_ONLY = {"corpus.name"}
 """What something is called, which may change while it stays the same."""
+
+CONTENT = {"corpus.files", "corpus.bytes", "corpus.sha256"}
+"""What differs where a text was edited, or is another one."""
 
 MODEL_FIELDS = ("model", "model_revision", "weights_sha256", "model_config")
 
@@ -103,8 +106,16 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
         raise ConflictError(
             f"the store was made with different settings: {where}",
             fields=fields,
-            hint="use the settings on disk, another --workspace, or --overwrite to start over",
+            hint=_way_out(fields),
         )
+
+
+def _way_out(fields: Fields) -> str:
+    """What helps: a text that was edited cannot be asked for again as it was."""
+    what = "the settings on disk"
+    if set(fields) <= CONTENT:
+        what = "the text that the store was made from, as it was then"
+    return f"use {what}, another --workspace, or --overwrite to start over"
 
 
 def _without_model(identity: StoreIdentity) -> dict[str, JSON]:

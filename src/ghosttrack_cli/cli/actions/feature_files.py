@@ -15,6 +15,7 @@ from ghosttrack_cli.interpretation.report import (
     shard_name,
 )
 from ghosttrack_cli.interpretation.search_index import SearchShard, search_name
+from ghosttrack_cli.sae_files import is_another_sae
 from ghosttrack_cli.stored_reports import SUMMARY, StoredReport, stored_reports
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.layout import R
     from ghosttrack_cli.interpretation.search_index import FeatureTexts
-    from ghosttrack_cli.workspace import Workspace
+    from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 
 def wanted_source(session: Session, source: str | None) -> str | None:
@@ -124,6 +125,12 @@ def read_texts(one: StoredReport, features: int) -> Iterator[FeatureTexts]:
     """What a search looks into, of all features of a report, a file in memory at a time."""
     for first in range(0, features, SHARD_FEATURES):
         yield from _read(one.folder, search_name(first), SearchShard).features
+
+
+def is_outdated(workspace: Workspace, one: StoredReport, report: LayerReport) -> bool:
+    """Whether the SAE that the report describes was replaced since."""
+    kind: CheckpointKind = "final" if report.sae.checkpoint == "final" else "best"
+    return is_another_sae(workspace.sae(one.layer, kind), report.sae.weights_sha256)
 
 
 def _read(folder: Path, name: str, model: type[R]) -> R:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.feature_files import (
+    is_outdated,
     one_report,
     other_sources,
     present_reports,
@@ -22,8 +23,11 @@ from ghosttrack_cli.cli.actions.feature_list import (
 )
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.quantities import format_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.report import LayerReport
     from ghosttrack_cli.stored_reports import StoredReport
@@ -36,11 +40,32 @@ def show_feature(session: Session, layers: str | None, feature: int, source: str
     layer = None if layers is None else int(layers)
     chosen = one_report(session.workspace, layer, wanted_source(session, source))
     found, report = read_feature(chosen, feature), read_report(chosen)
-    document = {"layer": chosen.layer, "source": chosen.source, **found.model_dump(mode="json")}
+    outdated = warn_outdated(session, [(chosen, report)])
+    document = {
+        "layer": chosen.layer,
+        "source": chosen.source,
+        "outdated": bool(outdated),
+        **found.model_dump(mode="json"),
+    }
     blocks = feature_blocks(chosen.layer, found, contrast=report.contrast)
     session.emit(document, lambda console: console.blocks(blocks))
     said = f"over {report.counts.rows:,} rows of {report.source.name}"
     session.console.detail(said + _others(session, chosen))
+
+
+def warn_outdated(
+    session: Session, reports: Sequence[tuple[StoredReport, LayerReport]]
+) -> set[int]:
+    """Say which layers' SAEs were replaced since their reports were made; give those layers."""
+    workspace = session.workspace
+    found = {one.layer for one, report in reports if is_outdated(workspace, one, report)}
+    if found:
+        layers = format_layers(sorted(found))
+        session.console.notice(
+            f"layer {layers}: the report is of an earlier SAE, whose features are others; "
+            f"bring it up to date: {session.again(f'interpret --layers {layers}')}"
+        )
+    return found
 
 
 def _others(session: Session, chosen: StoredReport) -> str:
@@ -56,8 +81,14 @@ def show_list(session: Session, layer: int | None, choice: Choice) -> None:
     reports = [(one, read_report(one)) for one in chosen]
     found = choose_features(reports, choice)
     shown = found[: choice.limit]
+    outdated = warn_outdated(session, reports)
     layers = [
-        {"layer": one.layer, "source": one.source, "rows": report.counts.rows}
+        {
+            "layer": one.layer,
+            "source": one.source,
+            "rows": report.counts.rows,
+            "outdated": one.layer in outdated,
+        }
         for one, report in reports
     ]
     document: dict[str, Any] = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import quoted, shade, token_text
 from ghosttrack_cli.cli.actions.feature_files import read_report
+from ghosttrack_cli.cli.actions.features import warn_outdated
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.output import Line, Span, Table, line
 from ghosttrack_cli.errors import DiskError, GhostTrackError
@@ -57,7 +58,9 @@ def known_tokens(session: Session, layers: Iterable[int]) -> dict[int, list[list
     for layer in layers:
         for newest in layer_reports(session.workspace.interpretations, layer)[:1]:
             try:
-                known[layer] = read_report(newest).index.tokens
+                report = read_report(newest)
+                if not warn_outdated(session, [(newest, report)]):
+                    known[layer] = report.index.tokens
             except GhostTrackError as error:
                 session.console.notice(f"no tokens beside the features: {error.what}")
     return known

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.overview.checklist import Check
     from ghosttrack_cli.overview.gather import Overview
-    from ghosttrack_cli.overview.layers import LayerStatus, Retraining, TrainingStatus
+    from ghosttrack_cli.overview.layers import (
+        InterpretationStatus,
+        LayerStatus,
+        Retraining,
+        TrainingStatus,
+    )
     from ghosttrack_cli.overview.next_step import Step
 
 NOTHING = "-"
@@ -174,9 +179,16 @@ def _layer_row(one: LayerStatus, overview: Overview) -> Line:
             _trained(training, at_work=bool(overview.running)),
             *("" if value is None else f"{value:.3g}" for value in metrics),
             _percent(training.dead) if training else "",
-            f"{report.features:,}" if report else "",
+            _features(report),
         )
     )
+
+
+def _features(report: InterpretationStatus | None) -> str:
+    """How many the newest report has."""
+    if report is None:
+        return ""
+    return "outdated" if report.outdated else f"{report.features:,}"
 
 
 def _courses(overview: Overview) -> list[Line | Table]:
