@@ -1,8 +1,7 @@
-"""The process around a stage: clock, signals, locks, device, dtype, seeds."""
+"""The process around a stage: clock, signals, device, dtype, seeds."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -11,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import files
-from ghosttrack_cli.errors import LockedError, Stopped, UsageError
+from ghosttrack_cli.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,59 +73,6 @@ def raise_if_stopped(stop_signal: Callable[[], int | None]) -> None:
     number = stop_signal()
     if number is not None:
         raise Stopped(number)
-
-
-@contextmanager
-def exclusive_lock(path: Path, *, purpose: str) -> Iterator[None]:
-    """Hold the advisory lock file `path`; the kernel frees it however the process ends.
-
-    Raises:
-        LockedError: another process holds it; the message names that process.
-    """
-    files.make_folder(path.parent)
-    with files.disk_errors(path, "lock"):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-            raise LockedError(
-                f"another process is using this workspace: {path.parent} ({holder or 'unknown'})",
-                hint="wait for it to end, or use another --workspace",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}, {purpose}".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def lock_holders(folder: Path) -> list[str]:
-    """Who holds an `exclusive_lock` in `folder`, in the holders' words; without taking any.
-
-    Only Linux tells; elsewhere nobody seems to hold one.
-    """
-    try:
-        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-        held = {(int(row[5].rpartition(":")[2]), int(row[4])) for row in rows if row[1] == "FLOCK"}
-        return [
-            words
-            for path in sorted(folder.glob(".*.lock"))
-            if (words := _holder(path)) and (path.stat().st_ino, _process(words)) in held
-        ]
-    except (OSError, ValueError, IndexError):
-        return []
-
-
-def _holder(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(200).decode("utf-8", "replace").strip()
-
-
-def _process(words: str) -> int:
-    number = words.removeprefix("process ").partition(",")[0]
-    return int(number) if number.isdecimal() else -1
 
 
 def keep_freed_memory() -> None:

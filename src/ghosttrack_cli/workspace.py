@@ -47,6 +47,10 @@ class Workspace:
         """The lock file that one writer of `stage` holds."""
         return self.root / f".{stage}.lock"
 
+    def readers_lock(self, layer: int) -> Path:
+        """The lock file that those share who read the SAEs of a layer."""
+        return self.lock(f"sae_layer_{layer}.readers")
+
     def sae(self, layer: int, kind: CheckpointKind) -> Path:
         """A layer's SAE folder: "last" to resume from, "best" and "final" to use."""
         return self._of(layer, f"sae_layer_{layer}_{kind}")

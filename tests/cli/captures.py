@@ -105,7 +105,7 @@ def half() -> None:
     manifest = files.read_sealed(built.workspace.training_progress(3))
     built.seal(built.workspace.training_progress(3), {**manifest, "seconds": 120.0})
     holders = ["process 4711, training layer 3"]
-    with mock.patch("ghosttrack_cli.overview.gather.lock_holders", return_value=holders):
+    with mock.patch("ghosttrack_cli.files.lock_holders", return_value=holders):
         show(status())
 
 

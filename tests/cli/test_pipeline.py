@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghosttrack_cli.runtime import exclusive_lock
+from ghosttrack_cli.files import exclusive_lock
 
 if TYPE_CHECKING:
     import subprocess

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ghosttrack_cli.files import exclusive_lock
 from ghosttrack_cli.overview.gather import Overview, gather
 from ghosttrack_cli.overview.next_step import next_step
-from ghosttrack_cli.runtime import exclusive_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,6 +17,7 @@ from ghosttrack_cli.extraction import batch_size
 from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, host_copies
 from ghosttrack_cli.extraction.parts import BATCH_SIZE, LAST_CHUNKS, TOKENS
 from ghosttrack_cli.extraction.task import ExtractionResult, Task
+from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.quantities import format_bytes
@@ -93,6 +94,7 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
         overwrite=overwrite,
     )
     with writer:
+        clear_leftovers(task.store.parent, task.store.name, task.monitor.notice)
         before = writer.rows
         task.monitor.accepted()
         task.monitor.begin(TOKENS)

@@ -6,14 +6,15 @@ temporary one beside it, which the next writer of that name replaces.
 """
 
 from ghosttrack_cli.files.documents import MAX_JSON_BYTES, parse_json, read_json, write_json
+from ghosttrack_cli.files.locks import exclusive_lock, lock_holders, readers_lock, shared_lock
 from ghosttrack_cli.files.places import (
+    DELETED_SUFFIX,
     PREVIOUS_SUFFIX,
     discard_folder,
     free_bytes,
     present_folder,
     remove,
     remove_if_empty,
-    remove_leftovers,
     rename,
     replace_folder,
 )
@@ -43,6 +44,7 @@ from ghosttrack_cli.files.whole import (
 )
 
 __all__ = [
+    "DELETED_SUFFIX",
     "MAX_JSON_BYTES",
     "PREVIOUS_SUFFIX",
     "TEMPORARY_SUFFIX",
@@ -52,7 +54,9 @@ __all__ = [
     "append_line",
     "discard_folder",
     "disk_errors",
+    "exclusive_lock",
     "free_bytes",
+    "lock_holders",
     "make_folder",
     "open_sealed",
     "parse_json",
@@ -60,15 +64,16 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_sealed",
+    "readers_lock",
     "remove",
     "remove_if_empty",
-    "remove_leftovers",
     "rename",
     "replace_folder",
     "seal",
     "seal_text",
     "sealed_text",
     "sha256_file",
+    "shared_lock",
     "sync_folder",
     "temporary_path",
     "write_bytes",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREVIOUS_SUFFIX = ".previous"
+DELETED_SUFFIX = ".deleted"
+"""Of what is on its way out, hidden."""
 
 
 def rename(source: Path, target: Path) -> None:
@@ -64,12 +66,6 @@ def discard_folder(folder: Path) -> None:
     if folder.is_symlink() or folder.exists():
         rename(folder, discarded)
     remove(discarded)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process may have left beside `folder`, which is whole."""
-    remove(folder.with_name(folder.name + PREVIOUS_SUFFIX))
-    remove(temporary_path(folder))
 
 
 def free_bytes(path: Path) -> int:

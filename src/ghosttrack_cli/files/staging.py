@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import mmap
 import os
 import queue
@@ -133,23 +132,16 @@ class StagedFile:
         data = buffer[:size]
         with system.disk_errors(self.path, "write", size):
             if size % BLOCK_BYTES:
-                self._leave_direct()
+                system.leave_direct(self._descriptor)
             while data:
                 try:
                     written = os.pwrite(self._descriptor, data, offset)
                 except OSError as error:
                     # Some file systems take the flag and refuse the write.
-                    if error.errno != errno.EINVAL or not self._leave_direct():
+                    if error.errno != errno.EINVAL or not system.leave_direct(self._descriptor):
                         raise
                 else:
                     data, offset = data[written:], offset + written
-
-    def _leave_direct(self) -> bool:
-        """Write through the page cache from here on; whether that is new."""
-        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-        direct = flags & getattr(os, "O_DIRECT", 0)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~direct)
-        return bool(direct)
 
     def start_writing_back(self) -> None:
         """Nothing more comes: let the disk begin with what it does not have yet.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows, where cli/app.py says what is supported
+    if not TYPE_CHECKING:
+        fcntl = None
+
 TEMPORARY_SUFFIX = ".partial"
+FLOCK = "@qqihh" if sys.platform == "darwin" else "@hhqqi0q"
+"""`struct flock` of <fcntl.h>."""
 
 
 @contextmanager
-def disk_errors(path: Path, action: str, size: int | None = None) -> Iterator[None]:
+def disk_errors(
+    path: Path, action: str, size: int | None = None, hint: str | None = None
+) -> Iterator[None]:
     """Turn an OSError inside the block into a DiskError that names path, action and bytes."""
     try:
         yield
@@ -25,7 +37,6 @@ def disk_errors(path: Path, action: str, size: int | None = None) -> Iterator[No
         raise
     except OSError as error:
         amount = "" if size is None else f" {size:,} bytes"
-        hint = None
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             hint = "free some space, then run the same command again: it continues"
         raise DiskError(
@@ -76,3 +87,39 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def leave_direct(descriptor: int) -> bool:
+    """Write through the page cache from here on; whether that is new."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    direct = flags & getattr(os, "O_DIRECT", 0)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~direct)
+    return bool(direct)
+
+
+def is_writable(descriptor: int) -> bool:
+    """Whether an open file may be written to."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+
+
+def try_lock(descriptor: int, *, shared: bool) -> bool:
+    """Put a record lock of this process on an open file; whether nobody else's stands against."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in {errno.EAGAIN, errno.EACCES}:
+            return False
+        raise
+    return True
+
+
+def lock_owner(descriptor: int) -> int | None:
+    """A process whose record lock is on an open file, this one left out; None if there is none."""
+    if sys.platform == "darwin":
+        asked = struct.pack(FLOCK, 0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        _, _, owner, kind, _ = struct.unpack(FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    else:
+        asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, owner = struct.unpack(FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else int(owner)

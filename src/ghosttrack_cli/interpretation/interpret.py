@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files, runtime
@@ -19,11 +20,12 @@ from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_
 from ghosttrack_cli.interpretation.sources import HUB_TEXTS, open_source
 from ghosttrack_cli.interpretation.state import PassState, Place
 from ghosttrack_cli.interpretation.token_text import TokenTexts
+from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress, by_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.batch import RowSource
@@ -56,11 +58,29 @@ def interpret(
         StateError: no SAE, no store, or another process at work.
         GhostTrackError: model, texts or files that cannot be used.
     """
-    with runtime.exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
+    with _locks(workspace, layers):
+        clear_leftovers(workspace.interpretations, "*", monitor.notice)
+        for layer in layers:
+            clear_leftovers(workspace.interpretations / f"layer_{layer}", "*", monitor.notice)
         stage = open_stage(
             settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
         )
         return stage.run(layers, again=again)
+
+
+@contextmanager
+def _locks(workspace: Workspace, layers: Sequence[int]) -> Iterator[None]:
+    """Alone at the reports; store and SAEs, which are read, are not deleted meanwhile."""
+    purpose = "ghosttrack interpret"
+    with ExitStack() as stack:
+        stack.enter_context(files.exclusive_lock(workspace.lock("interpret"), purpose=purpose))
+        if workspace.store.exists():
+            readers = files.readers_lock(workspace.store)
+            stack.enter_context(files.shared_lock(readers, purpose=purpose))
+        for layer in layers:
+            readers = workspace.readers_lock(layer)
+            stack.enter_context(files.shared_lock(readers, purpose=purpose))
+        yield
 
 
 def open_stage(
@@ -117,15 +137,9 @@ class Stage:
             self.monitor.begin(parts.PAGE)
             write_browser(self.workspace.interpretations)
         if unfinished.exists():
-            self._clear(unfinished, layers)
+            unfinished.remove()
         summaries = [self._summary(layer) for layer in sorted(set(layers))]
         return [summary for summary in summaries if summary is not None]
-
-    def _clear(self, unfinished: PassState, layers: Sequence[int]) -> None:
-        """Remove the state, and what a run that was killed left beside the reports."""
-        for layer in layers:
-            files.remove_leftovers(self.workspace.report(layer, self.slug))
-        unfinished.remove()
 
     def _summary(self, layer: int) -> LayerSummary | None:
         return layout.read_summary(self.workspace, layer, self.slug)

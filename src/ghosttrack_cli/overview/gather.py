@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli import files
 from ghosttrack_cli.errors import GhostTrackError
+from ghosttrack_cli.leftovers import reclaimable_bytes
 from ghosttrack_cli.overview.checklist import Check, checklist
 from ghosttrack_cli.overview.layers import LayerStatus, read_interpretations, read_training
-from ghosttrack_cli.runtime import lock_holders
 from ghosttrack_cli.store.commit import has_store, read_commit
 from ghosttrack_cli.store.layout import layer_array
 from ghosttrack_cli.workspace import numbered_layers
@@ -46,6 +47,8 @@ class Overview:
     browser: Path | None
     running: tuple[str, ...]
     """Processes that are at work here now, in their own words."""
+    reclaimable_bytes: int = 0
+    """What stopped runs left and the next ones remove; not counted while anything runs."""
 
     @property
     def met(self) -> bool:
@@ -59,6 +62,7 @@ def gather(workspace: Workspace, recon_loss: float | None = None) -> Overview:
     `recon_loss` is what the checklist asks for, if the settings do.
     """
     problems: list[str] = []
+    running = tuple(files.lock_holders(workspace.root))
     commit = _read_commit(workspace, problems)
     layers = tuple(
         _layer_status(workspace, layer, commit, problems)
@@ -70,7 +74,8 @@ def gather(workspace: Workspace, recon_loss: float | None = None) -> Overview:
         checks=checklist(layers, recon_loss),
         problems=tuple(problems),
         browser=workspace.browser if workspace.browser.is_file() else None,
-        running=tuple(lock_holders(workspace.root)),
+        running=running,
+        reclaimable_bytes=0 if running else reclaimable_bytes(workspace),
     )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
-from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.commit import Commit, has_store, new_commit, read_commit, write_commit
 from ghosttrack_cli.store.identity import StoreIdentity, check_identity
@@ -79,7 +78,7 @@ def mend_store(path: Path) -> None:
     Raises:
         LockedError: another process writes to it.
     """
-    with exclusive_lock(layout.lock_path(path), purpose="extract"):
+    with files.exclusive_lock(layout.lock_path(path), purpose="extract"):
         mend_metadata(path, read_commit(path))
 
 
@@ -102,9 +101,14 @@ def _differs(file: Path, data: bytes) -> bool:
 
 
 def remove_store(path: Path) -> None:
-    """Delete a store; a kill in between leaves no store, or the whole one."""
-    trash = path.with_name(f".{path.name}.deleted")
-    files.remove(trash)
+    """Delete a store; a kill in between leaves no store, or the whole one.
+
+    Raises:
+        LockedError: another process reads it.
+    """
+    trash = path.with_name(f".{path.name}{files.DELETED_SUFFIX}")
     if path.is_symlink() or path.exists():
-        files.rename(path, trash)
+        with files.exclusive_lock(files.readers_lock(path), purpose="extract --overwrite"):
+            files.remove(trash)
+            files.rename(path, trash)
         files.remove(trash)

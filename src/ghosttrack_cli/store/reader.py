@@ -6,8 +6,10 @@ D d_model.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import StateError, UsageError
 from ghosttrack_cli.monitor import SILENT, Monitor
@@ -51,6 +53,22 @@ class ActivationStore:
         """
         folder = as_path(path, "path")
         return cls(folder, read_commit(folder))
+
+    @contextmanager
+    def held(self, purpose: str) -> Iterator[None]:
+        """Keep the store from being deleted meanwhile; others may read it, and it may grow.
+
+        Raises:
+            LockedError: another process is deleting it.
+            StateError: it was replaced since it was opened.
+        """
+        with files.shared_lock(files.readers_lock(self.path), purpose=purpose):
+            now = read_commit(self.path)
+            if now.identity != self.identity or now.rows < self.rows:
+                raise StateError(
+                    f"the store was replaced meanwhile: {self.path}", hint="run the command again"
+                )
+            yield
 
     @property
     def identity(self) -> StoreIdentity:

@@ -11,7 +11,6 @@ import numpy as np
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
-from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.commit import read_commit
@@ -88,7 +87,7 @@ class StoreRepair:
             StateError: checksums are lost, so that nothing could be checked.
         """
         lock = ExitStack()
-        lock.enter_context(exclusive_lock(layout.lock_path(path), purpose="repair"))
+        lock.enter_context(files.exclusive_lock(layout.lock_path(path), purpose="repair"))
         with lock:
             commit = read_commit(path)
             check_identity(commit.identity, identity, where=path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
+from ghosttrack_cli import files
 from ghosttrack_cli.files import DiskQueue
-from ghosttrack_cli.runtime import exclusive_lock
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.committer import Committer, Job
@@ -79,7 +79,7 @@ class StoreWriter:
             CorruptionError: the commit is damaged.
         """
         lock = ExitStack()
-        lock.enter_context(exclusive_lock(layout.lock_path(path), purpose="extract"))
+        lock.enter_context(files.exclusive_lock(layout.lock_path(path), purpose="extract"))
         with lock:
             if overwrite:
                 remove_store(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.leftovers import find_leftovers
 from ghosttrack_cli.training.history import metrics_path, read_history
 from ghosttrack_cli.training.identity import same
 from ghosttrack_cli.training.loggers import forget_loggers
@@ -100,7 +101,8 @@ def settle(workspace: Workspace, layer: int) -> None:
         elif source.is_file():
             files.rename(source, target)
     for place in _in_order(workspace, layer):
-        files.remove_leftovers(place)
+        for path in find_leftovers(place.parent, place.name):
+            files.remove(path)
     files.remove(ready.checkpoints)
 
 

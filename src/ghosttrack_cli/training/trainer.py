@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ghosttrack_cli import files, runtime
+from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_layer
 from ghosttrack_cli.errors import CorruptionError, StateError
+from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.training import books, retraining
 from ghosttrack_cli.training.checkpoint import has_checkpoint, load_checkpoint
@@ -46,6 +47,7 @@ from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -114,7 +116,10 @@ class Trainer:
         loggers = self._check_asked()
         lock = self.workspace.lock(f"train_layer_{self.layer}")
         files.make_folder(self.workspace.checkpoints)
-        with runtime.exclusive_lock(lock, purpose=f"training layer {self.layer}"):
+        purpose = f"training layer {self.layer}"
+        with files.exclusive_lock(lock, purpose=purpose), self.store.held(purpose):
+            name = f"sae_layer_{self.layer}_*"
+            clear_leftovers(self.workspace.checkpoints, name, self.monitor.notice)
             return self._run(loggers)
 
     def check(self) -> bool:
@@ -153,13 +158,26 @@ class Trainer:
         objective = objective_of(self.sae, self.training, self.store.d_model)
         for words in conditions(self.store, self.layer, self.training):
             self.monitor.notice(words)
-        retraining.settle(self.workspace, self.layer)
+        self._settle()
         done = self._decide()
         if done is not None and self.place == self.workspace:
             self.monitor.accepted()
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
         return self._result("trained", done or self._finish(objective, loggers))
+
+    def _settle(self) -> None:
+        """Finish moving a retraining into place that was stopped there."""
+        if self.workspace.replacement(self.layer).is_dir():
+            with self._no_readers():
+                retraining.settle(self.workspace, self.layer)
+        else:
+            retraining.settle(self.workspace, self.layer)
+
+    def _no_readers(self) -> AbstractContextManager[None]:
+        """While files that others read are replaced."""
+        lock = self.workspace.readers_lock(self.layer)
+        return files.exclusive_lock(lock, purpose=f"train --overwrite of layer {self.layer}")
 
     def _choose_place(self) -> Workspace:
         """The layer's own place, or the one beside it where an earlier SAE stands."""
@@ -336,6 +354,7 @@ class Trainer:
         self, outcome: Literal["trained", "already finished"], progress: dict[str, Any]
     ) -> TrainingResult:
         if self.place != self.workspace:
-            retraining.hand_over(self.workspace, self.layer)
+            with self._no_readers():
+                retraining.hand_over(self.workspace, self.layer)
         history = read_history(self.workspace.history(self.layer))
         return TrainingResult(self.layer, outcome, progress["step"], progress["metrics"], history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import UsageError
@@ -34,7 +35,8 @@ def export(session: Session, layers: str | None, *, checkpoint: str, to: str | N
 
         for layer in monitor.counted(SAES, chosen, len(chosen), "layers"):
             written[layer] = folder / f"layer_{layer}"
-            export_sae(workspace.sae(layer, kind), written[layer], layer=layer)
+            with files.shared_lock(workspace.readers_lock(layer), purpose="ghosttrack export"):
+                export_sae(workspace.sae(layer, kind), written[layer], layer=layer)
     blocks = [line(f"layer {layer}: {path}") for layer, path in written.items()]
     document = {"layers": {str(layer): str(path) for layer, path in written.items()}}
     give(session, Outcome(document, blocks))

@@ -128,7 +128,9 @@ def _labelled(label: str, text: str, style: str = "bold") -> Line:
 def _work(overview: Overview, left: float | None) -> list[Line | Table]:
     """Who is at work, and how far what it does is."""
     if not overview.running:
-        return []
+        left_over = overview.reclaimable_bytes
+        words = f"{format_bytes(left_over)}, which the next run removes"
+        return [_labelled("left over", words)] if left_over else []
     lines: list[Line | Table] = [_labelled("at work", words) for words in overview.running]
     store = overview.store
     if store and not store.complete and 0 < store.rows < store.asked_rows:
