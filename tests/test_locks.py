@@ -213,7 +213,9 @@ def test_a_folder_that_nobody_can_write_to_needs_no_lock(
         pass
     with pytest.raises(DiskError, match="cannot lock"), files.exclusive_lock(path, purpose="test"):
         pass
+    monkeypatch.undo()
     path.touch()
+    monkeypatch.setattr(os, "open", refuse)
     with files.shared_lock(path, purpose="test"):
         pass
 
