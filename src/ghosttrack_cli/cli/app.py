@@ -11,9 +11,13 @@ from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import config, demo, export, extract, interpret, run, status, train
 from ghosttrack_cli.cli import open as open_command
 from ghosttrack_cli.cli.command import ORDER, group
+from ghosttrack_cli.errors import StateError
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+
+WINDOWS = "Windows is not supported: locks and durable writes are those of Linux and macOS"
+ELSEWHERE = "use Linux, macOS, or WSL 2, which is Linux (untested)"
 
 
 class InOrder(TyperGroup):
@@ -73,7 +77,25 @@ def main() -> None:
     """Run the program on the command line's arguments and exit."""
     # Looking for plugins of pydantic takes longer than anything else that status does.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    _open_closed_streams()
     _leave(run_program(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Let a stream that was closed, as by `2>&-`, be as /dev/null.
+
+    Otherwise the next file that is opened would take its number, and what is written to the stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _leave(code: int) -> NoReturn:
@@ -95,6 +117,8 @@ def _leave(code: int) -> NoReturn:
 
 def run_program(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    if sys.platform == "win32":
+        return _report(StateError(WINDOWS, hint=ELSEWHERE), arguments)
     try:
         result = typer.main.get_command(app).main(
             arguments, prog_name="ghosttrack", standalone_mode=False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ghosttrack_cli import runtime
+from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import failures
 from ghosttrack_cli.cli.session import shell_word
 
@@ -28,6 +31,8 @@ def execute(
     """
     options = session.options
     try:
+        if logged:
+            session = replace(session, logged=True)
         with log_lines(session, command_line(session, arguments)) if logged else nullcontext():
             function(session, **arguments)
     except BaseException as error:  # noqa: BLE001 - this is where every error ends
@@ -43,13 +48,30 @@ def log_lines(session: Session, words: str) -> Iterator[None]:
     started = runtime.monotonic()
     code = 0
     session.log(f"started: {words}")
+    session.log(f"with {versions()}")
     try:
         yield
     except BaseException as error:
         code = failures.exit_code(error)
+        if code and not isinstance(error, typer.Exit):
+            what, hint = failures.explain(error)
+            session.log(f"error: {what}" + (f"; hint: {hint}" if hint else ""))
         raise
     finally:
         session.log(f"ended with {code} after {runtime.monotonic() - started:.1f} s")
+
+
+def versions() -> str:
+    """What a run depends on, without loading any of it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = [f"ghosttrack {__version__}", f"Python {platform.python_version()}"]
+    for name in ("torch", "transformers", "datasets", "zarr"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join([*found, platform.platform()])
 
 
 def command_line(session: Session, arguments: dict[str, Any]) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.remembered import Stage
     from ghosttrack_cli.settings import Settings
 
+LOG_BYTES = 2**22
+"""Of the log; one that is full becomes ghosttrack.log.1, and what that was is gone."""
 STOPPING = "stopping after this step (press Ctrl-C again to quit now)"
 
 
@@ -42,6 +44,8 @@ class Session:
     labels: Mapping[str, str] = field(default_factory=dict)
     environment: bool = True
     """Whether GHOSTTRACK_* variables count."""
+    logged: bool = False
+    """Whether the workspace's log has what this run does."""
     _unwritten: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @cached_property
@@ -106,7 +110,12 @@ class Session:
             self.console.progress(title or self.command) as (begin, report),
         ):
             stop_signal, accepted = self._announced(stop), self._remembering(stage)
-            yield Monitor(report, self.console.notice, stop_signal, begin, accepted)
+            yield Monitor(report, self._notice, stop_signal, begin, accepted)
+
+    def _notice(self, text: str) -> None:
+        self.console.notice(text)
+        if self.logged:
+            self.log(f"note: {text}")
 
     def _remembering(self, stage: Stage | None) -> Callable[[], None]:
         def accepted() -> None:
@@ -170,7 +179,7 @@ class Session:
         if self.workspace.root.is_dir():
             with suppress(DiskError):
                 while self._unwritten:
-                    files.append_line(self.workspace.log, self._unwritten[0])
+                    files.append_line(self.workspace.log, self._unwritten[0], limit=LOG_BYTES)
                     del self._unwritten[0]
 
 

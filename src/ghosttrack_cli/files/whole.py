@@ -86,8 +86,12 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
     return data
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write; for logs, where a torn last line may be lost."""
+def append_line(path: Path, line: str, *, limit: int | None = None) -> None:
+    """Append one line in a single write; for logs, where a torn last line may be lost.
+
+    A file that has `limit` bytes makes room: it becomes `NAME.1`, which it replaces.
+    """
+    _make_room(path, limit)
     with system.disk_errors(path, "append to"):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
@@ -96,6 +100,13 @@ def append_line(path: Path, line: str) -> None:
             )
         finally:
             os.close(descriptor)
+
+
+def _make_room(path: Path, limit: int | None) -> None:
+    with system.disk_errors(path, "append to"):
+        full = limit is not None and path.is_file() and path.stat().st_size >= limit
+        if full:
+            os.replace(path, path.with_name(f"{path.name}.1"))  # noqa: PTH105 - as in places.py
 
 
 def sha256_file(path: Path) -> str:

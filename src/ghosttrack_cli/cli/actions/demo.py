@@ -91,7 +91,9 @@ def demo_session(session: Session) -> Session:
     path = root / FILE_NAME
     files.write_text(path, settings_toml(Path(__file__).parents[2] / "demo"))
     options = replace(session.options, config=None, workspace=str(root))
-    return DemoSession("demo", options, session.overrides, session.labels, environment=False)
+    return DemoSession(
+        "demo", options, session.overrides, session.labels, environment=False, logged=True
+    )
 
 
 class DemoSession(Session):
