@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,3 +168,17 @@ def test_run_does_what_was_asked_and_nothing_else(
     grown = planned_then_run(ghosttrack, *command, "--tokens", "4k")[1]
     assert grown.code == 3  # layer 2 was trained on fewer rows: known before anything is added
     assert ghosttrack("status", "--json").document["store"]["rows"] == 3000
+
+
+def test_a_run_over_more_rows_than_were_trained_on_names_both_commands(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack(*extract).code == 0
+    assert ghosttrack("train", *TRAIN).code == 0
+    _, ran = planned_then_run(ghosttrack, "run", "--tokens", "4k")
+    assert ran.code == 3
+    error = ran.document["error"]
+    assert error["what"].splitlines()[0] == "a layer was trained on 3,000 rows, 4,000 are asked for"
+    for command in error["hint"].split(", then "):
+        assert ghosttrack(*shlex.split(command)[1:], "--yes").code == 0, command
+    assert ghosttrack("run", "--tokens", "4k").code == 0

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ghosttrack_cli import files
+from ghosttrack_cli.cli.options import Options
+from ghosttrack_cli.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,3 +133,38 @@ def test_a_failed_command_makes_no_workspace(ghosttrack: Callable[..., Ended]) -
     assert ghosttrack("extract", "--model", "./nowhere", "--workspace", "typo").code != 0
     assert ghosttrack("interpret", "--workspace", "typo").code != 0
     assert not Path("typo").exists()
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("ghosttrack extract", "ghosttrack extract --workspace 'a b'"),
+        (
+            "ghosttrack train --layers 6 --overwrite trains it anew",
+            "ghosttrack train --layers 6 --overwrite --workspace 'a b' trains it anew",
+        ),
+        (
+            "ghosttrack extract --store-dtype float32, or another --workspace",
+            "ghosttrack extract --store-dtype float32 --workspace 'a b', or another --workspace",
+        ),
+        (
+            "ghosttrack interpret list --layer 6",
+            "ghosttrack interpret list --layer 6 --workspace 'a b'",
+        ),
+        ("ghosttrack status shows", "ghosttrack status --workspace 'a b' shows"),
+        ("ghosttrack train --workspace w", "ghosttrack train --workspace w"),
+        ("`ghosttrack demo` needs no model", "`ghosttrack demo` needs no model"),
+        ("name another --corpus", "name another --corpus"),
+    ],
+)
+def test_a_command_in_a_hint_is_for_the_same_workspace(hint: str, expected: str) -> None:
+    there = Session("train", Options(workspace="a b"))
+    assert there.here(hint) == expected
+    assert Session("train", Options()).here(hint) == hint
+
+
+def test_a_hint_can_be_pasted(ghosttrack: Callable[..., Ended]) -> None:
+    hint = "ghosttrack extract --workspace elsewhere"
+    assert ghosttrack("train", "--workspace", "elsewhere").error[1] == hint
+    refused = ghosttrack("interpret", "list", "--workspace", "elsewhere", "--json")
+    assert refused.document["error"]["hint"] == "ghosttrack interpret --workspace elsewhere"

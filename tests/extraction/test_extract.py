@@ -198,6 +198,16 @@ def test_a_disk_too_small_is_refused_before_the_weights_load(
     assert not extraction.workspace.store.exists()
 
 
+def test_a_limit_on_files_is_known_before_an_old_store_goes(
+    extraction: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = extraction().rows
+    monkeypatch.setattr(files, "largest_file", lambda: 100_000)
+    with pytest.raises(DiskError, match=r"this process may write 100\.0 kB"):
+        extraction(overwrite=True)
+    assert extraction().rows == before == 20_000
+
+
 def test_the_plan_says_what_the_store_will_take(extraction: Any) -> None:
     planned = plan(*extraction.settings(layers="all"))
     assert (planned.action, planned.layers, planned.rows) == ("start", (0, 1, 2), 20_000)

@@ -136,5 +136,5 @@ def _report(error: Exception, arguments: list[str]) -> int:
     from ghosttrack_cli.cli import failures
     from ghosttrack_cli.cli.console import Console
 
-    given = {name: f"--{name}" in arguments for name in ("json", "debug")}
-    return failures.report(error, Console(), **given)
+    json, debug = "--json" in arguments, "--debug" in arguments
+    return failures.report(error, Console(), json=json, debug=debug)

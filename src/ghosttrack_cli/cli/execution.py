@@ -37,7 +37,11 @@ def execute(
             function(session, **arguments)
     except BaseException as error:  # noqa: BLE001 - this is where every error ends
         code = failures.report(
-            error, session.console, json=bool(options.json), debug=bool(options.debug)
+            error,
+            session.console,
+            json=bool(options.json),
+            debug=bool(options.debug),
+            here=session.here,
         )
         raise typer.Exit(code) from None
 

@@ -12,6 +12,8 @@ from ghosttrack_cli.errors import GhostTrackError, Stopped
 from ghosttrack_cli.flags import FLAGS, LIST, PROMPT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ghosttrack_cli.cli.console import Console
 
 COMMITTED = "Stopped. Progress is saved; run the same command to resume."
@@ -77,8 +79,18 @@ def _alike(one: str, other: str) -> bool:
     return not other or SequenceMatcher(None, *pair).ratio() >= ALIKE
 
 
-def report(error: BaseException, console: Console, *, json: bool, debug: bool) -> int:
-    """Tell the user about `error` and return the exit code."""
+def report(
+    error: BaseException,
+    console: Console,
+    *,
+    json: bool,
+    debug: bool,
+    here: Callable[[str], str] = str,
+) -> int:
+    """Tell the user about `error` and return the exit code.
+
+    `here` writes the commands in a hint for the workspace of the command that failed.
+    """
     code = exit_code(error)
     if isinstance(error, typer.Exit):
         return code
@@ -95,6 +107,7 @@ def report(error: BaseException, console: Console, *, json: bool, debug: bool) -
         what, hint = "stopped", None
     else:
         what, hint = explain(error)
+        hint = None if hint is None else here(hint)
         console.error(what, hint)
     if json:
         console.document({"error": {"what": what, "hint": hint, "exit_code": code}})

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 2**22
 """Of the log; one that is full becomes ghosttrack.log.1, and what that was is gone."""
+SWITCHES = "overwrite|repair|yes|dry-run|verify|check|watch|help"
+COMMAND = re.compile(
+    r"\bghosttrack ((?:extract|train|interpret(?: list)?|run|open|status|export)\b"
+    rf"(?: --(?:(?:{SWITCHES})\b|[a-z0-9-]+ [^\s,;:]+))*)"
+)
+"""A command in a sentence, with its options, to the first word that is none."""
 STOPPING = "stopping after this step (press Ctrl-C again to quit now)"
 
 
@@ -88,6 +94,12 @@ class Session:
             if value is not None:
                 command = f"{without(command, flag)} {flag} {shell_word(value)}"
         return f"ghosttrack {command}"
+
+    def here(self, hint: str) -> str:
+        """A hint whose commands are for the same workspace with the same settings file."""
+        if "--workspace " in hint:
+            return hint
+        return COMMAND.sub(lambda found: self.again(found[1]), hint)
 
     def emit(self, document: dict[str, Any], show: Callable[[Console], None]) -> None:
         """Give the result: one JSON document with --json, else what `show` writes."""

@@ -164,7 +164,7 @@ def check_disk(planned: ExtractionPlan, workspace: Workspace) -> None:
     """Refuse what cannot fit, before the model's weights are loaded.
 
     Raises:
-        DiskError: with the bytes needed and the bytes free.
+        DiskError: with the bytes needed and the bytes free, or those that a file may have.
     """
     if planned.bytes_needed > planned.bytes_free:
         raise DiskError(
@@ -173,4 +173,13 @@ def check_disk(planned: ExtractionPlan, workspace: Workspace) -> None:
             f"{format_bytes(planned.bytes_free)} are free",
             path=workspace.root,
             hint="fewer --tokens or --layers, --store-dtype bfloat16, or another --workspace",
+        )
+    chunk = StoreIdentity.chunk_rows * planned.model.d_model * ITEM_SIZE[planned.dtype]
+    largest = files.largest_file()
+    if planned.bytes_needed and largest is not None and chunk > largest:
+        raise DiskError(
+            f"files of {format_bytes(chunk)} are needed, this process may write"
+            f" {format_bytes(largest)}: {workspace.root}",
+            path=workspace.root,
+            hint="ulimit -f unlimited lifts the limit of this shell",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from typing import TYPE_CHECKING
 
@@ -74,3 +75,9 @@ def free_bytes(path: Path) -> int:
         path = path.parent
     with disk_errors(path, "look at the free space of"):
         return shutil.disk_usage(path).free
+
+
+def largest_file() -> int | None:
+    """Bytes that a file of this process may have, as `ulimit -f` says; None: as many as fit."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit

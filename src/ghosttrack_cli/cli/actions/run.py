@@ -16,7 +16,7 @@ from ghosttrack_cli.cli.actions.train import (
     train_layers,
 )
 from ghosttrack_cli.cli.output import Line, Span, Table, line
-from ghosttrack_cli.errors import GhostTrackError
+from ghosttrack_cli.errors import ConflictError, GhostTrackError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.quantities import format_layers
 
@@ -63,9 +63,27 @@ def check_all(session: Session, ahead: ExtractionOutlook) -> ActivationStore:
         raise ahead.refusal
     workspace = session.workspace
     store = expected_store(ahead.planned, existing_commit(workspace), workspace)
-    check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
+    try:
+        check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
+    except ConflictError as error:
+        raise _grown(error, ahead) from None
     check_texts(session)
     return store
+
+
+def _grown(error: ConflictError, ahead: ExtractionOutlook) -> ConflictError:
+    """`error`, in words that fit a store whose further rows are asked for and not there yet."""
+    planned = ahead.planned
+    if set(error.fields) != {"store.rows"} or planned.action == "nothing":
+        return error
+    trained, asked = error.fields["store.rows"]
+    layers = format_layers(planned.layers)
+    return ConflictError(
+        f"a layer was trained on {trained:,} rows, {asked:,} are asked for",
+        fields=error.fields,
+        hint=f"ghosttrack extract --layers {layers} --tokens {planned.rows}, then"
+        f" ghosttrack train --layers {layers} --overwrite",
+    )
 
 
 def plan_all(session: Session) -> Outcome:
