@@ -182,3 +182,5 @@ def test_a_run_over_more_rows_than_were_trained_on_names_both_commands(
     for command in error["hint"].split(", then "):
         assert ghosttrack(*shlex.split(command)[1:], "--yes").code == 0, command
     assert ghosttrack("run", "--tokens", "4k").code == 0
+    _, ran = planned_then_run(ghosttrack, "run", "--tokens", "5k", "--workspace", str(DATA))
+    assert ran.document["error"]["hint"].count(f"--workspace {DATA}") == 2

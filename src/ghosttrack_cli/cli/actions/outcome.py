@@ -37,8 +37,9 @@ def give(session: Session, outcome: Outcome) -> None:
     """Emit an outcome and say what comes next; a plan ends as the run will end."""
     refusal = outcome.refusal
     document = outcome.document
+    hint = session.here(refusal.hint) if refusal and refusal.hint else None
     if refusal is not None:
-        told = {"what": refusal.what, "hint": refusal.hint, "exit_code": refusal.exit_code}
+        told = {"what": refusal.what, "hint": hint, "exit_code": refusal.exit_code}
         document = {**document, "refused": told}
 
     def show(console: Console) -> None:
@@ -48,7 +49,7 @@ def give(session: Session, outcome: Outcome) -> None:
 
     session.emit(document, show)
     if refusal is not None:
-        session.console.error(refusal.what, refusal.hint)
+        session.console.error(refusal.what, hint)
         raise typer.Exit(refusal.exit_code)
 
 
