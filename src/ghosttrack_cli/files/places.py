@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 from typing import TYPE_CHECKING
 
@@ -79,5 +78,7 @@ def free_bytes(path: Path) -> int:
 
 def largest_file() -> int | None:
     """Bytes that a file of this process may have, as `ulimit -f` says; None: as many as fit."""
+    import resource  # which Windows lacks
+
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     return None if limit == resource.RLIM_INFINITY else limit
