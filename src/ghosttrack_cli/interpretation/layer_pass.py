@@ -120,7 +120,7 @@ class LayerPass:
             raise ModelError(
                 f"activations that are not finite: layer {self.layer}, document"
                 f" {batch.rows.documents[row]}, position {batch.rows.positions[row]}",
-                hint="if the model computes in float16, --dtype float32",
+                hint="if the model computes in float16: GHOSTTRACK_MODEL__DTYPE=float32",
             )
         return row_mask(
             batch.rows.positions,

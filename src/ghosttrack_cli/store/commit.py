@@ -205,7 +205,7 @@ def read_commit(path: Path) -> Commit:
         raise StateError(
             f"store of another version: {path} has schema {document.get('schema')}, "
             f"this version reads {SCHEMA}",
-            hint="install the version of ghosttrack that made it, or extract again",
+            hint="install the version that made it, or start over: ghosttrack extract --overwrite",
         )
     return Commit.from_json(document, where=file)
 
