@@ -37,7 +37,8 @@ ROOT: Any = typer.main.get_command(app)
 
 def resolved(words: list[str]) -> tuple[Any, str]:
     """The command that `words` begin with, and its name."""
-    found, names = ROOT, []
+    found = ROOT
+    names: list[str] = []
     for word in words:
         inner = getattr(found, "commands", {}).get(word)
         if inner is None:
@@ -51,7 +52,7 @@ def flags(command: Any) -> set[str]:
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    waiting = [((), ROOT)]
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), ROOT)]
     while waiting:
         path, one = waiting.pop()
         yield " ".join(path), one
