@@ -60,7 +60,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda here: api.ActivationStore.open(str(here / "no")),
         "no activation store",
     ),
-    "store, other rows": (lambda here: store_of(here).read(3, 5, 99), "5 to 99, valid are 0 to 64"),
+    "store, other rows": (lambda here: store_of(here).read(3, 5, 99), "5 to 99, must be 0 to 64"),
     "store, other layer": (lambda here: store_of(here).read("3"), "layer 3 is not in the store"),
     "model, a number": (lambda _: api.GPT2WithResidualHooks(5), "model_name: .* string: 5"),
     "model, dtype": (lambda _: api.GPT2WithResidualHooks("x", dtype="int3"), "dtype: .*'int3'"),
@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "layer, a bool": (lambda _: extractor().extract_for_layer(True), "layer_idx: .* not True"),
     "layer, half": (lambda _: extractor().extract_for_layer(1.5), "layer_idx: .* not 1.5"),
     "layer, negative": (lambda _: extractor().extract_for_layer(-1), "layer_idx: .* not -1"),
-    "layer, too large": (lambda _: extractor().extract_for_layer(3), "valid are 0 to 2"),
+    "layer, too large": (lambda _: extractor().extract_for_layer(3), "must be 0 to 2"),
     "SAE, no path": (lambda _: api.JumpReLUSAE.load(7), "folder: a path is needed, not 7"),
     "SAE, a pickle": (
         lambda here: api.JumpReLUSAE.load(written(here / "sae_layer_6_best.pt")),
@@ -171,7 +171,7 @@ def test_what_is_wrong_is_named_with_a_hint(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GhostTrackError, match=words) as caught:
         call(tmp_path)
-    assert caught.value.hint or "valid are" in caught.value.what
+    assert caught.value.hint or "must be" in caught.value.what
 
 
 def test_every_public_name_is_tried_here() -> None:

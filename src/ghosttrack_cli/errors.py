@@ -62,7 +62,8 @@ class ConflictError(StateError):
         hint: str | None = None,
     ) -> None:
         lines = [
-            f"  {name}: {found} on disk, {asked} asked" for name, (found, asked) in fields.items()
+            f"  {name}: {found} on disk, {asked} requested"
+            for name, (found, asked) in fields.items()
         ]
         super().__init__("\n".join([what, *lines]), hint=hint)
         self.fields = dict(fields)

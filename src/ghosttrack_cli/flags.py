@@ -163,7 +163,7 @@ FLAGS = (
         ("--preset",),
         ("preset",),
         "NAME",
-        "defaults of training: recipe (measured) or seed (the seed document's)",
+        "defaults of training: recipe (measured) or seed (the original values)",
         (TRAIN, RUN),
     ),
     Flag(

@@ -42,7 +42,7 @@ def parse_amount(value: str | float) -> int:
     scaled = int(whole + fraction) * MULTIPLIERS[suffix] * int(10 ** int(power or 0))
     amount, rest = divmod(scaled, int(10 ** len(fraction)))
     if rest or not 1 <= amount <= MAX_AMOUNT:
-        raise UsageError(f"not a whole amount from 1 to {MAX_AMOUNT:,}: {text!r}")
+        raise UsageError(f"not a whole number from 1 to {MAX_AMOUNT:,}: {text!r}")
     return amount
 
 
@@ -52,7 +52,7 @@ def _not_an_amount(text: str, *, ambiguous: bool) -> UsageError:
     digits = re.sub(r"[.,]", "", text)
     return UsageError(
         f"ambiguous amount: {text!r}",
-        hint=f"a comma separates thousands, as in 1,500, and a point a fraction, as in 1.5k: "
+        hint=f"a comma separates thousands, as in 1,500, and a point marks a fraction, as in 1.5k: "
         f"write {digits} if that is meant",
     )
 
@@ -180,7 +180,7 @@ def parse_layers(text: str | int, n_layers: int) -> tuple[int, ...]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last >= n_layers or first > last:
             raise UsageError(
-                f"layer out of range: {part.strip()}, valid are 0 to {n_layers - 1}",
+                f"layer out of range: {part.strip()}, must be 0 to {n_layers - 1}",
                 hint=LAYERS_HINT,
             )
         layers.update(range(first, last + 1))

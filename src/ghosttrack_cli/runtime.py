@@ -142,7 +142,8 @@ def resolve_device(name: str) -> torch.device:
     if not 0 <= (device.index or 0) < count:
         kind = device.type.upper()
         raise UsageError(
-            f"device: {name!r} asked, but torch {torch.__version__} sees {count} {kind} devices",
+            f"device: {name!r} requested, but torch {torch.__version__} sees {count} {kind} "
+            "devices",
             hint="--device auto or cpu",
         )
     return device

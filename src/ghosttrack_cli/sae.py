@@ -221,13 +221,13 @@ class JumpReLUSAE(nn.Module):
             weights["b_enc"] = weights["b_enc"] - weights["b_dec"] @ weights["W_enc"]
         metadata = config.get("metadata") or {}
         if not isinstance(metadata, dict):
-            raise CorruptionError(f"metadata is no JSON object: {folder / CONFIG}")
+            raise CorruptionError(f"metadata is not a JSON object: {folder / CONFIG}")
         sae = cls.from_weights(weights, metadata=metadata)
         return sae.to(device)
 
 
 def sae_folder(path: Path | str, name: str) -> Path:
-    """The folder of an SAE; `sae_layer_6_best.pt`, the seed's name for it, finds ours.
+    """The folder of an SAE; `sae_layer_6_best.pt`, the original's name for it, finds ours.
 
     Raises:
         UsageError: no path.
@@ -253,18 +253,16 @@ def sae_folder(path: Path | str, name: str) -> Path:
 def _check_config(folder: Path, config: Mapping[str, Any], sums: Mapping[str, str]) -> None:
     path = folder / CONFIG
     if CONFIG in sums and files.sha256_file(path) != sums[CONFIG]:
-        raise CorruptionError(f"checksum differs: {path} is not what was written")
+        raise CorruptionError(f"checksum does not match: {path} is not what was written")
     if config.get("architecture") != "jumprelu":
         raise ModelError(f"not a JumpReLU SAE: {path}")
     for key, largest in (("d_in", MAX_D_MODEL), ("d_sae", MAX_D_HIDDEN)):
         size = config.get(key)
         if not isinstance(size, int) or not 1 <= size <= largest:
-            raise CorruptionError(
-                f"{key} out of range in {path}: {size!r}, valid are 1 to {largest}"
-            )
+            raise CorruptionError(f"{key} out of range in {path}: {size!r}, must be 1 to {largest}")
     if config.get("normalize_activations", "none") != "none":
         raise ModelError(
-            f"an SAE that normalises its input: {path}",
+            f"not supported: an SAE that normalises its input: {path}",
             hint="fold the normalisation into the weights in the program that wrote it",
         )
 
@@ -279,7 +277,7 @@ def _check_shapes(folder: Path, config: Mapping[str, Any], weights: Mapping[str,
     expected = dict(zip(KEYS, ((D, F), (F,), (F, D), (D,), (F,)), strict=True))
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if found != expected:
-        raise CorruptionError(f"other tensors than {CONFIG} says: {folder / WEIGHTS}: {found}")
+        raise CorruptionError(f"tensors do not match {CONFIG}: {folder / WEIGHTS}: {found}")
     for name, tensor in weights.items():
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
             raise CorruptionError(f"{name} is not finite: {folder / WEIGHTS}")

@@ -263,7 +263,7 @@ class Settings(Section):
 
     preset: Literal["recipe", "seed"] = Field(
         "recipe",
-        description="defaults of [sae] and [sae_training]: measured recipe or seed document",
+        description="defaults of [sae] and [sae_training]: recipe (measured) or seed (original)",
     )
     model: ModelSettings = ModelSettings()
     corpus: CorpusSettings = CorpusSettings()

@@ -104,7 +104,7 @@ def read_tensors(
     _check_start(path)
     data = files.read_bytes(path, limit=limit)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise CorruptionError(f"checksum differs: {path} is not what was written")
+        raise CorruptionError(f"checksum does not match: {path} is not what was written")
     try:
         return safetensors.torch.load(data)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
@@ -123,7 +123,7 @@ def _check_start(path: Path) -> None:
             raise error.__cause__ from None
         raise
     if start.startswith(PICKLE_STARTS) and not header.startswith(b"{"):
-        raise CorruptionError(f"a pickle, not a safetensors file, and never opened: {path}")
+        raise CorruptionError(f"a pickle, not a safetensors file, and was not opened: {path}")
     try:
         json.loads(header)
     except ValueError as error:

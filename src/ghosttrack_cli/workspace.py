@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CheckpointKind = Literal["last", "best", "final"]
 MAIN_SOURCE = "store"
-"""The texts whose report has the seed's own file name: those that the store was made from."""
+"""The texts whose report has the original file name: those that the store was made from."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Workspace:
         return tuple(one for one in layers if (self.sae(one, kind) / "cfg.json").is_file())
 
     def history(self, layer: int) -> Path:
-        """The seed's training history of a layer."""
+        """The original's training history of a layer."""
         return self._of(layer, f"sae_layer_{layer}_history.json")
 
     def training_progress(self, layer: int) -> Path:
@@ -93,7 +93,7 @@ class Workspace:
         return self.checkpoints / f"sae_layer_{layer}_wandb.json"
 
     def interpretation(self, layer: int, source: str = MAIN_SOURCE) -> Path:
-        """The seed's interpretation file of a layer over `source`."""
+        """The original's interpretation file of a layer over `source`."""
         end = "" if source == MAIN_SOURCE else f"_{source}"
         return self.interpretations / f"layer_{layer}_interpretations{end}.json"
 

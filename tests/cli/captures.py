@@ -196,7 +196,7 @@ def errors() -> None:
         "leave the flag out to go on with the store, or use another --workspace",
     )
     console.error(
-        "which layer? valid are 0, 3, 6",
+        "which layer? available: 0, 3, 6",
         "ghosttrack interpret list --layer 6 --workspace elsewhere",
     )
     console.notice("the corpus ended 576 tokens short: 999,424 of 1,000,000 are stored")

@@ -59,7 +59,7 @@ def test_what_is_not_there_is_refused(
     missing = ghosttrack("export", "--layer", "3")
     assert (missing.code, missing.error[0]) == (
         2,
-        "--layers: layer 3 has no trained SAE, valid are 0,6",
+        "--layers: layer 3 has no trained SAE, available: 0,6",
     )
     kind = ghosttrack("export", "--checkpoint", "last")
     assert (kind.code, kind.error[0]) == (2, "--checkpoint: 'last' is neither best nor final")

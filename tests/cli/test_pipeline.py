@@ -135,7 +135,7 @@ def look_at_features(ghosttrack: Callable[..., Ended]) -> None:
     few = ghosttrack("interpret", "list", "--layer", "2", "--limit", "3")
     assert len(few.out.splitlines()) == 4
     assert "3 of 32 features" in few.err
-    assert ghosttrack("interpret", "list").error[0] == "which layer? valid are 0, 2"
+    assert ghosttrack("interpret", "list").error[0] == "which layer? available: 0, 2"
     assert ghosttrack("interpret", "--feature", "32", "--layer", "2").error == (
         "--feature: 32 is not valid, layer 2 has features 0 to 31",
         "ghosttrack interpret list --layer 2",
@@ -256,12 +256,12 @@ def test_layers_that_are_not_there(
     extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:
     assert ghosttrack("train", "--layers", "0,7").error == (
-        "--layers: layer 7 has no rows in the store, valid are 0,2",
+        "--layers: layer 7 has no rows in the store, available: 0,2",
         "ghosttrack status shows the layers",
     )
     assert ghosttrack("train", "--layers", "x").code == 2
     assert ghosttrack("extract", "--layers", "9").error[0] == (
-        "layer out of range: 9, valid are 0 to 2"
+        "layer out of range: 9, must be 0 to 2"
     )
 
 

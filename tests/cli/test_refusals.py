@@ -86,7 +86,7 @@ CASES = {
     "status --check": (
         3,
         (
-            "the checklist does not hold: SAEs trained, FVU, active features per"
+            "the checklist failed: SAEs trained, FVU, active features per"
             " token, interpretations saved, active features, training converged"
         ),
         "ghosttrack extract --layer 6 --tokens 1M",
@@ -118,22 +118,22 @@ CASES = {
     ),
     "interpret --model x list": (
         2,
-        "--model stands before the command list",
+        "--model is placed before the command list",
         "list does not take it, leave it out: see ghosttrack interpret list --help",
     ),
     "interpret --model x prompt hi": (
         2,
-        "--model stands before the command prompt",
-        "put it behind: ghosttrack interpret prompt --model",
+        "--model is placed before the command prompt",
+        "put it after the command: ghosttrack interpret prompt --model",
     ),
     "interpret --layers 6 list": (
         2,
-        "--layers stands before the command list",
-        "put it behind: ghosttrack interpret list --layer",
+        "--layers is placed before the command list",
+        "put it after the command: ghosttrack interpret list --layer",
     ),
     "demo --config other.toml": (
         2,
-        "demo brings its own settings file",
+        "demo uses its own settings file",
         "leave --config out, or use ghosttrack run",
     ),
 }

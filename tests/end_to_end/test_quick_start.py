@@ -1,4 +1,4 @@
-"""The seed document's quick start, with our imports, paths and fewer tokens."""
+"""The quick start of the original document, with our imports, paths and fewer tokens."""
 
 from __future__ import annotations
 

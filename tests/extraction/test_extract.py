@@ -142,13 +142,13 @@ def test_no_text_at_all(content: str, extraction: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layers", ["3", "0,7", "1-3"])
 def test_layers_out_of_range(layers: str, extraction: Any) -> None:
-    with pytest.raises(UsageError, match="valid are 0 to 2"):
+    with pytest.raises(UsageError, match="must be 0 to 2"):
         extraction(layers=layers)
     assert not extraction.workspace.store.exists()
 
 
 def test_context_out_of_range(extraction: Any) -> None:
-    with pytest.raises(UsageError, match="33, valid are 2 to 32"):
+    with pytest.raises(UsageError, match="33, must be 2 to 32"):
         extraction(context_length=33)
 
 

@@ -38,10 +38,10 @@ def test_what_was_left_out_is_counted_and_said(extraction: Any, corpus: Path) ->
         "empty_files": 0,
     }
     assert extraction.notices[:4] == [
-        "left out: 1 file of no text format (.md)",
-        "left out: 200 short texts of fewer than 100 characters (--min-characters)",
-        "left out: 1 blank text",
-        "replaced by U+FFFD: half a surrogate pair, in 1 text",
+        "skipped: 1 file that are not text (.md)",
+        "skipped: 200 short texts of fewer than 100 characters (--min-characters)",
+        "skipped: 1 blank text",
+        "replaced by U+FFFD: unpaired surrogates in 1 text",
     ]
     documents = ActivationStore.open(result.store).doc_ids()
     assert len(np.unique(documents)) == result.documents == 41

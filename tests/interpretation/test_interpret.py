@@ -431,12 +431,12 @@ def test_what_features_promote_is_left_out_and_said(
     run: Any, planted_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unembed(_: object) -> None:
-        raise ModelError("what features promote is not known: it is a test")
+        raise ModelError("cannot tell which tokens features promote: it is a test")
 
     monkeypatch.setattr(ResidualModel, "unembed", unembed)
     notices: list[str] = []
     run(monitor=Monitor(notice=notices.append))
-    assert notices.count("what features promote is not known: it is a test") == 1
+    assert notices.count("cannot tell which tokens features promote: it is a test") == 1
     report = (the_report(planted_workspace, 1) / "report.json").read_text()
     assert "What features promote is not known: it is a test." in report
     features = read_features(planted_workspace, 1)

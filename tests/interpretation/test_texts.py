@@ -60,9 +60,9 @@ def test_what_is_left_out_is_in_the_facts_wherever_it_stands(
         assert (resumed.short, resumed.blank, resumed.replaced) == (7, 2, 1)
     assert (facts.texts, facts.short, facts.blank, facts.replaced) == (7, 7, 2, 1)
     assert not_read(facts) == [
-        "left out: 7 short texts (--min-characters)",
-        "left out: 2 blank texts",
-        "replaced by U+FFFD: half a surrogate pair, in 1 text",
+        "skipped: 7 short texts (--min-characters)",
+        "skipped: 2 blank texts",
+        "replaced by U+FFFD: unpaired surrogates in 1 text",
     ]
 
 
@@ -126,7 +126,7 @@ def test_what_a_folder_of_texts_has_beside_them_is_said(
     assert not said
     asked = InterpretationSettings(texts=str(texts.parent))
     open_source(asked, CorpusSettings(), demo_model, workspace, None, said.append)
-    assert said == ["left out: 1 file of no text format (.md)"]
+    assert said == ["skipped: 1 file that are not text (.md)"]
 
 
 def test_a_prompt_of_other_bytes_is_refused(demo_model: Any, workspace: Workspace) -> None:

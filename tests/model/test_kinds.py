@@ -171,7 +171,9 @@ def test_special_tokens_beyond_the_embeddings_are_said(
     assert notices == ["the model has no embedding for 1 special tokens: <image_soft_token>"]
     tokenizer.add_tokens(["ghosttrack"])
     tokenizer.save_pretrained(where)
-    with pytest.raises(ModelError, match=r"tokenizer does not fit: .* 259 tokens .* for 257"):
+    with pytest.raises(
+        ModelError, match=r"tokenizer does not match the model: .* 259 tokens .* for 257"
+    ):
         load(where)
 
 

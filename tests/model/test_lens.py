@@ -123,8 +123,8 @@ def test_a_head_that_is_more_than_a_norm_has_no_lens() -> None:
     promoted, suppressed, why = promoted_tokens(torch.eye(32)[:3], model)
     assert promoted.indices.shape == suppressed.values.shape == (3, 0)
     assert why == (
-        "what features promote is not known: llama: more than a norm stands between its last block"
-        " and its tokens"
+        "cannot tell which tokens features promote: llama: there is more than a norm"
+        " between its last block and its logits"
     )
 
 

@@ -121,7 +121,7 @@ def truncate(path: Path) -> None:
         (lambda f: (f / "config.json").write_text("{"), "configuration damaged: .*not valid JSON"),
         (lambda f: (f / "config.json").write_text("[1]"), "not a JSON object"),
         (lambda f: edit_config(f, model_type="none_such"), "model_type 'none_such'"),
-        (lambda f: edit_config(f, n_layer=10**9), "num_hidden_layers is 1000000000, valid are"),
+        (lambda f: edit_config(f, n_layer=10**9), "num_hidden_layers is 1000000000, must be"),
         (lambda f: edit_config(f, n_embd="wide"), "config"),
         (lambda f: edit_config(f, n_embd=32), "not usable"),
         (lambda f: edit_config(f, n_layer=4), r"weights missing: .* lacks 12: transformer\.h\.3"),

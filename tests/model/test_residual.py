@@ -114,7 +114,7 @@ def test_hooks_go_also_when_the_forward_pass_fails(
 def test_a_layer_out_of_range_is_named_with_the_valid_range(
     layer: int, make_random_model: Callable[..., PreTrainedModel]
 ) -> None:
-    with pytest.raises(UsageError, match=rf"{layer}, valid are 0 to 2"):
+    with pytest.raises(UsageError, match=rf"{layer}, must be 0 to 2"):
         wrap(make_random_model("gpt2")).residuals(token_ids(), [0, layer])
 
 

@@ -46,10 +46,10 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "gone.txt").symlink_to("nowhere.txt")
     (tmp_path / "again.txt").symlink_to("a.txt")
     assert LocalCorpus(tmp_path).notices() == [
-        "left out: 3 files of no text format (.md, no ending)",
-        "left out: 2 hidden files (with a point first)",
-        "left out: 1 link to what is read already",
-        "left out: 1 link to nothing",
+        "skipped: 3 files that are not text (.md, no ending)",
+        "skipped: 2 hidden files (names that start with a dot)",
+        "skipped: 1 link to files that are read anyway",
+        "skipped: 1 link to nothing",
     ]
     assert texts_of(tmp_path) == ["a"]
 
@@ -86,7 +86,7 @@ def test_an_empty_file_among_good_ones_is_left_out_and_counted(tmp_path: Path) -
     assert texts_of(tmp_path) == ["good"]
     counts = left_out(LocalCorpus(tmp_path, min_characters=1))
     assert counts.empty_files == 7
-    assert counts.sentences(1) == ["left out: 7 empty files"]
+    assert counts.sentences(1) == ["skipped: 7 empty files"]
     (tmp_path / "good.txt").unlink()
     with pytest.raises(CorpusError, match="no text in the corpus"):
         texts_of(tmp_path)
@@ -99,9 +99,9 @@ def test_dropped_and_replaced_texts_are_counted_and_survive_resuming(tmp_path: P
     whole = left_out(corpus)
     assert (whole.short, whole.blank, whole.replaced) == (2, 3, 1)
     assert whole.sentences(8) == [
-        "left out: 2 short texts of fewer than 8 characters (--min-characters)",
-        "left out: 3 blank texts",
-        "replaced by U+FFFD: half a surrogate pair, in 1 text",
+        "skipped: 2 short texts of fewer than 8 characters (--min-characters)",
+        "skipped: 3 blank texts",
+        "replaced by U+FFFD: unpaired surrogates in 1 text",
     ]
     stream = corpus.documents()
     for _ in range(3):

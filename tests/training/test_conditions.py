@@ -34,7 +34,7 @@ def plan_of(bench: Bench) -> TrainingPlan:
 
 def test_an_unfinished_store_is_said_and_once_it_has_grown_so_is_the_way_on(bench: Bench) -> None:
     fresh(bench, 2_000, asked=3_000)
-    words = "the store has 2,000 of 3,000 rows asked for"
+    words = "the store has 2,000 of 3,000 requested rows"
     assert any(words in notice for notice in plan_of(bench).notices)
     bench.trainer(**SHORT).run()
     assert sum(words in notice for notice in bench.notices) == 1
@@ -57,7 +57,7 @@ def test_a_device_that_the_cpu_stands_in_for_is_said(
     monkeypatch.setattr(runtime, "resolve_device", lambda _: torch.device("mps"))
     plan = plan_of(bench)
     assert plan.device == "cpu"
-    assert any("trains on the CPU: Apple's MPS" in notice for notice in plan.notices)
+    assert any("training on the CPU: Apple's MPS" in notice for notice in plan.notices)
     bench.trainer(**SHORT).run()
     assert sum("trains on the CPU" in notice for notice in bench.notices) == 1
 

@@ -36,7 +36,7 @@ def test_a_flipped_digit_is_noticed_and_made_again(bench: Bench, name: str) -> N
     overview = gather(bench.workspace)
     assert f"damaged: {path}: checksum does not match" in overview.problems
     again = bench.trainer().run()
-    assert f"damaged: {path}: checksum does not match; made again from the last checkpoint" in (
+    assert f"damaged: {path}: checksum does not match; rebuilt from the last checkpoint" in (
         bench.notices
     )
     assert (again.steps, again.history) == (result.steps, result.history)
@@ -55,7 +55,7 @@ def test_without_a_checkpoint_a_finished_sae_is_not_trained_over(bench: Bench, n
     before = final.read_bytes()
     with pytest.raises(CorruptionError, match="checksum does not match") as caught:
         bench.trainer().run()
-    assert caught.value.hint == f"ghosttrack train --layers {LAYER} --overwrite trains it anew"
+    assert caught.value.hint == f"ghosttrack train --layers {LAYER} --overwrite retrains it"
     assert final.read_bytes() == before
 
 

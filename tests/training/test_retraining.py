@@ -92,7 +92,7 @@ def test_a_loss_that_is_not_finite_loses_nothing(trained: Bench) -> None:
     assert outside(trained.workspace) == before
 
     assert trained.trainer(**SHORT).run().outcome == "already finished"
-    assert any("it is left as it is" in notice for notice in trained.notices)
+    assert any("it is left untouched" in notice for notice in trained.notices)
     status = read_training(trained.workspace, LAYER, [])
     assert status is not None
     assert status.finished

@@ -121,7 +121,7 @@ def _refuse_before_command(
         from ghosttrack_cli.errors import UsageError
 
         raise UsageError(
-            f"{stray[0]} stands before the command {ctx.invoked_subcommand}",
+            f"{stray[0]} is placed before the command {ctx.invoked_subcommand}",
             hint=_without_stray(ctx, stray[0]),
         )
 
@@ -133,5 +133,5 @@ def _without_stray(ctx: typer.Context, flag: str) -> str:
     taken = {name for parameter in getattr(inner, "params", ()) for name in parameter.opts}
     for name in (flag, flag.removesuffix("s")):  # --layers of one command is --layer of another
         if name in taken:
-            return f"put it behind: {command_line} {name}"
+            return f"put it after the command: {command_line} {name}"
     return f"{ctx.invoked_subcommand} does not take it, leave it out: see {command_line} --help"

@@ -18,7 +18,7 @@ INTRODUCTION = """\
 # Commands
 
 Generated from the help of the commands by `tools/write_docs.py`; a test says when it is not
-current. Settings and their meaning stand in [`ghosttrack.toml`](../ghosttrack.toml): a flag that
+current. Settings are described in [`ghosttrack.toml`](../ghosttrack.toml): a flag that
 has a setting wins over the environment, the environment over the file, the file over the preset,
 and the preset over the default.
 

@@ -1,4 +1,4 @@
-"""The seed's `print_feature_summary`: one feature of `analyze_sae`'s result in a few lines."""
+"""The original's `print_feature_summary`: one feature of `analyze_sae`'s result in a few lines."""
 
 from __future__ import annotations
 

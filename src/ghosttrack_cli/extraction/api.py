@@ -1,4 +1,4 @@
-"""Extraction as the seed document calls it from Python."""
+"""Extraction as the original calls it from Python."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class HiddenStateExtractor:
         for layer in layers:
             if not 0 <= layer < self.model.n_layers:
                 raise UsageError(
-                    f"layer out of range: {layer}, valid are 0 to {self.model.n_layers - 1}"
+                    f"layer out of range: {layer}, must be 0 to {self.model.n_layers - 1}"
                 )
         given = {"tokens": num_tokens, "batch_size": batch_size}
         settings = as_settings(ExtractionSettings, given, {"tokens": "num_tokens"})

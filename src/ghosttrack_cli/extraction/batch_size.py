@@ -57,9 +57,9 @@ def halved(size: int, monitor: Monitor) -> int:
     if size == 1:
         raise ModelError(
             "out of memory: one window does not fit in memory",
-            hint="a shorter --context-length, --device cpu, or --dtype bfloat16",
+            hint="use a shorter --context-length, --device cpu, or --dtype bfloat16",
         )
-    monitor.notice(f"out of memory with {size} windows a batch: trying {size // 2}")
+    monitor.notice(f"out of memory with {size} windows per batch: trying {size // 2}")
     return size // 2
 
 

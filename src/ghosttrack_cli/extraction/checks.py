@@ -125,7 +125,7 @@ def check_text(corpus: Corpus) -> None:
     if next(iter(corpus.documents()), None) is None:
         raise CorpusError(
             f"no text to read: {corpus.name} has no text of {corpus.min_characters} characters",
-            hint="name another --corpus, or let shorter texts in with --min-characters 1",
+            hint="use another --corpus, or allow shorter texts with --min-characters 1",
         )
 
 

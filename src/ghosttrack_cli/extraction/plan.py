@@ -118,7 +118,7 @@ def context_length(extraction: ExtractionSettings, max_context: int) -> int:
         return min(DEFAULT_CONTEXT, max_context)
     if asked > max_context:
         raise UsageError(
-            f"context_length out of range: {asked}, valid are 2 to {max_context}",
+            f"context_length out of range: {asked}, must be 2 to {max_context}",
             hint="--context-length N, or leave it out",
         )
     return asked
@@ -168,11 +168,11 @@ def check_disk(planned: ExtractionPlan, workspace: Workspace) -> None:
     """
     if planned.bytes_needed > planned.bytes_free:
         raise DiskError(
-            f"disk too small: {workspace.root}: {planned.rows:,} tokens of {len(planned.layers)} "
-            f"layers need {format_bytes(planned.bytes_needed)} more, "
-            f"{format_bytes(planned.bytes_free)} are free",
+            f"not enough disk space: {workspace.root}: {planned.rows:,} tokens of "
+            f"{len(planned.layers)} layers need {format_bytes(planned.bytes_needed)} more, "
+            f"{format_bytes(planned.bytes_free)} is free",
             path=workspace.root,
-            hint="fewer --tokens or --layers, --store-dtype bfloat16, or another --workspace",
+            hint="use fewer --tokens or --layers, --store-dtype bfloat16, or another --workspace",
         )
     chunk = StoreIdentity.chunk_rows * planned.model.d_model * ITEM_SIZE[planned.dtype]
     largest = files.largest_file()

@@ -78,7 +78,7 @@ def _smaller(task: Task, windows: int, error: Exception) -> int:
     batch_size.release_memory(task.model.device)
     if task.settings.batch_size is not None or read_commit(task.store).rows:
         raise ModelError(
-            f"out of memory with {windows} windows a batch, after what is committed: {error}",
+            f"out of memory with {windows} windows per batch (committed rows are kept): {error}",
             hint="free some memory and run the same command again, or use a smaller --batch-size "
             "in another --workspace",
         ) from error
@@ -137,7 +137,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
         task.monitor.begin(LAST_CHUNKS)
         writing.drain()
     if not writer.position:
-        raise CorpusError("no text: the corpus is empty", hint="--corpus takes another one")
+        raise CorpusError("no text: the corpus is empty", hint="use another --corpus")
     return {"documents": documents, **asdict(text.left_out)} if documents else None
 
 

@@ -58,7 +58,7 @@ def parse_json(data: bytes, path: Path, *, foreign: bool = False) -> dict[str, A
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key appears twice")
     return document
 
 

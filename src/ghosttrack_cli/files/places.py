@@ -72,7 +72,7 @@ def free_bytes(path: Path) -> int:
     """Bytes free for this user on the disk that holds `path` or its nearest existing parent."""
     while not path.exists() and path != path.parent:
         path = path.parent
-    with disk_errors(path, "look at the free space of"):
+    with disk_errors(path, "read the free space of"):
         return shutil.disk_usage(path).free
 
 

@@ -1,4 +1,4 @@
-"""The seed's way to call: an SAE, a model and some texts in, one record for each feature out."""
+"""The original's way to call: an SAE, a model and texts in, one record for each feature out."""
 
 from __future__ import annotations
 

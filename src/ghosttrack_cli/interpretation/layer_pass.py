@@ -118,7 +118,7 @@ class LayerPass:
         if not np.isfinite(norms).all():
             row = int(np.flatnonzero(~np.isfinite(norms))[0])
             raise ModelError(
-                f"activations that are not finite: layer {self.layer}, document"
+                f"activations are not finite: layer {self.layer}, document"
                 f" {batch.rows.documents[row]}, position {batch.rows.positions[row]}",
                 hint="if the model computes in float16: GHOSTTRACK_MODEL__DTYPE=float32",
             )

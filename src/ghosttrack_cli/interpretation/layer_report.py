@@ -102,7 +102,7 @@ def write_layer(
 
 
 class IndexRows:
-    """Gathers the columns of the index and the seed's records while features go by."""
+    """Gathers the columns of the index and the original's records while features go by."""
 
     def __init__(self) -> None:
         self.seed: list[SeedRecord] = []
@@ -220,7 +220,7 @@ def _history(path: Path) -> dict[str, Any]:
             columns = files.read_json(path, foreign=True)
             if not columns.keys() & {"checksum", "step", "epoch"}:
                 return columns
-        hint = "ghosttrack train makes it again from the last checkpoint"
+        hint = "ghosttrack train rebuilds it from the last checkpoint"
         raise CorruptionError(error.what, hint=hint) from error
 
 

@@ -112,7 +112,7 @@ def read_part(folder: Path, name: str, kind: type[R]) -> R:
 
 
 def seed_record(feature: FeatureReport) -> SeedRecord:
-    """A feature as the seed's file has it."""
+    """A feature as the original's file has it."""
     return SeedRecord(
         feature_id=feature.feature,
         active=feature.firings > 0,
@@ -133,5 +133,5 @@ def seed_record(feature: FeatureReport) -> SeedRecord:
 
 
 def write_seed_records(path: Path, records: list[SeedRecord]) -> None:
-    """Write the seed's file: a list in which feature i is element i."""
+    """Write the original's file: a list in which feature i is element i."""
     files.write_bytes(path, TypeAdapter(list[SeedRecord]).dump_json(records) + b"\n")

@@ -136,7 +136,7 @@ class Probe:
 
 
 def _write_nowhere(builder: FeatureBuilder, chosen: Sequence[int]) -> None:
-    """The seed's records of features and their shard, read back and packed for the page."""
+    """The original's records of features and their shard, read back and packed for the page."""
     reports = [builder.feature(feature) for feature in chosen]
     for report in reports:
         seed_record(report).model_dump_json()

@@ -51,7 +51,7 @@ def explain_prompt(
         StateError: a layer without SAE.
     """
     if encodable(text).count("\ufffd") > text.count("\ufffd"):
-        raise UsageError("the text holds bytes that are not UTF-8", hint="give it as UTF-8")
+        raise UsageError("the text holds bytes that are not UTF-8", hint="pass it as UTF-8")
     text = encodable(text)
     encoder = Encoder(model.tokenizer)
     ids = np.concatenate([[encoder.bos], *encoder.encode([text])])  # (T,)

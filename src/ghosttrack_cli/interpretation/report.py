@@ -1,7 +1,7 @@
 """The report of one layer: what `interpret` writes and the browser shows, as versioned models.
 
     interpretations/
-      layer_6_interpretations.json    the seed's records (`SeedRecord`), one for each feature
+      layer_6_interpretations.json    the original's records (`SeedRecord`), one for each feature
       layer_6/store/                  a report for each source: the store, TruthfulQA, texts
         summary.json                  LayerSummary: small, all that `status` reads
         report.json                   LayerReport: metrics, curves, index of all features
@@ -132,7 +132,7 @@ class FeatureReport(Record):
     max_act: float
     mean_act: float = Field(description="over firings")
     std_act: float = Field(description="over firings")
-    telling: float = Field(description="how much it tells; lists begin with the highest")
+    telling: float = Field(description="how telling it is; lists begin with the highest")
     flags: list[Flag]
     examples: list[Example] = Field(description="each once; the lists below point into it")
     top: list[Count] = Field(description="strongest first, one for each window")
@@ -244,15 +244,15 @@ class SourceFacts(Record):
 
     kind: Literal["store", "truthfulqa", "corpus", "texts"]
     slug: str = Field(description="names the folder of the report: store, texts-notes-1f2e3d4c")
-    name: str = Field(description="what was asked: store, truthfulqa, wikipedia, a file name")
+    name: str = Field(description="requested source: store, truthfulqa, wikipedia, a file name")
     corpus: str | None = Field(None, description="what a store was made from")
     texts: Count | None = Field(description="texts or documents read")
     windows: Count
     rows: Count
     context_length: Count
     truncated: Count = Field(description="texts cut at the context length")
-    short: Count = Field(0, description="texts left out: fewer than corpus.min_characters")
-    blank: Count = Field(0, description="texts left out: null or white space")
+    short: Count = Field(0, description="texts skipped: fewer than corpus.min_characters")
+    blank: Count = Field(0, description="texts skipped: null or white space")
     replaced: Count = Field(0, description="texts with half a surrogate pair, read as U+FFFD")
 
 
@@ -367,7 +367,7 @@ class LayerSummary(Record):
 
 
 class SeedExample(Record):
-    """A top example in the seed's file."""
+    """A top example in the original's file."""
 
     text: str
     token: str
@@ -376,7 +376,7 @@ class SeedExample(Record):
 
 
 class SeedRecord(Record):
-    """A feature in layer_N_interpretations.json, with the seed's field names."""
+    """A feature in layer_N_interpretations.json, with the original's field names."""
 
     feature_id: Count
     active: bool

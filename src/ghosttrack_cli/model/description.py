@@ -98,8 +98,9 @@ def read_config(source: ModelSource) -> PreTrainedConfig:
     except (StrictDataclassError, *UNUSABLE) as error:
         kind = str(document.get("model_type"))[:60]
         raise ModelError(
-            f"configuration not usable: {source.config}: model_type {kind!r}: {first_line(error)}",
-            hint="a model that transformers itself supports is needed; its own code is never run",
+            f"cannot use the configuration: {source.config}: model_type {kind!r}: "
+            f"{first_line(error)}",
+            hint="use a model that transformers supports itself; a model's own code is never run",
         ) from error
     assert isinstance(config, PreTrainedConfig)
     check_adapter(source)
@@ -107,7 +108,7 @@ def read_config(source: ModelSource) -> PreTrainedConfig:
     if _is_quantized(document):
         raise ModelError(
             f"quantised weights are not supported: {source.name}",
-            hint="take the model's unquantised release",
+            hint="use the unquantised release of the model",
         )
     return config
 
@@ -129,8 +130,8 @@ def _measure(config: PreTrainedConfig, name: str, limit: int, source: ModelSourc
     value = getattr(config, name, None)
     if not isinstance(value, int) or not 1 <= value <= limit:
         raise ModelError(
-            f"configuration not usable: {source.config}: {name} is {value!r}, "
-            f"valid are 1 to {limit:,}"
+            f"cannot use the configuration: {source.config}: {name} is {value!r}, "
+            f"must be 1 to {limit:,}"
         )
     return value
 
@@ -141,8 +142,8 @@ def _max_context(text: PreTrainedConfig, source: ModelSource) -> int:
     limit = next((one for one in limits if isinstance(one, int) and one > 0), UNLIMITED_CONTEXT)
     if limit < MIN_CONTEXT:
         raise ModelError(
-            f"configuration not usable: {source.config}: the model takes {limit} token at a time, "
-            f"windows have at least {MIN_CONTEXT}"
+            f"cannot use the configuration: {source.config}: the model reads {limit} token "
+            f"at a time, windows have at least {MIN_CONTEXT}"
         )
     return limit
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 SUPPORTED = (
-    "decoder-only language models are supported, as GPT-2, Llama, Qwen, Gemma and Mistral; "
+    "decoder-only language models are supported, such as GPT-2, Llama, Qwen, Gemma and Mistral; "
     "docs/models.md lists all types that were tested"
 )
 SEVERAL = "carries several residual streams side by side"

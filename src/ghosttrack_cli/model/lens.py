@@ -73,7 +73,9 @@ def find_lens(model: ResidualModel) -> Lens:
 
 def no_lens(model: ResidualModel, why: str) -> ModelError:
     """The error of a model without a lens."""
-    return ModelError(f"what features promote is not known: {model.model.config.model_type}: {why}")
+    return ModelError(
+        f"cannot tell which tokens features promote: {model.model.config.model_type}: {why}"
+    )
 
 
 def _probes(d_model: int) -> Tensor:
@@ -167,7 +169,7 @@ def _check_lens(model: ResidualModel, head: _Head, lens: Lens) -> None:
     expected = torch.cat(parts, dim=-1)  # (P / 2, V)
     cosine = cosine_similarity(_centred(raw), _centred(expected), dim=-1)
     if not bool((cosine > 1 - CLOSE[model.dtype]).all()):
-        raise no_lens(model, "more than a norm stands between its last block and its tokens")
+        raise no_lens(model, "there is more than a norm between its last block and its logits")
     width = min(head.raw.shape[-1], head.logits.shape[-1])
     for before, after in zip(head.raw[:, :width], head.logits[:, :width], strict=True):
         said = after > MASKED

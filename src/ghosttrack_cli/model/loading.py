@@ -82,9 +82,10 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, description: ModelDescr
     opening = (tokenizer.bos_token_id, tokenizer.eos_token_id)
     if beyond or any(one is not None and one >= description.vocab_size for one in opening):
         raise ModelError(
-            f"tokenizer does not fit: {description.name} has {max(vocabulary.values()) + 1:,} "
-            f"tokens and embeddings for {description.vocab_size:,}",
-            hint="take the tokenizer that the model was trained with, or resize the embeddings: "
+            f"tokenizer does not match the model: {description.name} has "
+            f"{max(vocabulary.values()) + 1:,} tokens and embeddings for "
+            f"{description.vocab_size:,}",
+            hint="use the tokenizer that the model was trained with, or resize the embeddings: "
             "model.resize_token_embeddings(len(tokenizer)), then save both again",
         )
 

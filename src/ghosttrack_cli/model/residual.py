@@ -202,12 +202,12 @@ class ResidualModel:
         assert asked, "at least one layer"
         for layer in asked:
             if not 0 <= layer < self.n_layers:
-                raise UsageError(f"layer out of range: {layer}, valid are 0 to {self.n_layers - 1}")
+                raise UsageError(f"layer out of range: {layer}, must be 0 to {self.n_layers - 1}")
         return asked
 
 
 class GPT2WithResidualHooks(ResidualModel):
-    """A model by name, as the seed document constructs it."""
+    """A model by name, as the original constructs it."""
 
     def __init__(
         self,

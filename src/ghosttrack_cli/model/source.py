@@ -32,7 +32,7 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
 ADAPTER = "adapter_config.json"
 MERGE = (
-    "merge it into its model with PEFT, model.merge_and_unload().save_pretrained(DIR), and take "
+    "merge it into its model with PEFT, model.merge_and_unload().save_pretrained(DIR), and use "
     "--model DIR"
 )
 OTHER_SOURCES = "--model DIR takes a local folder, `ghosttrack demo` needs no model"

@@ -51,7 +51,7 @@ def open_tokenizer(source: ModelSource) -> PreTrainedTokenizerFast:
     # The Rust library raises bare Exception for a damaged tokenizer.json.
     except Exception as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise ModelError(f"tokenizer not usable: {source.folder}: {line}") from error
+        raise ModelError(f"cannot use the tokenizer: {source.folder}: {line}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ModelError(f"no fast tokenizer: {source.name} has only a slow one")
     return tokenizer
@@ -66,8 +66,8 @@ def _require_sentencepiece(source: ModelSource) -> None:
     alone = models and not WITHOUT_SENTENCEPIECE.intersection(source.names)
     if alone and importlib.util.find_spec("sentencepiece") is None:
         raise ModelError(
-            f"tokenizer not usable: {source.name} has {models[0]}, which SentencePiece has to read,"
-            " and no tokenizer.json",
+            f"cannot use the tokenizer: {source.name} has {models[0]}, which SentencePiece has to "
+            "read, and no tokenizer.json",
             hint="pip install sentencepiece protobuf, then the same command again",
         )
 

@@ -28,8 +28,8 @@ def check_adapter(source: ModelSource) -> None:
     """
     if ADAPTER in source.names:
         raise ModelError(
-            f"an adapter lies beside the weights, and is not applied: {source.folder}: {ADAPTER}",
-            hint=f"{MERGE}; or remove {ADAPTER} to take the weights without it",
+            f"the adapter beside the weights is not applied: {source.folder}: {ADAPTER}",
+            hint=f"{MERGE}; or remove {ADAPTER} to use the weights without it",
         )
 
 
@@ -55,10 +55,10 @@ def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str
     ]
     if torn:
         raise ModelError(
-            f"weights that the model does not use: {source.folder} has {len(torn)} tensors of "
-            f"modules that {source.config.name} describes without them: {_listed(torn)}",
-            hint=f"{source.config.name} is not that of these weights, or they are quantised: take "
-            "both from one release",
+            f"weights do not match the configuration: {source.folder} has {len(torn)} tensors "
+            f"that {source.config.name} has no place for: {_listed(torn)}",
+            hint=f"{source.config.name} belongs to other weights, or these are quantised: use "
+            "both from the same release",
         )
     return (f"{len(names)} tensors of {source.folder} are not used: {_listed(names)}",)
 

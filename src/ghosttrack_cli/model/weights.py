@@ -50,7 +50,9 @@ def load_model(
             )
         except UNUSABLE as error:
             _check_shapes(source, found, config, weights)
-            raise ModelError(f"model not usable: {source.folder}: {first_line(error)}") from error
+            raise ModelError(
+                f"cannot load the model: {source.folder}: {first_line(error)}"
+            ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -85,9 +87,9 @@ def _check_shapes(
         other = wanted.get(name, wanted.get(f"{found.base_model_prefix}.{name}"))
         if other is not None and shape != tuple(other.shape):
             raise ModelError(
-                f"weights not usable: {source.folder}: {name} is {shape}, "
+                f"weights do not match the configuration: {source.folder}: {name} is {shape}, "
                 f"{source.config.name} says {tuple(other.shape)}",
-                hint=f"{source.config.name} is not that of these weights: take both from one "
+                hint=f"{source.config.name} belongs to other weights: use both from the same "
                 "release",
             )
 
@@ -101,9 +103,9 @@ def _check_whole_numbers(source: ModelSource, weights: dict[str, Any]) -> None:
     ]
     if whole:
         raise ModelError(
-            f"quantised weights are not supported: {source.folder}: {len(whole)} are whole numbers "
-            f"or of 8 bits: {', '.join(sorted(whole)[:5])}",
-            hint="take the model's unquantised release",
+            f"quantised weights are not supported: {source.folder}: {len(whole)} are integers "
+            f"or 8-bit: {', '.join(sorted(whole)[:5])}",
+            hint="use the unquantised release of the model",
         )
 
 
@@ -112,7 +114,7 @@ def _open_weights(path: Path) -> dict[str, Any]:
         start = file.read(4)
     if start.startswith(PICKLE_STARTS):
         raise ModelError(
-            f"a pickle, not safetensors: {path} was not opened, a pickle can run code",
+            f"a pickle, not safetensors: {path} was not opened because a pickle can run code",
             hint="save the model again with save_pretrained(), which writes model.safetensors",
         )
     try:

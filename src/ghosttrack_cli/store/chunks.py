@@ -148,12 +148,12 @@ def _read_squeezed(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> No
 
     size = os.fstat(descriptor).st_size
     if not BLOSC_HEADER + CRC_BYTES <= size <= spec.bytes + BLOSC_HEADER + CRC_BYTES:
-        raise _BadFileError(f"{size:,} bytes, which no chunk has")
+        raise _BadFileError(f"{size:,} bytes, not the size of a chunk")
     body, stored = np.empty(size - CRC_BYTES, np.uint8), np.empty(CRC_BYTES, np.uint8)
     _read_all(descriptor, [body.data, stored.data])
     _check_own(extend(0, body), stored)
     if int.from_bytes(body[4:8], "little") != spec.bytes:
-        raise _BadFileError("its header names another size")
+        raise _BadFileError("its header gives a different size")
     chunk = spec.empty()
     decompress(body, raw(chunk))
     out[:] = chunk[: len(out)]
@@ -174,7 +174,7 @@ def _read_all(descriptor: int, parts: list[memoryview]) -> None:
 
 def _check_crc(found: int, crc: int) -> None:
     if found != crc:
-        raise _BadFileError("its rows are not those that were committed")
+        raise _BadFileError("its rows differ from the committed ones")
 
 
 def _check_own(found: int, stored: Array) -> None:

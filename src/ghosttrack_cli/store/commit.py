@@ -163,7 +163,7 @@ class Commit:
             )
             _check(commit)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise CorruptionError(f"not a commit: {where}: {error!r}") from error
+            raise CorruptionError(f"not a valid commit:  {where}: {error!r}") from error
         return commit
 
 
@@ -176,12 +176,12 @@ def new_commit(identity: StoreIdentity, asked_rows: int) -> Commit:
 def _check(commit: Commit) -> None:
     expected = {*layout.ROW_ARRAYS, *(layout.layer_array(layer) for layer in commit.sums)}
     if set(commit.arrays) != expected:
-        raise ValueError("arrays and layers do not fit")
+        raise ValueError("arrays and layers do not match")
     if any(commit.arrays[name].rows != commit.rows for name in layout.ROW_ARRAYS):
         raise ValueError("rows of token_ids, doc_ids and positions differ")
     for layer, rows in commit.layers.items():
         if rows > commit.rows or commit.sums[layer].total.rows != rows:
-            raise ValueError(f"rows of layer {layer} do not fit")
+            raise ValueError(f"rows of layer {layer} do not match")
 
 
 def has_store(path: Path) -> bool:
@@ -203,9 +203,9 @@ def read_commit(path: Path) -> Commit:
         raise StateError(f"no activation store: {path}", hint="ghosttrack extract") from None
     if document.get("schema") != SCHEMA:
         raise StateError(
-            f"store of another version: {path} has schema {document.get('schema')}, "
+            f"unsupported store version: {path} has schema {document.get('schema')}, "
             f"this version reads {SCHEMA}",
-            hint="install the version that made it, or start over: ghosttrack extract --overwrite",
+            hint="install the version that wrote it, or start over: ghosttrack extract --overwrite",
         )
     return Commit.from_json(document, where=file)
 

@@ -88,7 +88,7 @@ class StoreIdentity:
             special = tuple(int(token) for token in document["special_token_ids"])
             return cls(**{**document, "special_token_ids": special})
         except (TypeError, KeyError, ValueError, AssertionError) as error:
-            raise CorruptionError(f"not the identity of a store: {where}: {error!r}") from error
+            raise CorruptionError(f"not a valid store identity: {where}: {error!r}") from error
 
 
 def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object) -> None:
@@ -114,7 +114,7 @@ def _way_out(fields: Fields) -> str:
     """What helps: a text that was edited cannot be asked for again as it was."""
     what = "the settings on disk"
     if set(fields) <= CONTENT:
-        what = "the text that the store was made from, as it was then"
+        what = "the text that the store was made from, unchanged"
     return f"use {what}, another --workspace, or --overwrite to start over"
 
 

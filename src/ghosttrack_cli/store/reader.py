@@ -133,7 +133,7 @@ class ActivationStore:
         """
         stop = self.rows if stop is None else stop
         if not 0 <= start <= stop <= self.rows:
-            raise UsageError(f"rows out of range: {start} to {stop}, valid are 0 to {self.rows}")
+            raise UsageError(f"rows out of range: {start} to {stop}, must be 0 to {self.rows}")
         return self._read(self._array(layer), start, stop)
 
     def chunk(self, layer: int, index: int) -> Array:

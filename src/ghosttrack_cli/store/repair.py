@@ -163,9 +163,9 @@ class StoreRepair:
         rows = np.ascontiguousarray(rows)
         if chunks.checksum(rows) != self._checksums[name][index]:
             raise StateError(
-                f"the rows made again are not those that were committed: {name}, chunk {index}",
-                hint="other software, hardware or threads can change the last bits: repair where "
-                "the store was made, or run ghosttrack extract --overwrite",
+                f"the rebuilt rows differ from the committed ones: {name}, chunk {index}",
+                hint="different software, hardware or thread counts can change the last bits: "
+                "repair where the store was made, or run ghosttrack extract --overwrite",
             )
         self._thread.submit(self._write, spec, index, rows).result()
 

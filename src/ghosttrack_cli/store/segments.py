@@ -58,7 +58,7 @@ def read_segments(store: Path, array: str, commit: ArrayCommit) -> list[Segment]
         segment, checksum = _read_segment(store, array, index)
         if checksum != expected:
             path = layout.segment_path(store, array, index)
-            raise CorruptionError(f"not the segment that was committed: {path}")
+            raise CorruptionError(f"segment differs from the committed one: {path}")
         newest_first.append(segment)
         expected = segment.previous
     return newest_first[::-1]
@@ -76,7 +76,7 @@ def _read_segment(store: Path, array: str, index: int) -> tuple[Segment, str]:
     except FileNotFoundError:
         raise CorruptionError(f"missing: {path}") from None
     except (TypeError, KeyError, ValueError) as error:
-        raise CorruptionError(f"not a segment: {path}: {error!r}") from error
+        raise CorruptionError(f"not a valid segment: {path}: {error!r}") from error
     if (segment.array, segment.index, len(checksums)) != (array, index, SEGMENT_CHUNKS):
         raise CorruptionError(f"not a segment of {array}: {path}")
     return segment, checksum

@@ -91,7 +91,7 @@ class RowStream:
         if not same.all():
             row = int(np.argmin(same))
             raise ConflictError(
-                f"the text is not that of the store: {self.spec.array}, row {start + row}",
+                f"the text differs from that of the store: {self.spec.array}, row {start + row}",
                 fields={self.spec.array: (stored[first + row], values[row])},
                 hint="use the corpus that the store was made from, or --overwrite to start over",
             )
@@ -190,7 +190,7 @@ class LayerStream(RowStream):
                 hint=f"ghosttrack extract --store-dtype float32, {anew}",
             )
         raise ModelError(
-            f"activations that are not finite: {where}: {bad}",
+            f"activations are not finite: {where}: {bad}",
             hint=f"the model's weights or its config.json are damaged: {self.computed_in} does not "
             "overflow"
             if self.computed_in in {"float32", "bfloat16"}

@@ -109,7 +109,7 @@ def _bad_metadata(store: Path, commit: Commit) -> Iterator[BadChunk]:
             yield BadChunk(node, None, None, error.what)
         else:
             if _without_shape(found) != _without_shape(json.loads(data)):
-                yield BadChunk(node, None, None, "zarr.json is not what was written")
+                yield BadChunk(node, None, None, "zarr.json differs from what was written")
 
 
 def _without_shape(document: object) -> object:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.text.documents import JSON, Document
 
 SCHEMA = 1
-CHANGED_HINT = "bring the same text back, or start anew with --overwrite"
+CHANGED_HINT = "restore the same text, or use --overwrite to start over"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ KINDS_NAMED = 5
 
 @dataclass
 class Found:
-    """Text files under `root`, by relative name; and what was left out: other kinds by ending."""
+    """Text files under `root`, by relative name; and what was skipped: other kinds by ending."""
 
     root: Path
     names: list[Path] = field(default_factory=list)
@@ -31,11 +31,13 @@ class Found:
         kinds = [ending or "no ending" for ending, _ in self.others.most_common(KINDS_NAMED)]
         more = ", ..." if len(self.others) > KINDS_NAMED else ""
         told = {
-            f"left out: {counted(self.others.total(), 'file')} of no text format"
+            f"skipped: {counted(self.others.total(), 'file')} that are not text"
             f" ({', '.join(kinds)}{more})": self.others.total(),
-            f"left out: {counted(self.hidden, 'hidden file')} (with a point first)": self.hidden,
-            f"left out: {counted(self.twice, 'link')} to what is read already": self.twice,
-            f"left out: {counted(self.broken, 'link')} to nothing": self.broken,
+            f"skipped: {counted(self.hidden, 'hidden file')} (names that start with a dot)": (
+                self.hidden
+            ),
+            f"skipped: {counted(self.twice, 'link')} to files that are read anyway": self.twice,
+            f"skipped: {counted(self.broken, 'broken link')}": self.broken,
         }
         return [sentence for sentence, count in told.items() if count]
 
@@ -56,7 +58,7 @@ def find_texts(path: Path, flag: str) -> Found:
     if not found.names:
         seen = "; ".join(found.sentences())
         raise CorpusError(
-            f"no text file there: {path}" + (f": {seen}" if seen else ""), hint=_hint(found, flag)
+            f"no text files in: {path}" + (f": {seen}" if seen else ""), hint=_hint(found, flag)
         )
     found.names.sort(key=os.fsencode)
     return found
@@ -64,7 +66,7 @@ def find_texts(path: Path, flag: str) -> Found:
 
 def _hint(found: Found, flag: str) -> str:
     if {".json"} == {*found.others}:
-        return "write one JSON object a line into a .jsonl file: jq -c '.[]' x.json > x.jsonl"
+        return "convert it to one JSON object per line: jq -c '.[]' x.json > x.jsonl"
     return f"{flag} takes {supported()}"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_BYTES = 2**28
 PARQUET_ROWS = 256
 COLUMN_HINT = "name the column that holds the text: --column NAME"
-LINES_HINT = "write one JSON object a line: .jsonl"
+LINES_HINT = "write one JSON object per line: .jsonl"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def _json_text(content: bytes, file: TextFile, place: int, *, whole: bool) -> st
         if whole:
             raise CorpusError(f"not JSON: {_line(file, place)}: {error}") from error
         raise CorpusError(
-            f"not JSON: {_line(file, place)}: {error}: the file ends inside its last line",
+            f"not JSON: {_line(file, place)}: {error}: "
+            "the file ends in the middle of its last line",
             hint="get the complete file, or delete its last line",
         ) from error
     if not isinstance(record, dict):
@@ -186,6 +187,6 @@ def missing_column(where: str, column: str, columns: Any) -> CorpusError:
 
 def _too_large(path: Path) -> CorpusError:
     return CorpusError(
-        f"one document of more than {MAX_DOCUMENT_BYTES:,} bytes: {path}",
+        f"document larger than {MAX_DOCUMENT_BYTES:,} bytes: {path}",
         hint="split it into files or into lines of a .jsonl file",
     )

@@ -134,7 +134,7 @@ def _checked(state: JSON) -> dict[str, int]:
     counts = state if isinstance(state, dict) else {}
     if counts.keys() != START.keys() or not all(type(n) is int and n >= 0 for n in counts.values()):
         raise CorruptionError(
-            f"not a place in a data set of the hub: {str(state)[:80]}",
+            f"not a valid position in a hub data set: {str(state)[:80]}",
             hint="ghosttrack extract --overwrite starts over",
         )
     return counts

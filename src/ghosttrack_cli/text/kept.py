@@ -46,10 +46,10 @@ class LeftOut:
         """What a person has to know; with the number of characters where it is known."""
         fewer = "" if min_characters is None else f" of fewer than {min_characters:,} characters"
         told = {
-            f"left out: {counted(self.short, 'short text')}{fewer} (--min-characters)": self.short,
-            f"left out: {counted(self.blank, 'blank text')}": self.blank,
-            f"left out: {counted(self.empty_files, 'empty file')}": self.empty_files,
-            f"replaced by U+FFFD: half a surrogate pair, in {counted(self.replaced, 'text')}": (
+            f"skipped: {counted(self.short, 'short text')}{fewer} (--min-characters)": self.short,
+            f"skipped: {counted(self.blank, 'blank text')}": self.blank,
+            f"skipped: {counted(self.empty_files, 'empty file')}": self.empty_files,
+            f"replaced by U+FFFD: unpaired surrogates in {counted(self.replaced, 'text')}": (
                 self.replaced
             ),
         }
@@ -67,7 +67,7 @@ class Keeper:
         self, source: str, min_characters: int, state: JSON = None, *, flag: str = "--corpus"
     ) -> None:
         self.source = source
-        self._other_text = f"{flag} names other text"
+        self._other_text = f"{flag} reads other text"
         self.min_characters = min_characters
         self.count: int = (state or {}).get("document", 0)
         self.left_out = LeftOut.of(state)
@@ -112,7 +112,7 @@ class Keeper:
             return
         if not self.seen:
             raise CorpusError(f"no text in the corpus: {self.source}", hint=self._other_text)
-        hint = "--min-characters takes shorter texts, as in --min-characters 1"
+        hint = "allow shorter texts, as in --min-characters 1"
         raise CorpusError(
             f"no usable text: all {self.seen:,} texts are blank or shorter than"
             f" {self.min_characters} characters: {self.source}",

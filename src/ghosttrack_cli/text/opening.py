@@ -182,5 +182,5 @@ class Decoded(io.RawIOBase):
         tried = f"not {name}" if self._asked or name != "UTF-8" else "not UTF-8, UTF-16 or UTF-32"
         where = f"byte {place:,}" + (" of its decompressed text" if self._raw.compressed else "")
         reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
-        hint = "name another --encoding, or none" if self._asked else ENCODING_HINT
+        hint = "use another --encoding, or leave it out" if self._asked else ENCODING_HINT
         return CorpusError(f"{tried}: {self._raw.path}, {where}: {reason}", hint=hint)

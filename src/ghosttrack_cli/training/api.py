@@ -1,4 +1,4 @@
-"""Training as one call, under the seed's name."""
+"""Training as one call, under the original name."""
 
 from __future__ import annotations
 

@@ -128,15 +128,15 @@ def announce(session: Session) -> None:
     parts = survey.held_out
     if parts["unit"] != "documents" or parts["parts"] < FEW_DOCUMENTS:
         session.monitor.notice(
-            f"layer {session.layer}: held out are {parts['held_out']} of {parts['parts']}"
-            f" {parts['unit']}: figures on so few say little about other text"
+            f"layer {session.layer}: only {parts['held_out']} of {parts['parts']}"
+            f" {parts['unit']} are held out: metrics on so few say little about other text"
         )
     if session.batch_size < session.training.batch_size:
         session.monitor.notice(
-            f"layer {session.layer}: only {survey.train_rows:,} training rows: one batch an epoch"
+            f"layer {session.layer}: only {survey.train_rows:,} training rows: one batch per epoch"
         )
     if session.objective.holds_l0 and session.objective.target_l0 > d_hidden / 8:
         session.monitor.notice(
-            f"layer {session.layer}: target_l0 = {session.objective.target_l0:g} is a large part of"
-            f" d_hidden = {d_hidden}: features will be dense"
+            f"layer {session.layer}: target_l0 = {session.objective.target_l0:g} is a large share"
+            f" of d_hidden = {d_hidden}: features will be dense"
         )

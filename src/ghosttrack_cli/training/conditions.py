@@ -28,15 +28,15 @@ def unfinished(store: ActivationStore) -> str | None:
     """That the store does not have all rows yet."""
     if store.complete:
         return None
-    rows = f"{store.rows:,} of {store.commit.asked_rows:,} rows asked for"
-    return f"the store has {rows}; only these are trained on; ghosttrack extract adds the others"
+    rows = f"{store.rows:,} of {store.commit.asked_rows:,} requested rows"
+    return f"the store has {rows}; training uses only these; ghosttrack extract adds the rest"
 
 
 def elsewhere(device: str) -> str | None:
     """That training takes the CPU where the device asked for, or found, cannot be used."""
     if runtime.resolve_device(device).type != "mps":
         return None
-    return "trains on the CPU: Apple's MPS has no float64, which training needs"
+    return "training on the CPU: Apple's MPS has no float64, which training needs"
 
 
 def held_out(store: ActivationStore, training: SAETrainingSettings) -> dict[str, Any] | None:
@@ -57,7 +57,7 @@ def held_out(store: ActivationStore, training: SAETrainingSettings) -> dict[str,
 def in_words(split: Split) -> str:
     """What will be held out, and what that means."""
     if split.parts < 2:
-        return "too little text to train on: two windows of tokens that count are the least"
+        return "too little text to train on: at least two windows with usable tokens are needed"
     of = f"{split.held_out} of {split.parts} {split.unit}"
     whole = "" if split.unit == "documents" else " of the only document"
-    return f"training holds out {of}{whole}: figures on so few say little about other text"
+    return f"training holds out {of}{whole}: metrics on so few say little about other text"

@@ -67,7 +67,7 @@ def dying(layer: int, entry: Mapping[str, float]) -> str | None:
         return None
     return (
         f"layer {layer}: {entry['dead_fraction']:.0%} of the features are dead; a lower"
-        " learning_rate or d_hidden, or more rows, leave fewer"
+        " learning_rate or d_hidden, or more rows, reduce that"
     )
 
 

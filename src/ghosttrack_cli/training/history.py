@@ -1,4 +1,4 @@
-"""The course of a training, one entry an evaluation: the seed's columns and ours."""
+"""The course of a training, one entry an evaluation: the original's columns and ours."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def check_at_once(training: SAETrainingSettings) -> None:
     """
     if (training.layers_at_once or 1) > 1 and _goes_alone(training):
         raise UsageError(
-            f"layers_at_once: {training.layers_at_once} asked, but layers train side by side on a"
-            " CPU only, and without wandb",
+            f"layers_at_once: {training.layers_at_once} requested, but layers train in"
+            " parallel only on a CPU and without wandb",
             hint="leave layers_at_once out",
         )
 
@@ -78,8 +78,8 @@ def layers_at_once(
     if needed <= MEMORY_SHARE * free:
         return AT_ONCE
     notice(
-        f"one layer at a time: {AT_ONCE} at once take {format_bytes(needed)} of memory,"
-        f" {format_bytes(free)} are free (layers_at_once = {AT_ONCE} tries)"
+        f"training one layer at a time: {AT_ONCE} in parallel need {format_bytes(needed)} of "
+        f"memory, {format_bytes(free)} is free (layers_at_once = {AT_ONCE} tries anyway)"
     )
     return 1
 

@@ -122,7 +122,7 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
     """
     if sae.d_model not in {None, d_model}:
         raise UsageError(
-            f"d_model: {sae.d_model} asked, but the store's rows are {d_model} wide",
+            f"d_model: {sae.d_model} requested, but the store's rows are {d_model} wide",
             hint="leave d_model out: it is read from the store",
         )
     band, target = accepted_band(sae, training), target_l0(sae, training)
@@ -136,7 +136,7 @@ def objective_of(sae: SAESettings, training: SAETrainingSettings, d_model: int) 
         raise UsageError(
             f"target_l0: {target:g} active features per token cannot be reached with"
             f" d_hidden = {sae.d_hidden}",
-            hint="a larger --d-hidden, or a smaller --target-l0",
+            hint="use a larger --d-hidden, or a smaller --target-l0",
         )
     return objective
 

@@ -135,5 +135,5 @@ def _check_sides(layer: int, stored: int, sides: dict[str, int]) -> None:
         if rows == 0:
             raise CorpusError(
                 f"layer {layer}: no rows to {side} among {stored:,} stored",
-                hint="extract more text: two windows of tokens that count are the least",
+                hint="extract more text: at least two windows with usable tokens are needed",
             )

@@ -191,7 +191,8 @@ class Trainer:
         retraining_begun = "the retraining that --overwrite started"
         if retraining.where(own, self.layer, *asked) == own:
             self.monitor.notice(
-                f"layer {self.layer}: {retraining_begun} has other settings; it is left as it is"
+                f"layer {self.layer}: {retraining_begun} has different settings; it is left"
+                " untouched"
             )
             return own
         self.monitor.notice(
@@ -221,9 +222,9 @@ class Trainer:
             return retraining.finished(self.place, self.layer)
         except CorruptionError as error:
             if not has_checkpoint(self.place.sae(self.layer, "last")):
-                hint = f"ghosttrack train --layers {self.layer} --overwrite trains it anew"
+                hint = f"ghosttrack train --layers {self.layer} --overwrite retrains it"
                 raise CorruptionError(error.what, hint=hint) from error
-            self.monitor.notice(f"{error.what}; made again from the last checkpoint")
+            self.monitor.notice(f"{error.what}; rebuilt from the last checkpoint")
             return None
 
     def _train(self, session: Session, loggers: Sequence[str]) -> None:
@@ -336,7 +337,9 @@ class Trainer:
                 for name, value in now.items()
                 if before.get(name) != value
             ]
-            self.monitor.notice(f"layer {self.layer}: resumed, not bitwise: {', '.join(changed)}")
+            self.monitor.notice(
+                f"layer {self.layer}: resumed, but not bit for bit: {', '.join(changed)}"
+            )
 
     def _source(self) -> dict[str, Any]:
         """What cfg.json says about where the SAE comes from."""

@@ -52,7 +52,7 @@ def demo(session: Session) -> None:
     """Run all stages on the packaged model in a scratch workspace, and show what came out."""
     if session.options.config is not None:
         raise UsageError(
-            "demo brings its own settings file", hint="leave --config out, or use ghosttrack run"
+            "demo uses its own settings file", hint="leave --config out, or use ghosttrack run"
         )
     if any(name.startswith(PREFIX) and value for name, value in os.environ.items()):
         session.console.notice(f"demo has settings of its own: {PREFIX}* variables are not used")

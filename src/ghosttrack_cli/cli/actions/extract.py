@@ -83,8 +83,8 @@ def run_repair(session: Session) -> Outcome:
             monitor,
             cache_dir=settings.paths.cache_dir,
         )
-    lines = [line(f"made again: {chunk}") for chunk in result.repaired]
-    words = line(f"{len(result.repaired) or 'no'} chunks were bad, all are whole now")
+    lines = [line(f"rebuilt: {chunk}") for chunk in result.repaired]
+    words = line(f"{counted(len(result.repaired), 'bad chunk')}; every chunk is valid now")
     return Outcome({"repaired": [str(one) for one in result.repaired]}, [*lines, words])
 
 
@@ -136,7 +136,11 @@ def _time(planned: ExtractionPlan, seconds: float | None) -> str:
     if planned.action == "nothing":
         return "none"
     absent = planned.model.download_bytes
-    return f"not measured: {format_bytes(absent)} of the model are not here yet" if absent else "-"
+    return (
+        f"not measured: {format_bytes(absent)} of the model are not downloaded yet"
+        if absent
+        else "-"
+    )
 
 
 def _plan_lines(planned: ExtractionPlan, seconds: float | None) -> list[Line]:
@@ -148,7 +152,7 @@ def _plan_lines(planned: ExtractionPlan, seconds: float | None) -> list[Line]:
         "computes in": f"{planned.model_dtype} on {planned.device}",
         "corpus": planned.corpus,
         "layers": format_layers(planned.layers),
-        "tokens": f"{planned.rows:,} a layer, {planned.rows_done:,} of them stored already",
+        "tokens": f"{planned.rows:,} per layer, {planned.rows_done:,} of them already stored",
         "windows": f"{planned.context_length} tokens; batch: {batch}",
         "stores": planned.dtype,
         "disk": f"{format_bytes(planned.bytes_needed)} needed,"

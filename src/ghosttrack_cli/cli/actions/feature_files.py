@@ -82,7 +82,7 @@ def one_report(workspace: Workspace, layer: int | None, source: str | None = Non
         over = "" if source is None else f" over {source}"
         what = "which layer?" if layer is None else f"--layer: layer {layer} has no report{over},"
         raise UsageError(
-            f"{what} valid are {', '.join(map(str, present))}",
+            f"{what} available: {', '.join(map(str, present))}",
             hint="add --layer" if layer is None else f"ghosttrack interpret --layers {layer}",
         )
     return present[layer]

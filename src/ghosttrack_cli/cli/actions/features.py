@@ -62,8 +62,8 @@ def warn_outdated(
     if found:
         layers = format_layers(sorted(found))
         session.console.notice(
-            f"layer {layers}: the report is of an earlier SAE, whose features are others; "
-            f"bring it up to date: {session.again(f'interpret --layers {layers}')}"
+            f"layer {layers}: the report is of an earlier SAE, whose features differ; "
+            f"update it: {session.again(f'interpret --layers {layers}')}"
         )
     return found
 

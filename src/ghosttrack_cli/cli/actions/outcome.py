@@ -82,7 +82,7 @@ def choose_layers(text: str | None, available: Iterable[int], *, have: str) -> t
     missing = [layer for layer in chosen if layer not in present]
     if missing:
         raise UsageError(
-            f"--layers: layer {format_layers(missing)} has no {have}, valid are "
+            f"--layers: layer {format_layers(missing)} has no {have}, available: "
             f"{format_layers(present) or 'none yet'}",
             hint="ghosttrack status shows the layers",
         )

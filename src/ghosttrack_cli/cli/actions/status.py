@@ -95,7 +95,7 @@ def _show(
 
 def _unmet(overview: Overview) -> str:
     names = [check.name for check in overview.checks if check.required and not check.met]
-    return "the checklist does not hold: " + ", ".join([*overview.problems, *names])
+    return "the checklist failed: " + ", ".join([*overview.problems, *names])
 
 
 def _command_line(session: Session, step: Step) -> str | None:

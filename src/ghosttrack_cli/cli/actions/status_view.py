@@ -163,7 +163,7 @@ def _store(overview: Overview) -> list[Line | Table]:
         _labelled("corpus", f"{store.corpus}, context {store.context_length}"),
         _labelled(
             "store",
-            f"{store.rows:,} of {store.asked_rows:,} rows a layer, {format_bytes(store.bytes)}",
+            f"{store.rows:,} of {store.asked_rows:,} rows per layer, {format_bytes(store.bytes)}",
         ),
     ]
 
