@@ -24,7 +24,7 @@ def test_the_demo_ends_in_features_and_a_page(
     assert ended.code == 0, ended.err
     for stage in ("1 of 3  extract", "2 of 3  train", "3 of 3  interpret"):
         assert stage in ended.err
-    assert "12,000 of 12,000 rows a layer" in ended.out
+    assert "12,000 of 12,000 rows per layer" in ended.out
     assert ended.out.count("top examples") == 3
     page = Path("scratch/interpretations/index.html")
     assert ended.out.splitlines()[-1] == f"open in a browser: {page}"

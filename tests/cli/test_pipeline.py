@@ -153,7 +153,7 @@ def test_dry_runs_change_nothing(
     assert (plan["action"], plan["layers"], plan["rows"]) == ("start", [0, 2], 4000)
     assert plan["bytes_needed"] > 0
     shown = ghosttrack(*extract, "--dry-run")
-    assert "4,000 a layer, 0 of them stored already" in shown.out
+    assert "4,000 per layer, 0 of them already stored" in shown.out
     run = ghosttrack("run", *extract[1:], "--dry-run")
     for words in ("1 of 3  extract", "action      start", "2 of 3  train", "3 of 3  interpret"):
         assert words in run.out

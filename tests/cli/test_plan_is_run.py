@@ -106,7 +106,7 @@ def test_a_disk_that_is_too_small(
     monkeypatch.setattr("ghosttrack_cli.files.free_bytes", lambda _: 1000)
     _, ran = planned_then_run(ghosttrack, *extract)
     assert ran.code == 1
-    assert "disk too small" in ran.document["error"]["what"]
+    assert "not enough disk space" in ran.document["error"]["what"]
 
 
 def test_training(extract: tuple[str, ...], ghosttrack: Callable[..., Ended]) -> None:
