@@ -53,7 +53,7 @@ SETTINGS: tuple[Any, ...] = (SAESettings(), SAETrainingSettings())
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "store, no path": (
         lambda _: api.ActivationStore.open(None),
-        "path: a path is needed, not None",
+        "path: expected a path, not None",
     ),
     "store, empty": (lambda _: api.ActivationStore.open(""), "path: a path is not empty"),
     "store, nothing there": (
@@ -67,15 +67,15 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "model, cache": (lambda _: api.GPT2WithResidualHooks("x", cache_dir=3), "cache_dir: a path"),
     "extractor, name": (
         lambda _: api.HiddenStateExtractor("gpt2", CORPUS),
-        "model: 'gpt2' is none",
+        "model: 'gpt2' has the wrong type",
     ),
     "extractor, texts": (
         lambda _: api.HiddenStateExtractor(MODEL, ["a"]),
-        r"corpus: \['a'\] is none",
+        r"corpus: \['a'\] has the wrong type",
     ),
     "extractor, workspace": (
         lambda _: api.HiddenStateExtractor(MODEL, CORPUS, workspace=1),
-        "workspace: a path is needed, not 1",
+        "workspace: expected a path, not 1",
     ),
     "no tokens": (lambda _: extractor().extract_for_layer(1, 0), "num_tokens: not a whole amount"),
     "tokens below 0": (lambda _: extractor().extract_all_layers(-5), "num_tokens: "),
@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "layer, half": (lambda _: extractor().extract_for_layer(1.5), "layer_idx: .* not 1.5"),
     "layer, negative": (lambda _: extractor().extract_for_layer(-1), "layer_idx: .* not -1"),
     "layer, too large": (lambda _: extractor().extract_for_layer(3), "must be 0 to 2"),
-    "SAE, no path": (lambda _: api.JumpReLUSAE.load(7), "folder: a path is needed, not 7"),
+    "SAE, no path": (lambda _: api.JumpReLUSAE.load(7), "folder: expected a path, not 7"),
     "SAE, a pickle": (
         lambda here: api.JumpReLUSAE.load(written(here / "sae_layer_6_best.pt")),
         "not an SAE folder",
@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         "no SAE here",
     ),
     "SAE, device": (lambda here: api.JumpReLUSAE.load(saved(here), "gpu"), "no such device: 'gpu'"),
-    "SAE, width": (lambda _: api.JumpReLUSAE(0, 4), "d_model: a whole number is needed, not 0"),
+    "SAE, width": (lambda _: api.JumpReLUSAE(0, 4), "d_model: expected a whole number, not 0"),
     "SAE, features": (lambda _: api.JumpReLUSAE(4, "8"), "d_hidden: .* not '8'"),
     "SAE, weights": (lambda _: api.JumpReLUSAE(4, 8, weights={}), "weights: no W_enc"),
     "trainer, layer": (
@@ -123,7 +123,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "analysis, numbers": (
         lambda here: api.analyze_sae(saved(here), MODEL, 1, ["a", 5]),
-        r"texts\[1\]: a text is needed, not 5",
+        r"texts\[1\]: expected a text, not 5",
     ),
     "analysis, nothing": (lambda here: api.analyze_sae(saved(here), MODEL, 1, []), "no texts"),
     "analysis, layer": (
@@ -140,14 +140,14 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "analysis, results": (
         lambda here: api.analyze_sae(saved(here), MODEL, 1, ["a"], save_dir=2),
-        "save_dir: a path is needed, not 2",
+        "save_dir: expected a path, not 2",
     ),
     "articles": (lambda _: api.WikipediaCorpus().get_texts(-1), "n: a whole number"),
     "batches": (lambda _: api.WikipediaCorpus().get_text_batches(0), "batch_size: a whole number"),
-    "corpus, cache": (lambda _: api.WikipediaCorpus(5), "cache_dir: a path is needed, not 5"),
-    "questions": (lambda _: api.load_truthfulqa(5), "path: a path is needed, not 5"),
-    "settings, file": (lambda _: api.load_settings(5), "config: a path is needed, not 5"),
-    "settings, overrides": (lambda _: api.load_settings(None, [1]), "overrides: a dict is needed"),
+    "corpus, cache": (lambda _: api.WikipediaCorpus(5), "cache_dir: expected a path, not 5"),
+    "questions": (lambda _: api.load_truthfulqa(5), "path: expected a path, not 5"),
+    "settings, file": (lambda _: api.load_settings(5), "config: expected a path, not 5"),
+    "settings, overrides": (lambda _: api.load_settings(None, [1]), "overrides: expected a dict"),
     "summary of all": (lambda _: api.print_feature_summary([]), "not one record of analyze_sae"),
     "summary of a part": (lambda _: api.print_feature_summary({"feature_id": 1}), "not one record"),
 }

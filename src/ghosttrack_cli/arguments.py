@@ -25,7 +25,7 @@ PATH_HINT = "pass a str or a pathlib.Path"
 def as_path(value: Any, name: str) -> Path:
     """A path from a string or a path, its home folder expanded."""
     if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"{name}: a path is needed, not {_shown(value)}", hint=PATH_HINT)
+        raise UsageError(f"{name}: expected a path, not {_shown(value)}", hint=PATH_HINT)
     try:
         return Path(expand_home(os.fspath(value)))
     except ValueError as error:
@@ -40,7 +40,7 @@ def as_count(value: Any, name: str, *, least: int = 1) -> int:
         number = least - 1
     if isinstance(value, bool) or number < least:
         raise UsageError(
-            f"{name}: a whole number is needed, not {_shown(value)}",
+            f"{name}: expected a whole number, not {_shown(value)}",
             hint=f"pass an int, {least} or more",
         )
     return number
@@ -57,12 +57,12 @@ def as_texts(value: Any, name: str) -> list[str]:
         raise UsageError(f"{name}: one string is not a list of texts", hint=f"pass {name}=[text]")
     if not isinstance(value, Sequence):
         raise UsageError(
-            f"{name}: a list of texts is needed, not {_shown(value)}", hint="pass a list of str"
+            f"{name}: expected a list of texts, not {_shown(value)}", hint="pass a list of str"
         )
     for place, text in enumerate(value):
         if not isinstance(text, str):
             raise UsageError(
-                f"{name}[{place}]: a text is needed, not {_shown(text)}", hint="pass a list of str"
+                f"{name}[{place}]: expected a text, not {_shown(text)}", hint="pass a list of str"
             )
     return list(value)
 
@@ -73,7 +73,7 @@ def as_settings(section: type[Settings], value: Any, names: Mapping[str, str]) -
         return value
     if value is not None and not isinstance(value, Mapping):
         raise UsageError(
-            f"{section.__name__} are needed, not {_shown(value)}", hint="pass a dict of settings"
+            f"{section.__name__} expected, not {_shown(value)}", hint="pass a dict of settings"
         )
     try:
         return section.model_validate(dict(value or {}))
@@ -90,7 +90,7 @@ def as_settings(section: type[Settings], value: Any, names: Mapping[str, str]) -
 def require(value: Any, method: str, name: str, example: str) -> None:
     """Refuse what cannot be what it is passed as: it lacks `method`."""
     if not hasattr(value, method):
-        raise UsageError(f"{name}: {_shown(value)} is none", hint=f"pass {example}")
+        raise UsageError(f"{name}: {_shown(value)} has the wrong type", hint=f"pass {example}")
 
 
 def _shown(value: Any) -> str:

@@ -86,7 +86,7 @@ def load_settings(
     """
     path = None if config is None else as_path(config, "config")
     if not isinstance(overrides or {}, Mapping):
-        raise UsageError("overrides: a dict is needed", hint='pass {"sae": {"d_hidden": 8192}}')
+        raise UsageError("overrides: expected a dict", hint='pass {"sae": {"d_hidden": 8192}}')
     return resolve(path, overrides or {}).settings
 
 
@@ -114,7 +114,9 @@ def resolve(
     except UsageError:
         if not remembered:
             raise
-        problem = f"what {root} remembers does not fit this version or other settings: not used"
+        problem = (
+            f"settings remembered in {root} do not fit this version or other settings: ignored"
+        )
         return _merged(given, fields, [*problems, problem])
 
 

@@ -30,7 +30,7 @@ WITHOUT_HUB = (
     "to work without the hub: --model DIR and --corpus PATH take local files,"
     " `ghosttrack demo` needs nothing"
 )
-RUN_AGAIN = "run the same command again: it continues"
+RUN_AGAIN = "run the same command again to resume"
 
 
 @dataclass(frozen=True)

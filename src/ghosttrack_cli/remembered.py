@@ -100,7 +100,7 @@ def _read(root: Path, stage: Stage) -> tuple[dict[str, Any], str | None]:
     except (FileNotFoundError, NotADirectoryError):
         return {}, None
     except GhostTrackError as error:
-        return {}, f"{error.what}; what {stage} was told is not known"
+        return {}, f"{error.what}; the settings of the last {stage} are unknown"
     settings = document.get("settings")
     if document.get("schema") != SCHEMA or not isinstance(settings, dict):
         return {}, f"not settings of this version: {path}"

@@ -25,7 +25,7 @@ HEADER = """\
 #
 # Flags win over GHOSTTRACK_* variables of the environment, those over this file, this file over
 # the preset, the preset over the defaults shown here. The variable of `d_hidden` in [sae] is
-# GHOSTTRACK_SAE__D_HIDDEN. `ghosttrack config show` tells what is in force and where it came from.
+# GHOSTTRACK_SAE__D_HIDDEN. `ghosttrack config show` lists the values in use and their origin.
 """
 EXAMPLES = {
     "model.revision": "main",

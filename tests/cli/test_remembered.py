@@ -125,7 +125,7 @@ def test_of_another_version_it_is_not_used(
     files.write_sealed(path, {"schema": 1, "settings": {"sae.d_hidden": -1, "sae.gone": 2}})
     ended = ghosttrack("status")
     assert ended.code == 0
-    assert "does not fit this version" in ended.err
+    assert "do not fit this version" in ended.err
 
 
 def test_a_failed_command_makes_no_workspace(ghosttrack: Callable[..., Ended]) -> None:

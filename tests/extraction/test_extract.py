@@ -193,7 +193,9 @@ def test_a_disk_too_small_is_refused_before_the_weights_load(
 ) -> None:
     monkeypatch.setattr(files, "free_bytes", lambda _: 1_000_000)
     monkeypatch.setattr(ResidualModel, "load", None)
-    with pytest.raises(DiskError, match=r"not enough disk space.* 20,000 tokens .* 1\.0 MB is free"):
+    with pytest.raises(
+        DiskError, match=r"not enough disk space.* 20,000 tokens .* 1\.0 MB is free"
+    ):
         extraction()
     assert not extraction.workspace.store.exists()
 

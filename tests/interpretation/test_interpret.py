@@ -438,7 +438,7 @@ def test_what_features_promote_is_left_out_and_said(
     run(monitor=Monitor(notice=notices.append))
     assert notices.count("cannot tell which tokens features promote: it is a test") == 1
     report = (the_report(planted_workspace, 1) / "report.json").read_text()
-    assert "What features promote is not known: it is a test." in report
+    assert "Cannot tell which tokens features promote: it is a test." in report
     features = read_features(planted_workspace, 1)
     assert all(not one.promoted and not one.suppressed for one in features)
     assert any(one.tokens for one in features)

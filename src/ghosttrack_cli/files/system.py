@@ -38,7 +38,7 @@ def disk_errors(
     except OSError as error:
         amount = "" if size is None else f" {size:,} bytes"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            hint = "free some space, then run the same command again: it continues"
+            hint = "free some space, then run the same command again to resume"
         raise DiskError(
             f"cannot {action}{amount}: {path}: {error.strerror}", path=path, hint=hint
         ) from error

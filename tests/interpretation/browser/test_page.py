@@ -289,7 +289,7 @@ def test_filtering_by_flag(site: Reports, visit: Visit) -> None:
 def test_a_filter_that_fits_nothing_can_be_switched_off(site: Reports, visit: Visit) -> None:
     assert not any("rare" in one.flags for one in site.features[0])
     page = visit(site, "#layer=0&view=features&flag=rare")
-    assert page.get_by_text("No feature fits.").is_visible()
+    assert page.get_by_text("No feature matches.").is_visible()
     button = page.locator("[data-flag='rare']")
     button.click()
     button.click()
@@ -330,7 +330,7 @@ def test_searching_tokens_and_numbers(site: Reports, visit: Visit) -> None:
     assert listed(page) == [123]
     page.locator("#search").fill("no such token")
     page.wait_for_function("() => location.hash.includes('no+such')")
-    assert page.get_by_text("No feature fits.").is_visible()
+    assert page.get_by_text("No feature matches.").is_visible()
     page.keyboard.press("Escape")
     assert page.locator(".total-line").inner_text() == "300 features"
 

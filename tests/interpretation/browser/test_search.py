@@ -46,7 +46,7 @@ def test_one_search_over_all_layers_and_texts(several: Reports, visit: Visit) ->
     page = visit(several, "#layer=6&source=store&view=features")
     page.keyboard.press("/")
     page.keyboard.type("boat")
-    page.get_by_text("No feature fits.").wait_for()
+    page.get_by_text("No feature matches.").wait_for()
     page.get_by_role("link", name="Search all layers and texts").click()
     arrive(page, "#view=search&q=boat")
     page.wait_for_function(

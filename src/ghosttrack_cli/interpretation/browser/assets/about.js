@@ -21,7 +21,7 @@
   const textsOf = ({ name, corpus }) => (corpus ? `${name} (${corpus})` : name);
 
   function leftOut({ truncated, short, blank, replaced }) {
-    const counts = [[truncated, "cut at the context length"], [short, "left out as too short"], [blank, "left out as blank"], [replaced, "with damaged characters"]];
+    const counts = [[truncated, "cut at the context length"], [short, "skipped as too short"], [blank, "skipped as blank"], [replaced, "with damaged characters"]];
     return counts.filter(([total]) => total).map(([total, how]) => `, ${count(total)} ${how}`).join("");
   }
 

@@ -24,7 +24,7 @@
       this.virtual = new VirtualRows((row, index) => this.row(row, index), () => (window.innerWidth < 720 ? 84 : 44));
       this.total = el("p", { class: "total-line", role: "status" });
       this.searching = el("p", { class: "note", role: "status", hidden: true }, "Reading the words of the examples …");
-      this.none = empty("No feature fits.", "Remove a filter, or press Escape in the search field to clear it.");
+      this.none = empty("No feature matches.", "Remove a filter, or press Escape in the search field to clear it.");
       this.heads = HEADS.map((head) => this.head(head));
       this.others = el("p", { class: "note" });
       this.search = this.searchField();

@@ -12,7 +12,7 @@
       Object.assign(this, { indices, query, title: "Search", turn: 0, answers: [] });
       this.virtual = new VirtualRows((answer, index) => this.row(answer, index), () => (window.innerWidth < 720 ? 84 : 44));
       this.total = el("p", { class: "total-line", role: "status" });
-      this.none = empty("No feature fits.", "Every word must be found. Quotes keep a phrase together.");
+      this.none = empty("No feature matches.", "Every word must be found. Quotes keep a phrase together.");
       const change = debounce(() => this.change(), 80);
       this.field = el("input", { type: "search", id: "search", value: query, placeholder: 'Words, "a phrase"', "aria-label": "Search all layers and texts", autocomplete: "off", spellcheck: "false", oninput: change });
       this.node = this.page();

@@ -135,7 +135,7 @@
       el("tr", { class: ["Kept", "Counted"].includes(name) ? "result" : null }, el("th", { scope: "row" }, name, el("span", { class: "about" }, about)), el("td", { class: "number" }, number(total, "count"))),
     );
     const cut = source.truncated ? `${count(source.truncated)} texts were cut at the context length.` : null;
-    return card("Rows", { note: cut }, table("Rows read, left out and kept", [["Rows"], ["Number", "number"]], rows));
+    return card("Rows", { note: cut }, table("Rows read, masked and kept", [["Rows"], ["Number", "number"]], rows));
   }
 
   function notes(report) {

@@ -92,7 +92,7 @@
     const { damaged: left } = ghosttrack.data.get("catalogue");
     if (!left.length) return null;
     const names = left.map(({ layer, source }) => `layer ${layer} over ${source}`).join(", ");
-    return empty(`Left out, because it cannot be read: ${names}.`, "Run `ghosttrack interpret` for it again.", "empty notice");
+    return empty(`Not shown because it cannot be read: ${names}.`, "Run `ghosttrack interpret` for it again.", "empty notice");
   }
 
   async function overview({ source }) {
