@@ -38,7 +38,7 @@ def test_what_was_left_out_is_counted_and_said(extraction: Any, corpus: Path) ->
         "empty_files": 0,
     }
     assert extraction.notices[:4] == [
-        "skipped: 1 file that are not text (.md)",
+        "skipped: 1 file in other formats (.md)",
         "skipped: 200 short texts of fewer than 100 characters (--min-characters)",
         "skipped: 1 blank text",
         "replaced by U+FFFD: unpaired surrogates in 1 text",

@@ -126,7 +126,7 @@ def test_what_a_folder_of_texts_has_beside_them_is_said(
     assert not said
     asked = InterpretationSettings(texts=str(texts.parent))
     open_source(asked, CorpusSettings(), demo_model, workspace, None, said.append)
-    assert said == ["skipped: 1 file that are not text (.md)"]
+    assert said == ["skipped: 1 file in other formats (.md)"]
 
 
 def test_a_prompt_of_other_bytes_is_refused(demo_model: Any, workspace: Workspace) -> None:

@@ -118,7 +118,7 @@ def test_a_head_that_is_more_than_a_norm_has_no_lens() -> None:
     plain = shaken("llama")
     plain.model.norm = nn.Sequential(nn.Linear(32, 32), nn.GELU(), plain.model.norm)
     model = wrap(plain)
-    with pytest.raises(ModelError, match="more than a norm stands between"):
+    with pytest.raises(ModelError, match="more than a norm between"):
         model.unembed()
     promoted, suppressed, why = promoted_tokens(torch.eye(32)[:3], model)
     assert promoted.indices.shape == suppressed.values.shape == (3, 0)

@@ -123,14 +123,14 @@ def truncate(path: Path) -> None:
         (lambda f: edit_config(f, model_type="none_such"), "model_type 'none_such'"),
         (lambda f: edit_config(f, n_layer=10**9), "num_hidden_layers is 1000000000, must be"),
         (lambda f: edit_config(f, n_embd="wide"), "config"),
-        (lambda f: edit_config(f, n_embd=32), "not usable"),
+        (lambda f: edit_config(f, n_embd=32), "weights do not match the configuration"),
         (lambda f: edit_config(f, n_layer=4), r"weights missing: .* lacks 12: transformer\.h\.3"),
         (lambda f: edit_config(f, quantization_config={"quant_method": "x"}), "quantised|usable"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights: .* has no model.safetensors"),
         (lambda f: (f / "model.safetensors").write_bytes(b""), "weights damaged"),
         (lambda f: truncate(f / "model.safetensors"), "weights damaged"),
-        (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer not usable"),
-        (lambda f: edit_config(f, vocab_size=100), "tokenizer does not fit"),
+        (lambda f: (f / "tokenizer.json").write_text("{}"), "cannot use the tokenizer"),
+        (lambda f: edit_config(f, vocab_size=100), "tokenizer does not match the model"),
     ],
 )
 def test_damage_is_named(damage: Callable[[Path], object], message: str, folder: Path) -> None:

@@ -128,7 +128,7 @@ def test_repair_with_other_values_is_refused(tmp_path: Path) -> None:
     Plan((0,), ROWS).run(path)
     flip_row(layout.chunk_path(path, layout.layer_array(0), 2))
     damaged = tree(path)
-    with pytest.raises(StateError, match="not those that were committed"):
+    with pytest.raises(StateError, match="differ from the committed ones"):
         refill(path, ActivationStore.open(path), wrong=1e-3)
     assert tree(path) == damaged
 
@@ -168,7 +168,7 @@ def test_a_segment_of_another_store_is_refused(tmp_path: Path) -> None:
         ActivationStore.open(tmp_path / "a.zarr").read(0)
     document, _ = files.open_sealed(theirs, limit=10**6)
     ours.write_bytes(files.seal(document | {"array": "layers/00/resid_post"})[0])
-    with pytest.raises(CorruptionError, match="not the segment that was committed"):
+    with pytest.raises(CorruptionError, match="segment differs from the committed one"):
         ActivationStore.open(tmp_path / "a.zarr").read(0)
 
 

@@ -46,10 +46,10 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "gone.txt").symlink_to("nowhere.txt")
     (tmp_path / "again.txt").symlink_to("a.txt")
     assert LocalCorpus(tmp_path).notices() == [
-        "skipped: 3 files that are not text (.md, no ending)",
+        "skipped: 3 files in other formats (.md, no ending)",
         "skipped: 2 hidden files (names that start with a dot)",
-        "skipped: 1 link to files that are read anyway",
-        "skipped: 1 link to nothing",
+        "skipped: 1 duplicate link",
+        "skipped: 1 broken link",
     ]
     assert texts_of(tmp_path) == ["a"]
 
@@ -114,13 +114,18 @@ def test_dropped_and_replaced_texts_are_counted_and_survive_resuming(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "text", "message", "hint"),
     [
-        ("x.json", '[{"text": "a"}]', "no text file there", "jsonl"),
-        ("x.md", "# a", "no text file there", ".ndjson, .csv, .tsv"),
-        ("x.html", "<p>", "no text file there", "--corpus takes .txt"),
-        ("x.parquet.gz", "", "no text file there", ".parquet"),
+        ("x.json", '[{"text": "a"}]', "no readable text file", "jsonl"),
+        ("x.md", "# a", "no readable text file", ".ndjson, .csv, .tsv"),
+        ("x.html", "<p>", "no readable text file", "--corpus takes .txt"),
+        ("x.parquet.gz", "", "no readable text file", ".parquet"),
         ("x.jsonl", '[\n{"text": "a"}\n]', "line 1", "bring the whole|JSON"),
-        ("x.jsonl", '[{"text": "a"}]\n', "not a JSON object: .*line 1", "one JSON object a line"),
-        ("x.jsonl", lines_of("a") + '{"text": "b', "line 2: .*inside its last line", "last line"),
+        ("x.jsonl", '[{"text": "a"}]\n', "not a JSON object: .*line 1", "one JSON object per line"),
+        (
+            "x.jsonl",
+            lines_of("a") + '{"text": "b',
+            "line 2: .*in the middle of its last line",
+            "last line",
+        ),
         ("x.jsonl", lines_of("a") + '{"text": b}\n', "line 2", None),
         ("x.csv", "id;body\n1;a\n", "separated by semicolons, has 'id', 'body'", "--column id"),
         ("x.tsv", "id\tbody\n1\ta\n", "separated by tabs, has 'id', 'body'", "--column"),

@@ -68,7 +68,7 @@ def test_a_stream_stopped_at_any_document_goes_on_with_the_next(hub_here: Hub) -
     "state", [{"rows": {}, "document": 3}, {}, [], {"file": -1, "row": 0, "document": 0}]
 )
 def test_what_is_no_place_is_refused(state: Any, hub_here: Hub) -> None:
-    with pytest.raises(CorruptionError, match="not a place in a data set of the hub"):
+    with pytest.raises(CorruptionError, match="not a valid position in a hub data set"):
         simple().documents(state)
 
 

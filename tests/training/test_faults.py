@@ -308,7 +308,7 @@ def test_a_damaged_manifest_is_made_again(bench: Bench, which: str) -> None:
 
     result = bench.trainer().run()
 
-    assert any(str(path) in notice and "made again" in notice for notice in bench.notices)
+    assert any(str(path) in notice and "rebuilt" in notice for notice in bench.notices)
     assert result.outcome == "trained"
     assert files.read_sealed(path)
     assert bench.trainer().run().outcome == "already finished"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.model.source import ADAPTER, MERGE
+from ghosttrack_cli.quantities import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,8 +56,8 @@ def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str
     ]
     if torn:
         raise ModelError(
-            f"weights do not match the configuration: {source.folder} has {len(torn)} tensors "
-            f"that {source.config.name} has no place for: {_listed(torn)}",
+            f"weights do not match the configuration: {source.folder} has "
+            f"{counted(len(torn), 'tensor')} that {source.config.name} has no place for: {_listed(torn)}",
             hint=f"{source.config.name} belongs to other weights, or these are quantised: use "
             "both from the same release",
         )

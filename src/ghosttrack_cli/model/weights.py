@@ -13,6 +13,7 @@ from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.model.description import UNUSABLE, first_line
 from ghosttrack_cli.model.kinds import model_class, text_config
 from ghosttrack_cli.model.unused import unused
+from ghosttrack_cli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,8 +104,8 @@ def _check_whole_numbers(source: ModelSource, weights: dict[str, Any]) -> None:
     ]
     if whole:
         raise ModelError(
-            f"quantised weights are not supported: {source.folder}: {len(whole)} are integers "
-            f"or 8-bit: {', '.join(sorted(whole)[:5])}",
+            f"quantised weights are not supported: {source.folder}: "
+            f"{counted(len(whole), 'integer or 8-bit tensor')}: {', '.join(sorted(whole)[:5])}",
             hint="use the unquantised release of the model",
         )
 

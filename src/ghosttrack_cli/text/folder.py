@@ -31,12 +31,12 @@ class Found:
         kinds = [ending or "no ending" for ending, _ in self.others.most_common(KINDS_NAMED)]
         more = ", ..." if len(self.others) > KINDS_NAMED else ""
         told = {
-            f"skipped: {counted(self.others.total(), 'file')} that are not text"
+            f"skipped: {counted(self.others.total(), 'file')} in other formats"
             f" ({', '.join(kinds)}{more})": self.others.total(),
             f"skipped: {counted(self.hidden, 'hidden file')} (names that start with a dot)": (
                 self.hidden
             ),
-            f"skipped: {counted(self.twice, 'link')} to files that are read anyway": self.twice,
+            f"skipped: {counted(self.twice, 'duplicate link')}": self.twice,
             f"skipped: {counted(self.broken, 'broken link')}": self.broken,
         }
         return [sentence for sentence, count in told.items() if count]
@@ -58,7 +58,8 @@ def find_texts(path: Path, flag: str) -> Found:
     if not found.names:
         seen = "; ".join(found.sentences())
         raise CorpusError(
-            f"no text files in: {path}" + (f": {seen}" if seen else ""), hint=_hint(found, flag)
+            f"no readable text file: {path}" + (f": {seen}" if seen else ""),
+            hint=_hint(found, flag),
         )
     found.names.sort(key=os.fsencode)
     return found
