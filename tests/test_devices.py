@@ -56,7 +56,7 @@ def test_a_gpu_of_a_higher_number(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(torch.cuda, "is_available", lambda: True)
     machine.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(UsageError, match=r"'cuda:2' asked, but .* sees 2 CUDA devices"):
+    with pytest.raises(UsageError, match=r"'cuda:2' requested, but .* sees 2 CUDA devices"):
         resolve_device("cuda:2")
 
 

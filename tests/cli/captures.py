@@ -192,7 +192,7 @@ def errors() -> None:
     console = Console()
     console.error(
         "the store was made with different settings: ghosttrack-data/activations.zarr\n"
-        "  context_length: 1024 on disk, 128 asked",
+        "  context_length: 1024 on disk, 128 requested",
         "leave the flag out to go on with the store, or use another --workspace",
     )
     console.error(

@@ -148,10 +148,10 @@ def test_json_has_no_nan_and_no_surrogates(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_an_error_has_its_lines_and_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
-    Console().error("it differs\n  a: 1 on disk, 2 asked", "do this")
+    Console().error("it differs\n  a: 1 on disk, 2 requested", "do this")
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "error: it differs\n  a: 1 on disk, 2 asked\nhint: do this\n"
+    assert said.err == "error: it differs\n  a: 1 on disk, 2 requested\nhint: do this\n"
 
 
 def test_quiet_keeps_only_results_and_errors(capsys: pytest.CaptureFixture[str]) -> None:

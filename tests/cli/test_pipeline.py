@@ -249,7 +249,7 @@ def test_what_was_asked_for_is_remembered(
     assert ghosttrack("extract", "--layers", "1", "--json").document["layers"] == [0, 1, 2]
     conflict = ghosttrack("extract", "--context-length", "16")
     assert conflict.code == 3
-    assert "context_length: 32 on disk, 16 asked" in conflict.err
+    assert "context_length: 32 on disk, 16 requested" in conflict.err
 
 
 def test_layers_that_are_not_there(

@@ -179,7 +179,9 @@ def test_layers_at_once_beside_wandb_are_refused_before_any_work(
     Path("ghosttrack.toml").write_text('[sae_training]\nlog_to = "wandb"\nlayers_at_once = 2\n')
     ended = ghosttrack(*command.split())
     assert ended.code == 2
-    assert ended.error[0].startswith("layers_at_once: 2 asked, but layers train side by side on a")
+    assert ended.error[0].startswith(
+        "layers_at_once: 2 requested, but layers train in parallel only on a"
+    )
 
 
 def test_check_gives_one_document(ghosttrack: Callable[..., Ended]) -> None:

@@ -43,7 +43,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_the_model_loads(
 ) -> None:
     monkeypatch.setattr(ResidualModel, "load", None)
     extraction = make_extraction(mounted(2) / "workspace")
-    with pytest.raises(DiskError, match=r"need 3\.5 MB more, 2\.1 MB are free"):
+    with pytest.raises(DiskError, match=r"need 3\.5 MB more, 2\.1 MB is free"):
         extraction(layers="0,2")
     assert not extraction.workspace.store.exists()
 

@@ -92,5 +92,5 @@ def test_five_documents_train_with_any_seed_and_as_the_plan_says(bench: Bench, s
     assert 1 <= found["held_out"] < found["parts"] == 5
     if seed < 2:
         bench.trainer(seed=seed, **SHORT).run()
-        words = f"held out are {found['held_out']} of 5 documents"
+        words = f"only {found['held_out']} of 5 documents are held out"
         assert any(words in notice for notice in bench.notices)

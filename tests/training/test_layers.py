@@ -90,7 +90,7 @@ def test_layers_that_are_stopped_go_on_to_the_same_end(
     notices: list[str] = []
     train_layers(LAYERS, trains(store, bench, stopped), Monitor(notice=notices.append), at_once=2)
     assert sum("resuming at step" in notice for notice in notices) == 2
-    assert not any("not bitwise" in notice for notice in notices)
+    assert not any("not bit for bit" in notice for notice in notices)
     assert saes(stopped) == saes(straight)
 
 
@@ -236,7 +236,7 @@ def test_too_little_memory_for_two_is_said(
     notices: list[str] = []
     assert layers_at_once(store, bench.sae, bench.training, 3, notices.append) == 1
     assert "one layer at a time" in notices[0]
-    assert "1.0 MB are free" in notices[0]
+    assert "1.0 MB is free" in notices[0]
 
 
 def test_several_at_once_are_refused_beside_wandb(bench: Bench) -> None:

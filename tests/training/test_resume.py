@@ -73,7 +73,7 @@ def test_other_threads_are_said_to_be_not_bitwise(bench: Bench) -> None:
         bench.trainer().run()
     finally:
         torch.set_num_threads(1)
-    assert any("not bitwise: threads 1 -> 2" in notice for notice in bench.notices)
+    assert any("not bit for bit: threads 1 -> 2" in notice for notice in bench.notices)
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "delete", "record"])

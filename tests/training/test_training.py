@@ -399,7 +399,7 @@ def test_the_seeds_function(bench: Bench) -> None:
 def test_a_grown_store_is_a_conflict_that_says_so(bench: Bench) -> None:
     bench.trainer().run()
     bench.plant(8_000)
-    with pytest.raises(StateError, match=r"store\.rows: 6000 on disk, 8000 asked") as caught:
+    with pytest.raises(StateError, match=r"store\.rows: 6000 on disk, 8000 requested") as caught:
         bench.trainer().run()
     assert "--overwrite" in str(caught.value.hint)
 

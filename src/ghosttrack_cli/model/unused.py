@@ -57,7 +57,8 @@ def unused(source: ModelSource, model: nn.Module, names: list[str]) -> tuple[str
     if torn:
         raise ModelError(
             f"weights do not match the configuration: {source.folder} has "
-            f"{counted(len(torn), 'tensor')} that {source.config.name} has no place for: {_listed(torn)}",
+            f"{counted(len(torn), 'tensor')} that {source.config.name} has no place for: "
+            f"{_listed(torn)}",
             hint=f"{source.config.name} belongs to other weights, or these are quantised: use "
             "both from the same release",
         )
