@@ -76,7 +76,7 @@ def test_a_device_is_refused_before_the_hub_is_asked(
         "ghosttrack_cli.extraction.plan.describe_model", lambda *_: pytest.fail("the hub was asked")
     )
     asked = ModelSettings(name="gpt2", device="mps")
-    with pytest.raises(UsageError, match="'mps' asked"):
+    with pytest.raises(UsageError, match="'mps' requested"):
         plan(asked, CorpusSettings(), ExtractionSettings(), Workspace(tmp_path))
 
 

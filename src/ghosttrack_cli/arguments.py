@@ -73,7 +73,7 @@ def as_settings(section: type[Settings], value: Any, names: Mapping[str, str]) -
         return value
     if value is not None and not isinstance(value, Mapping):
         raise UsageError(
-            f"{section.__name__} expected, not {_shown(value)}", hint="pass a dict of settings"
+            f"expected {section.__name__}, not {_shown(value)}", hint="pass a dict of settings"
         )
     try:
         return section.model_validate(dict(value or {}))

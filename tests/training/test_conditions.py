@@ -59,7 +59,7 @@ def test_a_device_that_the_cpu_stands_in_for_is_said(
     assert plan.device == "cpu"
     assert any("training on the CPU: Apple's MPS" in notice for notice in plan.notices)
     bench.trainer(**SHORT).run()
-    assert sum("trains on the CPU" in notice for notice in bench.notices) == 1
+    assert sum("training on the CPU" in notice for notice in bench.notices) == 1
 
 
 @pytest.mark.parametrize(
