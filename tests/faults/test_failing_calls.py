@@ -1,0 +1,142 @@
+"""Every call to the disk fails, once and for good: an error that says where, and nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.fault_table import fault
+from tests.store import kills
+from tests.store.kills import Failpoints
+
+from ghosttrack_cli.cli.app import run_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
+SMALL = (
+    "--config", "settings.toml", "--workspace", "data", "-q",
+)  # fmt: skip
+SETTINGS = """\
+[extraction]
+context_length = 32
+batch_size = 4
+layers = "0,2"
+tokens = 2000
+
+[sae]
+d_hidden = 32
+target_l0 = 6
+
+[sae_training]
+epochs = 1
+batch_size = 256
+val_fraction = 0.2
+"""
+FAILURES = [
+    (errno.EIO, False, 1),
+    (errno.ENOSPC, True, 7),
+    (errno.EMFILE, False, 13),
+    (errno.EACCES, True, 19),
+]
+EVERY = 24
+"""Of the calls, one in so many fails with each kind of error: together one in six."""
+COMMITTED = {"extract": "activations.zarr", "interpret": "interpretations"}
+
+
+class Failing(Failpoints):
+    """From call number `at` on, that one or all further ones fail; opening a file is a call too."""
+
+    def __init__(self, at: int, number: int, *, for_good: bool) -> None:
+        super().__init__(at, self.fail)
+        self.number, self.for_good, self.failed = number, for_good, False
+
+    def fail(self) -> None:
+        self.failed = True
+        raise OSError(self.number, os.strerror(self.number))
+
+    def _reached(self, call: str) -> bool:
+        return super()._reached(call) or (self.for_good and self.failed)
+
+    def open(self, *arguments: Any, **options: Any) -> int:
+        if self._reached("open"):
+            self.act()
+        return os.open(*arguments, **options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a model, texts and settings; files are written without waiting for the disk."""
+    lines = [
+        json.dumps({"text": f"Document {n} tells of number {n * 7919}. " * 6}) for n in range(60)
+    ]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    source = f'[model]\nname = "{tiny_model}"\n[corpus]\nsource = "texts.jsonl"\n'
+    (tmp_path / "settings.toml").write_text(source + SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    kills.install(Failpoints(0, kills.never))
+    yield tmp_path
+    kills.uninstall()
+
+
+def run(*command: str) -> int:
+    return run_program([*command, *SMALL])
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(("number", "for_good", "first"), FAILURES)
+@pytest.mark.parametrize("stage", ["extract", "interpret"])
+def test_every_call_that_fails_loses_nothing(
+    folder: Path,
+    stage: str,
+    number: int,
+    for_good: bool,
+    first: int,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+) -> None:
+    before = folder / "before"
+    if stage == "interpret":
+        assert run("extract") == 0
+        assert run("train") == 0
+        shutil.copytree(folder / "data", before)
+    assert run(stage) == 0
+    whole = files_of(folder / "data" / COMMITTED[stage])
+    at, count, failed = first, 0, True
+    while failed:
+        shutil.rmtree(folder / "data")
+        if before.exists():
+            shutil.copytree(before, folder / "data")
+        capsys.readouterr()
+        failing = Failing(at, number, for_good=for_good)
+        kills.install(failing)
+        code = run(stage)
+        kills.install(Failpoints(0, kills.never))
+        said = capsys.readouterr().err
+        failed = failing.failed
+        if failed and code:  # the log and what is remembered may fail without an end
+            assert code == 1, (at, said)
+            assert "data" in said, (at, said)
+            assert os.strerror(number) in said, (at, said)
+            assert "unexpected" not in said, (at, said)
+        assert run("status") == 0, capsys.readouterr().err
+        assert run(stage) == 0, (at, capsys.readouterr().err)
+        assert files_of(folder / "data" / COMMITTED[stage]) == whole, at
+        at, count = at + EVERY, count + failed
+    assert count >= 3
+    name = f"{errno.errorcode[number]} {'for good' if for_good else 'once'}: {stage}"
+    record_property("fault", fault(name, count))
