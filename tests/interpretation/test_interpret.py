@@ -13,6 +13,7 @@ import pytest
 from ghosttrack_cli.errors import (
     ConflictError,
     CorpusError,
+    CorruptionError,
     ModelError,
     StateError,
     Stopped,
@@ -30,6 +31,7 @@ from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.sae import JumpReLUSAE
 from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
 from ghosttrack_cli.stored_reports import layer_reports
+from ghosttrack_cli.training.progress import write_progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +205,8 @@ def test_another_sae_is_interpreted_anew(run: Any, planted_workspace: Workspace)
     second = run(monitor=Monitor(notice=notices.append))
     assert second[0] == first[0]
     assert second[1].counts.features == 20
-    assert len(notices) == 1
+    assert notices.count("layer 0: already interpreted, nothing to do") == 1
+    assert not any(notice.startswith("layer 1: already") for notice in notices)
 
 
 @pytest.mark.parametrize("stops", [[1], [2, 1], [1, 1, 1]])
@@ -329,6 +332,36 @@ def test_truthfulqa_file_is_compared(
     assert abs(best.effect) == 1
     assert best.p_value == pytest.approx(2.0**-11)
     check_pairs(report.contrast)
+
+
+def settings_of(workspace: Workspace) -> dict[str, Any]:
+    report = read_record(the_report(workspace, 0) / "report.json", LayerReport)
+    return dict(report.settings)
+
+
+def test_a_report_names_the_settings_that_made_it(run: Any, planted_workspace: Workspace) -> None:
+    own = {
+        "interpretation.checkpoint": "best",
+        "interpretation.context_tokens": 16,
+        "interpretation.seed": 0,
+        "interpretation.top_examples": 3,
+    }
+    run(top_examples=3)
+    assert settings_of(planted_workspace) == own
+    progress = planted_workspace.training_progress(0)
+    told = {"sae.d_hidden": 301, "sae.target_l0": 24.0, "sae.d_model": None}
+    told |= {"sae_training.epochs": 3}
+    write_progress(progress, {"scale": 0.5, "settings": told})
+    run(top_examples=3)
+    assert settings_of(planted_workspace) == own, "the manifest of another training"
+    folder = planted_workspace.sae(0, "best")
+    sae = JumpReLUSAE.load(folder)
+    sae.save(folder, metadata={"ghosttrack": {"scale": 0.5}})
+    run(top_examples=3)
+    assert settings_of(planted_workspace) == own | {"sae.d_hidden": 301, "sae.target_l0": 24.0}
+    progress.write_text(progress.read_text().replace("24", "25"))
+    with pytest.raises(CorruptionError, match="progress"):
+        run(top_examples=3)
 
 
 def check_pairs(contrast: Contrast) -> None:

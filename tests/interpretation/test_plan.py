@@ -9,6 +9,7 @@ import pytest
 
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.interpretation import jobs
+from ghosttrack_cli.interpretation import plan as plan_module
 from ghosttrack_cli.interpretation.interpret import open_stage
 from ghosttrack_cli.interpretation.plan import plan_interpretation
 from ghosttrack_cli.monitor import SILENT
@@ -27,9 +28,9 @@ def stage_over(
 ) -> Any:
     """A stage over the documents, as the command opens it."""
 
-    def open_over(texts: list[str] = documents, **changes: Any) -> Stage:
+    def open_over(read: list[str] = documents, **changes: Any) -> Stage:
         path = tmp_path / "texts.jsonl"
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in read))
         return open_stage(
             InterpretationSettings.model_validate({"texts": str(path), **changes}),
             ModelSettings(name=str(planted_model_folder), device="cpu"),
@@ -53,6 +54,21 @@ def test_the_plan_counts_what_the_run_reads(stage_over: Any, planted_workspace: 
     assert plan.rows.number == plan.probed_rows == summary.source.rows
     again = plan_interpretation(stage_over(), (0, 1))
     assert (again.todo, again.passes, again.total_seconds) == ((), 0, 0)
+
+
+def test_the_second_reading_of_answers_is_planned(
+    stage_over: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "TruthfulQA.csv"
+    lines = [f"Misc,Is number {i} a prime number?,t t t,i i i i" for i in range(12)]
+    path.write_text("\n".join(["Category,Question,Best Answer,Incorrect Answers", *lines]) + "\n")
+    # Each piece of work that is timed takes a second.
+    monkeypatch.setattr(plan_module, "timed", lambda run: (1.0, run()))
+    plan = plan_interpretation(stage_over(texts=str(path)), (0, 1))
+    # One batch: reading it a second, and each of two layers a second to take it in.
+    assert plan.seconds["rows"] == pytest.approx(3)
+    assert plan.seconds["answers"] == pytest.approx(3)
+    assert "answers" not in plan_interpretation(stage_over(), (0, 1)).seconds
 
 
 def test_memory_is_that_of_the_features_of_one_pass(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.interpretation.report import SettingValue
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
@@ -105,6 +106,7 @@ def fingerprint(
     model: ResidualModel,
     settings: InterpretationSettings,
     median: float | None,
+    used: Mapping[str, SettingValue],
 ) -> str:
     """A SHA-256 of everything that a layer's report depends on."""
     document = {
@@ -117,6 +119,7 @@ def fingerprint(
         "model": [model.identity.weights_sha256, model.identity.tokenizer_sha256, str(model.dtype)],
         "model_config": model.identity.config,
         "settings": settings.model_dump(mode="json", exclude={"max_texts", "max_tokens"}),
+        "used": dict(used),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

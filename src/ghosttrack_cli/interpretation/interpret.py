@@ -192,6 +192,7 @@ class Stage:
                 recovered=kept,
                 recovered_all_rows=everything,
                 notes=self._notes(source, job),
+                settings=job.used,
             )
             write_layer(self.workspace, finished, self.texts, monitor.within(part))
 

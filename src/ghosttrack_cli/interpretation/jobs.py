@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.interpretation import inputs
+from ghosttrack_cli.interpretation.used_settings import used_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ghosttrack_cli.interpretation.batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
+    from ghosttrack_cli.interpretation.report import SettingValue
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
@@ -30,6 +32,7 @@ class Job:
     trained: Trained
     median_norm: float | None
     fingerprint: str
+    used: dict[str, SettingValue]
 
     @property
     def layer(self) -> int:
@@ -59,7 +62,9 @@ def load_job(
     trained = inputs.load_trained(layer, folder, kind, history, model.device)
     inputs.check_fits(trained, model)
     median = inputs.median_norm(layer, model, workspace)
-    return Job(trained, median, inputs.fingerprint(trained, source, model, settings, median))
+    used = used_settings(settings, trained, workspace.training_progress(layer))
+    fingerprint = inputs.fingerprint(trained, source, model, settings, median, used)
+    return Job(trained, median, fingerprint, used)
 
 
 def groups(jobs: Iterable[Job], settings: InterpretationSettings) -> Iterator[list[Job]]:

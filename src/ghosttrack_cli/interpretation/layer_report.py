@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ModelFacts,
         Recovered,
         SeedRecord,
+        SettingValue,
         SourceFacts,
     )
     from ghosttrack_cli.interpretation.token_text import TokenTexts
@@ -72,6 +73,7 @@ class Finished:
     recovered: Recovered | None
     recovered_all_rows: Recovered | None
     notes: list[str]
+    settings: dict[str, SettingValue]
 
 
 def write_layer(
@@ -149,6 +151,7 @@ def _report(finished: Finished, index: FeatureIndex) -> LayerReport:
         shards=[shard_name(first) for first in range(0, len(rates), SHARD_FEATURES)],
         index=index,
         notes=finished.notes,
+        settings=finished.settings,
     )
 
 

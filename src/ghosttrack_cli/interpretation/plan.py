@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.interpretation.answer_pairs import PairFinder
 from ghosttrack_cli.interpretation.browser.pack import feature_files
 from ghosttrack_cli.interpretation.browser.script import script
 from ghosttrack_cli.interpretation.build import FeatureBuilder
@@ -24,7 +25,7 @@ from ghosttrack_cli.interpretation.report import SHARD_FEATURES, FeatureShard
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ghosttrack_cli.interpretation.batch import RowCount
+    from ghosttrack_cli.interpretation.batch import RowBatch, RowCount
     from ghosttrack_cli.interpretation.interpret import Stage
     from ghosttrack_cli.interpretation.jobs import Job
     from ghosttrack_cli.interpretation.layer_pass import LayerPass
@@ -36,7 +37,10 @@ BATCHES, LOSS_ROWS = 2, 512
 
 @dataclass(frozen=True)
 class InterpretationPlan:
-    """`seconds` by part: rows, weights, loss, report; they are of this machine at this moment."""
+    """`seconds` by part: rows, weights, loss, report, and answers where true and false are told.
+
+    They are of this machine at this moment.
+    """
 
     layers: tuple[int, ...]
     todo: tuple[int, ...]
@@ -86,10 +90,12 @@ class Probe:
         self.jobs = jobs
         self.features = sum(job.features for job in jobs)
         first = jobs[0]
+        self._batch: RowBatch | None = None
         self._weights, self._facts = timed(lambda: stage.weight_facts(first.trained))
         self._pass = stage.layer_pass(first, self._facts)
         self._source, self._update, self.rows = self._read(self._pass)
         self._pass.collector.finish()
+        self._answers = self._compare_answers()
         state = sum(array.nbytes for array in self._pass.collector.arrays().values())
         self.bytes_a_feature = state // first.features
 
@@ -105,17 +111,34 @@ class Probe:
             spent, _ = timed(lambda batch=batch: one.update(batch))  # type: ignore[misc]
             source, update, rows = seconds, spent, len(batch.rows)
             seen += rows
+            self._batch = batch
         return source / rows, update / rows, seen
 
     def seconds(self, rows: int, passes: int) -> dict[str, float]:
         """Seconds by part for so many rows: what the first layer takes, times the features."""
         share = self.features / self.jobs[0].features
-        return {
+        answers = None
+        if self._answers is not None:
+            answers = rows * (passes * self._source + len(self.jobs) * self._answers)
+        found = {
             "rows": rows * (passes * self._source + share * self._update),
             "weights": share * self._weights,
+            "answers": answers,
             "loss": len(self.jobs) * min(rows, PROBE_ROWS) * self._loss(),
             "report": self.features * self._report(),
         }
+        return {part: seconds for part, seconds in found.items() if seconds is not None}
+
+    def _compare_answers(self) -> float | None:
+        """Seconds a row for the answers side by side; None where no text is an answer."""
+        contrast, batch = self._pass.collector.contrast.result(), self._batch
+        if contrast is None or batch is None:
+            return None
+        finder = PairFinder(
+            self._pass, [entry.feature for entry in contrast.entries], self.stage.texts
+        )
+        seconds, _ = timed(lambda: finder.update(batch))
+        return seconds / len(batch.rows)
 
     def _loss(self) -> float:
         """Seconds a row for splicing the SAE into the model."""

@@ -24,6 +24,7 @@ FLAGS = ("dead", "rare", "dense", "single-token", "position-bound", "duplicate")
 
 Flag = Literal["dead", "rare", "dense", "single-token", "position-bound", "duplicate"]
 Answer = Literal["factual", "hallucinated"]
+SettingValue = bool | int | float | str
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 SchemaVersion = Annotated[Literal[2], Field(alias="schema", description="version of the format")]
@@ -350,6 +351,9 @@ class LayerReport(Record):
     shards: list[str] = Field(description="files with the features, in order, inside the folder")
     index: FeatureIndex
     notes: list[str] = Field(description="what was left out or approximated, in sentences")
+    settings: dict[str, SettingValue] = Field(
+        {}, description="settings of the interpretation and of the SAE, by dotted name"
+    )
 
 
 class LayerSummary(Record):

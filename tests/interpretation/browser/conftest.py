@@ -338,6 +338,7 @@ def make_layer(
         shards=[shard_name(first) for first in range(0, len(features), SHARD_FEATURES)],
         index=_index(features),
         notes=["Made by hand."],
+        settings={"interpretation.top_examples": 10, "sae.target_l0": 24.0},
     )
 
 

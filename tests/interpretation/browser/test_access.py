@@ -173,3 +173,4 @@ def test_every_view_says_what_it_is_about(site: Reports, visit: Visit) -> None:
         for fact in ("best (sae_layer_6_best)", "300 features", "000000000000", "GhostTrack 0."):
             assert fact in facts, (place, fact)
         assert "500 windows of up to 20 tokens" in facts
+        assert "interpretation.top_examples = 10, sae.target_l0 = 24" in facts
