@@ -13,7 +13,8 @@ import typer
 
 import ghosttrack_cli
 from ghosttrack_cli.cli.app import app
-from ghosttrack_cli.cli.options import COMMON
+from ghosttrack_cli.cli.options import COMMON, Options
+from ghosttrack_cli.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,3 +147,26 @@ def test_a_suggested_command_is_for_the_same_workspace_and_settings(
     words = shlex.split(ended.error[1])
     assert " ".join(words[:2]) == hint
     assert {*zip(words[2::2], words[3::2], strict=True)} == {given[:2], given[2:]}
+
+
+@pytest.mark.parametrize(
+    ("hint", "same"),
+    [
+        (
+            "ghosttrack extract --layers 0,2, then ghosttrack train --layers 0,2 --overwrite",
+            "ghosttrack extract --layers 0,2 --workspace 'my data', then"
+            " ghosttrack train --layers 0,2 --overwrite --workspace 'my data'",
+        ),
+        (
+            "ghosttrack train --layers 0,2 --overwrite trains it anew",
+            "ghosttrack train --layers 0,2 --overwrite --workspace 'my data' trains it anew",
+        ),
+        (
+            "ghosttrack extract --model 'a b': or wait",
+            "ghosttrack extract --model 'a b' --workspace 'my data': or wait",
+        ),
+        ("--layers takes 6 or all", "--layers takes 6 or all"),
+    ],
+)
+def test_the_workspace_goes_behind_the_whole_command(hint: str, same: str) -> None:
+    assert Session("train", Options(workspace="my data")).here(hint) == same

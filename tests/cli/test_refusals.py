@@ -134,7 +134,7 @@ CASES = {
     "demo --config other.toml": (
         2,
         "demo uses its own settings file",
-        "leave --config out, or use ghosttrack run",
+        "leave --config out, or use ghosttrack run --config other.toml",
     ),
 }
 

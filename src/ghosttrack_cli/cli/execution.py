@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,17 +13,12 @@ from ghosttrack_cli import runtime
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import failures
 from ghosttrack_cli.cli.session import shell_word
-from ghosttrack_cli.errors import GhostTrackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ghosttrack_cli.cli.session import Session
 
-IN_WORKSPACE = re.compile(
-    r"\bghosttrack (?:extract|train|interpret(?: list| prompt)?|open|status|run|export)\b"
-    r"(?! --help)"
-)
 NOT_AGAIN = ("overwrite", "yes", "dry_run")
 
 
@@ -42,8 +36,6 @@ def execute(
         with log_lines(session, command_line(session, arguments)) if logged else nullcontext():
             function(session, **arguments)
     except BaseException as error:  # noqa: BLE001 - this is where every error ends
-        if isinstance(error, GhostTrackError) and error.hint:
-            error.hint = here(error.hint, session)
         code = failures.report(
             error,
             session.console,
@@ -52,17 +44,6 @@ def execute(
             here=session.here,
         )
         raise typer.Exit(code) from None
-
-
-def here(hint: str, session: Session) -> str:
-    """A hint whose commands name the same workspace and settings file as this run."""
-    options = {"--workspace": session.options.workspace, "--config": session.options.config}
-    words = "".join(
-        f" {flag} {shell_word(value)}"
-        for flag, value in options.items()
-        if value is not None and f" {flag} " not in hint
-    )
-    return IN_WORKSPACE.sub(lambda found: found.group() + words, hint)
 
 
 @contextmanager

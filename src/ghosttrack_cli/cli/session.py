@@ -33,8 +33,8 @@ LOG_BYTES = 2**22
 """Of the log; one that is full becomes ghosttrack.log.1, and what that was is gone."""
 SWITCHES = "overwrite|repair|yes|dry-run|verify|check|watch|help"
 COMMAND = re.compile(
-    r"\bghosttrack ((?:extract|train|interpret(?: list)?|run|open|status|export)\b"
-    rf"(?: --(?:(?:{SWITCHES})\b|[a-z0-9-]+ [^\s,;:]+))*)"
+    r"\bghosttrack ((?:extract|train|interpret(?: list| prompt)?|run|open|status|export)\b"
+    rf"(?: --(?:(?:{SWITCHES})\b|[a-z0-9-]+ (?:'[^']*'|\S*[^\s,;:])))*)"
 )
 """A command in a sentence, with its options, to the first word that is none."""
 STOPPING = "stopping after this step (press Ctrl-C again to quit now)"
