@@ -154,8 +154,10 @@ def test_a_suggested_command_is_for_the_same_workspace_and_settings(
     [
         (
             "ghosttrack extract --layers 0,2, then ghosttrack train --layers 0,2 --overwrite",
-            "ghosttrack extract --layers 0,2 --workspace 'my data', then"
-            " ghosttrack train --layers 0,2 --overwrite --workspace 'my data'",
+            (
+                "ghosttrack extract --layers 0,2 --workspace 'my data', then"
+                " ghosttrack train --layers 0,2 --overwrite --workspace 'my data'"
+            ),
         ),
         (
             "ghosttrack train --layers 0,2 --overwrite trains it anew",

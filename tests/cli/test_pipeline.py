@@ -334,9 +334,13 @@ def test_the_log_says_what_was_run_and_how_it_ended(
     events = [line.split(": ", 1)[1] for line in lines]
     assert events[0].startswith("started: ghosttrack extract --layers 0,2 --tokens 4k --model ")
     assert "--yes" not in events[0]
-    assert events[1].startswith("ended with 0 after ")
-    assert events[2] == "started: ghosttrack train --layers 7"
-    assert events[3].startswith("ended with 2 after ")
+    assert events[1].startswith("with ghosttrack ")
+    told = [one for one in events[2:] if not one.startswith(("with ", "notice: "))]
+    assert told[0].startswith("ended with 0 after ")
+    assert told[1] == "started: ghosttrack train --layers 7"
+    assert told[2].startswith("error: --layers: layer 7 ")
+    assert told[3].startswith("ended with 2 after ")
+    assert len(told) == 4
 
 
 @contextmanager
