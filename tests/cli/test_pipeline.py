@@ -335,7 +335,7 @@ def test_the_log_says_what_was_run_and_how_it_ended(
     assert events[0].startswith("started: ghosttrack extract --layers 0,2 --tokens 4k --model ")
     assert "--yes" not in events[0]
     assert events[1].startswith("with ghosttrack ")
-    told = [one for one in events[2:] if not one.startswith(("with ", "notice: "))]
+    told = [one for one in events[2:] if not one.startswith(("with ", "note: "))]
     assert told[0].startswith("ended with 0 after ")
     assert told[1] == "started: ghosttrack train --layers 7"
     assert told[2].startswith("error: --layers: layer 7 ")
