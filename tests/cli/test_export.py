@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,6 @@ from ghosttrack_cli.sae import KEYS, JumpReLUSAE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cli.conftest import Ended
 
@@ -68,3 +68,17 @@ def test_what_is_not_there_is_refused(
         3,
         ("no trained SAE in ghosttrack-data/checkpoints", "ghosttrack train"),
     )
+
+
+def test_a_plan_writes_nothing_and_says_what_would_be(
+    trained: object, ghosttrack: Callable[..., Ended]
+) -> None:
+    plan = ghosttrack("export", "--dry-run", "--json", "--to", "out").document["plan"]
+    assert not Path("out").exists()
+    done = ghosttrack("export", "--json", "--to", "out").document
+    assert plan["layers"] == done["layers"]
+    written = sum(path.stat().st_size for path in Path("out").rglob("ae.pt"))
+    assert plan["bytes_needed"] == pytest.approx(written, rel=0.5)
+    again = ghosttrack("export", "--dry-run", "--json", "--to", "out").document["plan"]
+    assert again["replaced"] == list(done["layers"].values())
+    assert ghosttrack("export", "--dry-run", "--layers", "9").code == 2

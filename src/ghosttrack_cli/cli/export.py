@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ghosttrack_cli.cli.command import command
-from ghosttrack_cli.cli.options import Layers
+from ghosttrack_cli.cli.options import DryRun, Layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -31,6 +31,7 @@ def export(
     layers: Layers = None,
     checkpoint: Checkpoint = "best",
     to: Folder = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Export trained SAEs for dictionary_learning.
 
@@ -41,4 +42,4 @@ def export(
     """
     from ghosttrack_cli.cli.actions import export as action
 
-    action.export(session, layers, checkpoint=checkpoint, to=to)
+    action.export(session, layers, checkpoint=checkpoint, to=to, dry_run=dry_run)

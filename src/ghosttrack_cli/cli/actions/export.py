@@ -10,6 +10,7 @@ from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.output import line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.monitor import Part
+from ghosttrack_cli.quantities import format_bytes
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -19,7 +20,9 @@ SAES = Part("SAEs", 0.0, 1.0)
 KINDS: dict[str, CheckpointKind] = {"best": "best", "final": "final"}
 
 
-def export(session: Session, layers: str | None, *, checkpoint: str, to: str | None) -> None:
+def export(
+    session: Session, layers: str | None, *, checkpoint: str, to: str | None, dry_run: bool
+) -> None:
     """Write the chosen SAE of each layer for dictionary_learning."""
     if checkpoint not in KINDS:
         raise UsageError(
@@ -30,6 +33,9 @@ def export(session: Session, layers: str | None, *, checkpoint: str, to: str | N
     folder = workspace.exports if to is None else Path(to)
     written = {}
     chosen = trained_layers(session, layers, kind)
+    if dry_run:
+        give(session, plan_export(session, chosen, kind, folder))
+        return
     with session.monitor() as monitor:
         from ghosttrack_cli.export.dictionary_learning import export_sae
 
@@ -40,3 +46,30 @@ def export(session: Session, layers: str | None, *, checkpoint: str, to: str | N
     blocks = [line(f"layer {layer}: {path}") for layer, path in written.items()]
     document = {"layers": {str(layer): str(path) for layer, path in written.items()}}
     give(session, Outcome(document, blocks))
+
+
+def plan_export(
+    session: Session, layers: tuple[int, ...], kind: CheckpointKind, folder: Path
+) -> Outcome:
+    """What an export would write, with bytes needed against bytes free."""
+    from ghosttrack_cli.sae_files import WEIGHTS
+
+    targets = {layer: folder / f"layer_{layer}" for layer in layers}
+    needed = 0
+    for layer in layers:
+        weights = files.present_folder(session.workspace.sae(layer, kind)) / WEIGHTS
+        needed += weights.stat().st_size if weights.is_file() else 0
+    free = files.free_bytes(folder)
+    replaced = [path for path in targets.values() if path.exists()]
+    plan = {
+        "layers": {str(layer): str(path) for layer, path in targets.items()},
+        "replaced": [str(path) for path in replaced],
+        "bytes_needed": needed,
+        "bytes_free": free,
+    }
+    blocks = [
+        *(line(f"layer {layer}: {path}") for layer, path in targets.items()),
+        line(f"disk: {format_bytes(needed)} needed, {format_bytes(free)} free"),
+        *(line(f"replaces {path}") for path in replaced),
+    ]
+    return Outcome({"plan": plan}, blocks)
