@@ -64,7 +64,7 @@ SLOW: dict[str, dict[str, str | tuple[str, ...]]] = {
     "extract --repair": {
         "store.chunks.find_fault": "verifying",
         "model.residual.ResidualModel.load": "loading model",
-        "text.corpus.open_corpus": "opening corpus",
+        "extraction.repair.open_corpus": "opening corpus",
         "extraction.repair._put": "bad chunks",
     },
     "interpret prompt hello": {

@@ -417,8 +417,8 @@ def test_a_second_signal_quits_at_once_and_the_next_run_goes_on(
     training.send_signal(signal.SIGTERM)
     training.send_signal(signal.SIGCONT)
     _, err = training.communicate(timeout=120)
-    assert training.returncode == 143
-    assert "committed" not in err
+    assert training.returncode in {130, 143}  # of whichever came second to Python
+    assert "Progress is saved" not in err
     assert json.loads(PROGRESS.read_text())["state"] == "running"
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
 
