@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.fault_table import fault
+from tests.faults.conftest import SMALL
 from tests.store import kills
-from tests.store.kills import Failpoints
+from tests.store.kills import Failing, Failpoints
 
 from ghosttrack_cli.cli.app import run_program
 
@@ -21,25 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
-SMALL = (
-    "--config", "settings.toml", "--workspace", "data", "-q",
-)  # fmt: skip
-SETTINGS = """\
-[extraction]
-context_length = 32
-batch_size = 4
-layers = "0,2"
-tokens = 2000
-
-[sae]
-d_hidden = 32
-target_l0 = 6
-
-[sae_training]
-epochs = 1
-batch_size = 256
-val_fraction = 0.2
-"""
+OPTIONS = ("--config", "settings.toml", "--workspace", "data", "-q")
+SETTINGS = SMALL.replace("batch_size = 4\n", 'batch_size = 4\nlayers = "0,2"\ntokens = 2000\n', 1)
 FAILURES = [
     (errno.EIO, False, 1),
     (errno.ENOSPC, True, 7),
@@ -49,26 +33,6 @@ FAILURES = [
 EVERY = 24
 """Of the calls, one in so many fails with each kind of error: together one in six."""
 COMMITTED = {"extract": "activations.zarr", "interpret": "interpretations"}
-
-
-class Failing(Failpoints):
-    """From call number `at` on, that one or all further ones fail; opening a file is a call too."""
-
-    def __init__(self, at: int, number: int, *, for_good: bool) -> None:
-        super().__init__(at, self.fail)
-        self.number, self.for_good, self.failed = number, for_good, False
-
-    def fail(self) -> None:
-        self.failed = True
-        raise OSError(self.number, os.strerror(self.number))
-
-    def _reached(self, call: str) -> bool:
-        return super()._reached(call) or (self.for_good and self.failed)
-
-    def open(self, *arguments: Any, **options: Any) -> int:
-        if self._reached("open"):
-            self.act()
-        return os.open(*arguments, **options)
 
 
 @pytest.fixture
@@ -87,7 +51,7 @@ def folder(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def run(*command: str) -> int:
-    return run_program([*command, *SMALL])
+    return run_program([*command, *OPTIONS])
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

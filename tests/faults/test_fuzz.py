@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.fault_table import fault
 from tests.faults.bounded import run_cases
+from tests.faults.conftest import SMALL
 from tests.faults.readers import Reader, sealed, unsealed
 from tests.store.synthetic import IDENTITY, Plan
 
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FEW = 25
-SETTINGS = """\
-[extraction]
-context_length = 32
-batch_size = 4
-
-[sae]
-d_hidden = 32
-target_l0 = 6
-
-[sae_training]
-epochs = 1
-batch_size = 256
-val_fraction = 0.2
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +30,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Wo
     texts.write_text(
         "".join(f'{{"text": "{f"Document {n} tells of {n * 7919}. " * 6}"}}\n' for n in range(60))
     )
-    (root / "ghosttrack.toml").write_text(SETTINGS)
+    (root / "ghosttrack.toml").write_text(SMALL)
     common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
     source = ("--model", str(tiny_model), "--corpus", str(texts))
     assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0

@@ -109,6 +109,26 @@ class Failpoints:
         shutil.rmtree(path)
 
 
+class Failing(Failpoints):
+    """From call number `at` on, that one or all further ones fail; opening a file is a call too."""
+
+    def __init__(self, at: int, number: int, *, for_good: bool) -> None:
+        super().__init__(at, self.fail)
+        self.number, self.for_good, self.failed = number, for_good, False
+
+    def fail(self) -> None:
+        self.failed = True
+        raise OSError(self.number, os.strerror(self.number))
+
+    def _reached(self, call: str) -> bool:
+        return super()._reached(call) or (self.for_good and self.failed)
+
+    def open(self, *arguments: Any, **options: Any) -> int:
+        if self._reached("open"):
+            self.act()
+        return os.open(*arguments, **options)
+
+
 def install(failpoints: Any) -> None:
     """Let `failpoints` stand in for `os` where files are written, moved and deleted."""
     for module in (system, staging, places):

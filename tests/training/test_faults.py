@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import json
-import os
 import pickle  # noqa: TID251 - to show that none is ever opened
 import random
 import time
@@ -17,7 +16,7 @@ import pytest
 from tests.fault_table import fault
 from tests.forks import Forks, spread
 from tests.store import kills
-from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Failpoints, Kill
+from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Failing, Failpoints, Kill
 from tests.training.forks import request
 from tests.training.outcomes import (
     LAYER,
@@ -157,26 +156,6 @@ def test_a_kill_at_any_call_ends_with_the_same_bytes(
     struck = kill_at_each(twins("each", "target"), first=1, every=15)
     record_property("fault", fault("kill -9: training, every 15th call", struck))
     assert struck >= 60
-
-
-class Failing(Failpoints):
-    """From call number `at` on, that one or all further ones fail; opening a file is a call too."""
-
-    def __init__(self, at: int, number: int, *, for_good: bool) -> None:
-        super().__init__(at, self.fail)
-        self.number, self.for_good, self.failed = number, for_good, False
-
-    def fail(self) -> None:
-        self.failed = True
-        raise OSError(self.number, os.strerror(self.number))
-
-    def _reached(self, call: str) -> bool:
-        return super()._reached(call) or (self.for_good and self.failed)
-
-    def open(self, *arguments: Any, **options: Any) -> int:
-        if self._reached("open"):
-            self.act()
-        return os.open(*arguments, **options)
 
 
 def fail_at_each(twins: Twins, number: int, *, for_good: bool, first: int, every: int) -> int:

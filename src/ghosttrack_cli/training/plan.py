@@ -18,7 +18,7 @@ from ghosttrack_cli.training.progress import read_progress
 from ghosttrack_cli.training.retraining import where
 from ghosttrack_cli.training.rows import fits
 from ghosttrack_cli.training.state import state_bytes
-from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates
+from ghosttrack_cli.training.step import PLAIN, Betas, Moves, Rates, StepSettings
 from ghosttrack_cli.training.targets import accepted_band, target_l0
 
 if TYPE_CHECKING:
@@ -224,6 +224,20 @@ def memory_needed(
     evaluated_rows = min(store.rows, store.chunk_rows)
     rows = stored + memory.order_bytes(store)
     return memory.host_bytes(D, F, batch_size, evaluated_rows, rows, products)
+
+
+def step_settings(
+    sae: SAESettings, training: SAETrainingSettings, objective: Objective, device: torch.device
+) -> StepSettings:
+    """What every step of a training on `device` is made with."""
+    return StepSettings(
+        objective=objective,
+        gradient_clip=training.gradient_clip,
+        revive_rows=revive_rows(sae, training),
+        moves=moves(sae, training),
+        weight_decay=training.weight_decay,
+        products=products_on(device, objective),
+    )
 
 
 def disk_bytes(d_model: int, d_hidden: int) -> int:

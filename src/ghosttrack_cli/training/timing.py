@@ -16,16 +16,13 @@ from ghosttrack_cli.training.engine import CpuEngine, Scaling
 from ghosttrack_cli.training.plan import (
     evaluation_rows,
     learning_rate,
-    moves,
     objective_of,
-    products_on,
-    revive_rows,
     sparsity_weight,
+    step_settings,
     training_device,
 )
 from ghosttrack_cli.training.schedule import Schedule
 from ghosttrack_cli.training.state import DEAD_ROWS, State, initial_state
-from ghosttrack_cli.training.step import StepSettings
 from ghosttrack_cli.training.targets import target_l0
 
 if TYPE_CHECKING:
@@ -70,7 +67,10 @@ def seconds_a_row(
         state = initial_state(D, sae.d_hidden, sae.threshold, training.seed)
         _put_l0_on_target(state, scaling.apply(raw), target_l0(sae, training))
         engine = CpuEngine(
-            state, scaling, _schedule(sae, training, D, B), _settings(sae, training, D)
+            state,
+            scaling,
+            _schedule(sae, training, D, B),
+            step_settings(sae, training, objective_of(sae, training, D), raw.device),
         )
         taken: list[float] = []
         while len(taken) < STEPS and sum(taken) < MOST_SECONDS:
@@ -95,18 +95,6 @@ def _put_l0_on_target(state: State, x: Tensor, l0: float) -> None:
 def _schedule(sae: SAESettings, training: SAETrainingSettings, D: int, B: int) -> Schedule:
     peak = learning_rate(sae, training, D, B)
     return Schedule.of(training, 10**6, peak=peak, weight=sparsity_weight(sae))
-
-
-def _settings(sae: SAESettings, training: SAETrainingSettings, D: int) -> StepSettings:
-    objective = objective_of(sae, training, D)
-    return StepSettings(
-        objective=objective,
-        gradient_clip=training.gradient_clip,
-        revive_rows=revive_rows(sae, training),
-        moves=moves(sae, training),
-        weight_decay=training.weight_decay,
-        products=products_on(torch.device("cpu"), objective),
-    )
 
 
 def rows_to_see(plan: TrainingPlan, training: SAETrainingSettings) -> int:

@@ -29,11 +29,10 @@ from ghosttrack_cli.training.parts import OPENING
 from ghosttrack_cli.training.plan import (
     evaluation_rows,
     learning_rate,
-    moves,
     objective_of,
     products_on,
-    revive_rows,
     sparsity_weight,
+    step_settings,
     steps_of,
     training_device,
 )
@@ -42,7 +41,6 @@ from ghosttrack_cli.training.rows import LayerRows
 from ghosttrack_cli.training.schedule import Schedule
 from ghosttrack_cli.training.session import Session
 from ghosttrack_cli.training.state import State, initial_state, state_bytes
-from ghosttrack_cli.training.step import StepSettings
 from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
@@ -306,14 +304,7 @@ class Trainer:
     ) -> Engine:
         """What takes the steps on the state's device."""
         cuda = state.step.is_cuda
-        settings = StepSettings(
-            objective=objective,
-            gradient_clip=self.training.gradient_clip,
-            revive_rows=revive_rows(self.sae, self.training),
-            moves=moves(self.sae, self.training),
-            weight_decay=self.training.weight_decay,
-            products=products_on(state.step.device, objective),
-        )
+        settings = step_settings(self.sae, self.training, objective, state.step.device)
         if not cuda:
             return CpuEngine(state, scaling, schedule, settings)
         return GraphEngine(

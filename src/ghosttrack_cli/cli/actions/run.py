@@ -50,8 +50,10 @@ def check_texts(session: Session) -> str:
     return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
 
 
-def check_all(session: Session, ahead: ExtractionOutlook) -> ActivationStore:
-    """Refuse what any stage will refuse, before the first one begins; the store as it will be.
+def check_all(session: Session, ahead: ExtractionOutlook) -> tuple[ActivationStore, str]:
+    """Refuse what any stage will refuse, before the first one begins.
+
+    The store as it will be, and what the texts to interpret are called.
 
     Raises:
         GhostTrackError: as the stage itself would end.
@@ -67,8 +69,7 @@ def check_all(session: Session, ahead: ExtractionOutlook) -> ActivationStore:
         check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
     except ConflictError as error:
         raise _grown(error, ahead) from None
-    check_texts(session)
-    return store
+    return store, check_texts(session)
 
 
 def _grown(error: ConflictError, ahead: ExtractionOutlook) -> ConflictError:
@@ -94,12 +95,11 @@ def plan_all(session: Session) -> Outcome:
     blocks: list[Line | Table] = [heading, *extraction.blocks]
     document = {"extract": extraction.document["plan"]}
     try:
-        store = check_all(session, ahead)
+        store, texts = check_all(session, ahead)
     except GhostTrackError as error:
         return Outcome({"plan": document}, blocks, refusal=error)
     layers = ahead.planned.layers
     training = plan_store(session, store, layers, made_up=ahead.planned.action != "nothing")
-    texts = check_texts(session)
     blocks += [line(Span("2 of 3  train", "bold")), *training.blocks]
     blocks += [
         line(Span("3 of 3  interpret", "bold")),
