@@ -2,7 +2,7 @@
 
 A model of GPT-2 small's size with random weights, SAEs with about 70 active features a row, windows
 of random tokens with a realistic distribution. `collector` is everything that INTERPRET asks to be
-known about each feature; `metrics` is finding the events, reconstruction and its sums. `seed's way`
+known about each feature; `metrics` is finding the events, reconstruction and its sums. `original's way`
 is one pass over the corpus for each feature, measured for three features on part of the rows and
 extrapolated. SAEDashboard, where it is installed, runs on the same rows, token ids and SAE for 256
 of the features and is extrapolated to all of them.
@@ -178,7 +178,7 @@ def encode(one: LayerPass, batch: RowBatch) -> None:
 
 @torch.inference_mode()
 def seeds_way(model: ResidualModel, sae: JumpReLUSAE, batches: Sequence[torch.Tensor]) -> float:
-    """Seconds a row and feature of the seed's way: model and encoder anew for every feature."""
+    """Seconds a row and feature of the original's way: model and encoder anew for every feature."""
     ids = batches[0]
     start = time.perf_counter()
     for feature in range(SEED_FEATURES):
@@ -195,7 +195,7 @@ def lines(rows: int, device: torch.device) -> Iterator[str]:
     model.residuals(batches[0], [LAYER])
     yield (
         f"{'F':>7} {'L0':>5} {'forward':>8} {'encoder':>8} {'collector':>9} {'metrics':>8}"
-        f" {'share':>6} {'state':>8} {'tokens/s':>9}  seed's way, extrapolated"
+        f" {'share':>6} {'state':>8} {'tokens/s':>9}  original's way, extrapolated"
     )
     for d_hidden in (4096, 24_576):
         sae = fitted_sae(model, d_hidden, batches)

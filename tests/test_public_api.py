@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda here: api.JumpReLUSAE.load(written(here / "sae_layer_6_best.pt")),
         "not an SAE folder",
     ),
-    "SAE, the seed's name": (
+    "SAE, the original's name": (
         lambda here: api.JumpReLUSAE.load(f"{here}/sae_layer_6_best.pt"),
         "no SAE here",
     ),
@@ -110,7 +110,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda here: api.Trainer(store_of(here), 5, *SETTINGS, Workspace(here)).run(),
         "layer 5 is not in the store",
     ),
-    "train, the seed's states": (
+    "train, the original's states": (
         lambda here: api.train_sae_for_layer(6, f"{here}/cache/hidden_states/layer_6_states.pt"),
         "hidden_states_path: no store here",
     ),

@@ -19,7 +19,7 @@ from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.remembered import is_kept, recall
 from ghosttrack_cli.setting_fields import SettingField, reference_toml, setting_fields, toml_value
-from ghosttrack_cli.settings import SEED_PRESET, Settings
+from ghosttrack_cli.settings import ORIGINAL_PRESET, Settings
 from ghosttrack_cli.sources import Given
 
 if TYPE_CHECKING:
@@ -160,9 +160,9 @@ def _merged(
     given: dict[str, Given], fields: Mapping[str, SettingField], problems: Sequence[str]
 ) -> Resolved:
     given = {key: one for key, one in given.items() if key in fields or one.kind != "remembered"}
-    if "preset" in given and given["preset"].value == "seed":
-        labels = dict.fromkeys(fields, "preset seed")
-        given = sources.from_mapping(SEED_PRESET, fields, "preset", labels) | given
+    if "preset" in given and given["preset"].value in {"original", "seed"}:
+        labels = dict.fromkeys(fields, "preset original")
+        given = sources.from_mapping(ORIGINAL_PRESET, fields, "preset", labels) | given
     _refuse_booleans(given, fields)
     try:
         settings = Settings.model_validate(_nest(given))

@@ -10,7 +10,7 @@ import typer
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli.app import app
-from ghosttrack_cli.cli.command import ORDER
+from ghosttrack_cli.cli.parser import ORDER
 from ghosttrack_cli.cli.reference import command_reference
 
 if TYPE_CHECKING:

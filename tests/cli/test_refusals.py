@@ -42,7 +42,11 @@ CASES = {
         "no such option: --yess",
         "did you mean --yes? see ghosttrack train --help",
     ),
-    "extract --layers": (2, "option '--layers' requires an argument", "see ghosttrack --help"),
+    "extract --layers": (
+        2,
+        "option '--layers' requires an argument",
+        "see ghosttrack extract --help",
+    ),
     "extract --tokens -1": (
         2,
         f"--tokens: -1 is not valid, it takes {AMOUNT}",
@@ -51,7 +55,7 @@ CASES = {
     "extract --compress zip": (
         2,
         "--compress: zip is not valid, it takes one of none, lz4, zstd",
-        "extraction.compress: chunk compression, with bitshuffle",
+        "extraction.compress: chunk compression, with bitshuffle: none, lz4 or zstd",
     ),
     "extract --repair --overwrite": (
         2,

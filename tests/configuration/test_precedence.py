@@ -29,9 +29,9 @@ def test_defaults_without_any_source() -> None:
 
 def test_each_source_wins_over_the_one_below(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().sae.threshold == 0.001
-    write('preset = "seed"\n')
+    write('preset = "original"\n')
     assert load_settings().sae.threshold == 0.1
-    write('preset = "seed"\n[sae]\nthreshold = 0.2\n')
+    write('preset = "original"\n[sae]\nthreshold = 0.2\n')
     assert load_settings().sae.threshold == 0.2
     monkeypatch.setenv("GHOSTTRACK_SAE__THRESHOLD", "0.3")
     assert load_settings().sae.threshold == 0.3
@@ -45,7 +45,7 @@ def test_siblings_of_an_override_keep_the_values_of_the_file() -> None:
 
 
 def test_origins_name_the_flag_the_variable_and_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    write('preset = "seed"\n\n[sae]\n# a comment\nd_hidden = 64\n')
+    write('preset = "original"\n\n[sae]\n# a comment\nd_hidden = 64\n')
     monkeypatch.setenv("GHOSTTRACK_MODEL__NAME", "other")
     resolved = resolve(
         overrides={"extraction.tokens": "2k"}, labels={"extraction.tokens": "--tokens"}
@@ -54,7 +54,7 @@ def test_origins_name_the_flag_the_variable_and_the_line(monkeypatch: pytest.Mon
     assert origins["sae.d_hidden"] == "ghosttrack.toml, line 5"
     assert origins["model.name"] == "GHOSTTRACK_MODEL__NAME"
     assert origins["extraction.tokens"] == "--tokens"
-    assert origins["sae.threshold"] == "preset seed"
+    assert origins["sae.threshold"] == "preset original"
     assert resolved.settings.extraction.tokens == 2000
     assert resolved.is_given("model.name")
     assert not resolved.is_given("sae.threshold")

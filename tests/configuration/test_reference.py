@@ -59,5 +59,5 @@ def test_every_setting_says_what_it_means_and_takes() -> None:
 def test_every_flag_sets_a_setting_and_says_what_it_means() -> None:
     for flag in FLAGS:
         assert set(flag.keys) <= set(setting_fields()), flag
-        assert flag.help, flag
+        assert flag.help(), flag
         assert flag.commands, flag

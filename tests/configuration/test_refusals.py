@@ -213,7 +213,7 @@ def test_any_text_as_a_file_is_taken_or_refused(text: str) -> None:
 
 
 def test_lines_of_keys_and_sections() -> None:
-    text = 'preset = "seed"\n[sae]\nd_hidden = 1\n\n[ sae_training ] # x\n"epochs" = 2\n'
+    text = 'preset = "original"\n[sae]\nd_hidden = 1\n\n[ sae_training ] # x\n"epochs" = 2\n'
     assert key_lines(text) == {
         "preset": 1,
         "sae": 2,

@@ -25,7 +25,12 @@ from ghosttrack_cli.interpretation.api import analyze_sae
 from ghosttrack_cli.interpretation.layout import read_record
 from ghosttrack_cli.interpretation.parts import ROWS
 from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
-from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport, LayerSummary, SeedRecord
+from ghosttrack_cli.interpretation.report import (
+    FeatureShard,
+    LayerReport,
+    LayerSummary,
+    OriginalRecord,
+)
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.sae import JumpReLUSAE
@@ -158,7 +163,9 @@ def test_report_summary_and_seed_file_agree(run: Any, planted_workspace: Workspa
     cut = f"Cut: {report.source.truncated} of 16 texts, of which only the first {tokens} tokens"
     assert f"{cut} were read." in report.notes
     records = json.loads(planted_workspace.interpretation(1).read_text())
-    assert [SeedRecord.model_validate(record).feature_id for record in records] == list(range(301))
+    assert [OriginalRecord.model_validate(record).feature_id for record in records] == list(
+        range(301)
+    )
     assert records[300]["active"] is False
     assert all(
         record["num_activations"] == report.index.firings[record["feature_id"]]

@@ -1,4 +1,4 @@
-"""What training gives: planted features back, the target L0, folded weights, the seed's files."""
+"""What training gives: planted features back, the target L0, folded weights, the original's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.training.outcomes import elsewhere, tree
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
 from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import SEED_PRESET, SAESettings, SAETrainingSettings
+from ghosttrack_cli.settings import ORIGINAL_PRESET, SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.rows import split_documents
 from ghosttrack_cli.training import finish, guard
 from ghosttrack_cli.training.api import train_sae_for_layer
@@ -274,10 +274,10 @@ def test_a_huge_learning_rate_stops_with_the_last_finite_state(bench: Bench) -> 
         bench.trainer(learning_rate=1e30).run()
 
 
-def test_the_seed_preset_trains(bench: Bench) -> None:
-    sae = bench.sae.model_copy(update=SEED_PRESET["sae"])
+def test_the_original_preset_trains(bench: Bench) -> None:
+    sae = bench.sae.model_copy(update=ORIGINAL_PRESET["sae"])
     bench.sae = SAESettings.model_validate(sae.model_dump())
-    training = SEED_PRESET["sae_training"] | {"learning_rate": 1e-3}
+    training = ORIGINAL_PRESET["sae_training"] | {"learning_rate": 1e-3}
     bench.training = bench.training.model_copy(update=training)
     result = bench.trainer(epochs=4).run()
     assert result.history["recon_loss"][-1] < 0.8 * result.history["recon_loss"][0]

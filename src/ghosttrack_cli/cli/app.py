@@ -5,12 +5,12 @@ import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import config, demo, export, extract, interpret, run, status, train
 from ghosttrack_cli.cli import open as open_command
-from ghosttrack_cli.cli.command import ORDER, group
+from ghosttrack_cli.cli.command import group
+from ghosttrack_cli.cli.parser import Group
 from ghosttrack_cli.errors import StateError
 
 if TYPE_CHECKING:
@@ -20,18 +20,9 @@ WINDOWS = "Windows is not supported: locks and durable writes are those of Linux
 ELSEWHERE = "use Linux, macOS, or WSL 2, which is Linux (untested)"
 
 
-class InOrder(TyperGroup):
-    """Lists the commands in the order in which they are used."""
-
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        """The names of the commands, in order."""
-        del ctx
-        return [name for name in ORDER if name in self.commands]
-
-
 app = typer.Typer(
     name="ghosttrack",
-    cls=InOrder,
+    cls=Group,
     rich_markup_mode="markdown",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -54,9 +45,7 @@ def ghosttrack(
     *,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", metavar="", callback=_show_version, is_eager=True, help="Show the version."
-        ),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """See what a language model thinks in: sparse features of its residual stream.

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import inspect
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ghosttrack_cli.cli.options import COMMON, Options
+from ghosttrack_cli.cli import completion
+from ghosttrack_cli.cli.options import COMMON, Options, workspace_option
+from ghosttrack_cli.cli.parser import Command
 from ghosttrack_cli.flags import Flag, flags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ghosttrack_cli.cli.session import Session
 
-ORDER = ("extract", "train", "interpret", "open", "status", "run", "demo", "export", "config")
 SETTINGS = "Settings"
 
 
 def command(
-    app: typer.Typer, name: str, *, flags: str | None = None, logged: bool = False
+    app: typer.Typer,
+    name: str,
+    *,
+    flags: str | None = None,
+    logged: bool = False,
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register `function(session, **own options)` as the command `name` of `app`.
 
     `flags` names the command whose setting flags it takes; `logged` writes its start and end to
-    the workspace's log.
+    the workspace's log. `defaults` are those of settings, by key, that are the command's own.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        wrapper = _wrap(function, flags_of(flags or ""), logged=logged)
-        app.command(name)(wrapper)
+        wrapper = _wrap(function, flags_of(flags or ""), logged=logged, defaults=defaults)
+        app.command(name, cls=Command)(wrapper)
         return function
 
     return register
@@ -55,6 +62,7 @@ def _wrap(
     *,
     logged: bool,
     is_group: bool = False,
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[..., None]:
     own = list(inspect.signature(function).parameters.values())[1:]
 
@@ -69,9 +77,13 @@ def _wrap(
         arguments = {parameter.name: given[parameter.name] for parameter in own}
         execute(session, function, arguments, logged=logged and not arguments.get("dry_run"))
 
-    parameters = [_parameter("ctx", typer.Context), *(_flag_parameter(flag) for flag in flags)]
+    parameters = [
+        _parameter("ctx", typer.Context),
+        *(_flag_parameter(flag, defaults) for flag in flags),
+    ]
     parameters += own
-    parameters += [_parameter(name, option, None) for name, option in COMMON.items()]
+    common = COMMON | {"workspace": workspace_option(defaults.get("paths.workspace"))}
+    parameters += [_parameter(name, option, None) for name, option in common.items()]
     wrapper.__doc__ = function.__doc__
     wrapper.__name__ = function.__name__
     wrapper.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -87,12 +99,13 @@ def _parameter(
     )
 
 
-def _flag_parameter(flag: Flag) -> inspect.Parameter:
+def _flag_parameter(flag: Flag, defaults: Mapping[str, str]) -> inspect.Parameter:
     option = typer.Option(
         *flag.names,
         metavar=flag.metavar,
-        help=f"{flag.help[0].upper()}{flag.help[1:]}.",
+        help=flag.help(defaults.get(flag.keys[0])),
         rich_help_panel=SETTINGS,
+        autocompletion=completion.of_setting(flag.keys[0]),
     )
     return _parameter(f"set_{flag.parameter}", Annotated[str | None, option], None)
 

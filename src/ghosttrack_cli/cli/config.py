@@ -7,15 +7,20 @@ import typer
 
 from ghosttrack_cli.cli.command import command
 from ghosttrack_cli.cli.options import Yes
+from ghosttrack_cli.cli.parser import Group
+from ghosttrack_cli.flags import with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+
+FILE = Path("ghosttrack.toml")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     config = typer.Typer(
         help="Show the current settings, or create a settings file.",
+        cls=Group,
         no_args_is_help=True,
         rich_markup_mode="markdown",
     )
@@ -38,9 +43,15 @@ def show(session: "Session") -> None:
 def init(
     session: "Session",
     *,
-    path: Annotated[Path, typer.Option("--path", metavar="PATH", help="File to create.")] = Path(
-        "ghosttrack.toml"
-    ),
+    path: Annotated[
+        Path,
+        typer.Option(
+            "--path",
+            metavar="PATH",
+            help=with_default("File to create.", str(FILE)),
+            show_default=False,
+        ),
+    ] = FILE,
     yes: Yes = False,
 ) -> None:
     """Create a settings file with every setting, its meaning and its default."""

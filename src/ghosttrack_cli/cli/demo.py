@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ghosttrack_cli.cli.command import command
+from ghosttrack_cli.cli.demo_settings import DEFAULTS
 from ghosttrack_cli.flags import DEMO
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "demo", flags=DEMO)(demo)
+    command(app, "demo", flags=DEMO, defaults=DEFAULTS)(demo)
 
 
 def demo(session: "Session") -> None:

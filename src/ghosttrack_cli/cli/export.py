@@ -4,19 +4,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ghosttrack_cli.catalogue import CATALOGUE
+from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.command import command
 from ghosttrack_cli.cli.options import DryRun, Layers
+from ghosttrack_cli.flags import with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
 
+KEY = "interpretation.checkpoint"
+MEANING = CATALOGUE[KEY].meaning
 Checkpoint = Annotated[
     str,
-    typer.Option("--checkpoint", metavar="KIND", help="SAE to use: best or final."),
+    typer.Option(
+        "--checkpoint",
+        metavar="WHICH",
+        help=with_default(f"{MEANING[0].upper()}{MEANING[1:]}.", "best"),
+        show_default=False,
+        autocompletion=completion.of_setting(KEY),
+    ),
 ]
 Folder = Annotated[
     str | None,
-    typer.Option("--to", metavar="DIR", help="Output folder (default: exports in the workspace)."),
+    typer.Option(
+        "--to", metavar="DIR", help=with_default("Output folder.", "exports in the workspace")
+    ),
 ]
 
 

@@ -23,9 +23,7 @@ def extract(
     dry_run: DryRun = False,
     repair: Annotated[
         bool,
-        typer.Option(
-            "--repair", metavar="", help="Check the whole store and rebuild damaged chunks."
-        ),
+        typer.Option("--repair", help="Check the whole store and rebuild damaged chunks."),
     ] = False,
     overwrite: Overwrite = False,
     yes: Yes = False,

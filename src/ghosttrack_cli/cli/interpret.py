@@ -4,32 +4,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.command import command, group
 from ghosttrack_cli.cli.options import DryRun, Layers, Overwrite, Yes
-from ghosttrack_cli.flags import INTERPRET, LIST, PROMPT
+from ghosttrack_cli.cli.parser import Group
+from ghosttrack_cli.flags import INTERPRET, LIST, PROMPT, with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
 
+SORTS = ("telling", "rate", "max", "mean", "windows", "feature", "separation")
+FLAG_NAMES = ("dead", "rare", "dense", "single-token", "position-bound", "duplicate")
+SHOWN, STRONGEST = 40, 10
+LISTED = {"interpretation.texts": "whatever the newest report is over"}
+
 Layer = Annotated[
     int | None,
-    typer.Option("--layer", metavar="LAYER", help="Layer (not needed if there is only one)."),
+    typer.Option(
+        "--layer",
+        metavar="LAYER",
+        help=with_default("Layer.", "the only one"),
+        autocompletion=completion.layers,
+    ),
 ]
 Source = Annotated[
     str | None,
     typer.Option(
         "--source",
         metavar="NAME",
-        help="Show the report over this source, such as store; the newest if not given.",
+        help=with_default("Show the report over this source, such as store.", "the newest"),
+        autocompletion=completion.sources,
     ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command and those behind it."""
-    interpret_app = typer.Typer(rich_markup_mode="markdown")
+    interpret_app = typer.Typer(cls=Group, rich_markup_mode="markdown")
     group(interpret_app, flags=INTERPRET, logged=True)(interpret)
-    command(interpret_app, "list", flags=LIST)(list_features)
+    command(interpret_app, "list", flags=LIST, defaults=LISTED)(list_features)
     command(interpret_app, "prompt", flags=PROMPT)(prompt)
     app.add_typer(interpret_app, name="interpret")
 
@@ -74,8 +87,12 @@ def list_features(
         typer.Option(
             "--sort",
             metavar="ORDER",
-            help="Order: telling (default), rate, max, mean, windows, feature, or separation (of"
-            " true from false). A search lists its best answers first.",
+            help=with_default(
+                "Order: telling, rate, max, mean, windows, feature, or separation (of true from"
+                " false).",
+                "telling; of a search: its best answers",
+            ),
+            autocompletion=completion.of_words(*SORTS),
         ),
     ] = None,
     flag: Annotated[
@@ -85,6 +102,7 @@ def list_features(
             metavar="FLAG",
             help="Only features with this flag: dead, rare, dense, single-token, position-bound"
             " or duplicate.",
+            autocompletion=completion.of_words(*FLAG_NAMES),
         ),
     ] = None,
     search: Annotated[
@@ -98,8 +116,15 @@ def list_features(
     ] = None,
     source: Source = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of features to show.")
-    ] = 40,
+        int,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=1,
+            help=with_default("Maximum number of features to show.", str(SHOWN)),
+            show_default=False,
+        ),
+    ] = SHOWN,
 ) -> None:
     """List the features of an interpreted layer.
 
@@ -120,8 +145,15 @@ def prompt(
     layers: Layers = None,
     top: Annotated[
         int,
-        typer.Option("--top", metavar="N", min=1, max=1000, help="Features to show per layer."),
-    ] = 10,
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            max=1000,
+            help=with_default("Features to show per layer.", str(STRONGEST)),
+            show_default=False,
+        ),
+    ] = STRONGEST,
 ) -> None:
     """Show which features fire on a text, token by token.
 

@@ -1,26 +1,24 @@
 """The options that commands take, and those that every command takes."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ghosttrack_cli.flags import WORKSPACE
+from ghosttrack_cli.cli import completion
+from ghosttrack_cli.flags import WORKSPACE, with_default
 
 EVERYWHERE = "Everywhere"
 
 Json = Annotated[
     bool | None,
-    typer.Option(
-        "--json", metavar="", help="Print one JSON document to stdout.", rich_help_panel=EVERYWHERE
-    ),
+    typer.Option("--json", help="Print one JSON document to stdout.", rich_help_panel=EVERYWHERE),
 ]
 Quiet = Annotated[
     bool | None,
     typer.Option(
         "--quiet",
         "-q",
-        metavar="",
         help="Print only results and errors.",
         rich_help_panel=EVERYWHERE,
     ),
@@ -30,42 +28,45 @@ Verbose = Annotated[
     typer.Option(
         "--verbose",
         "-v",
-        metavar="",
         help="Show messages from libraries too.",
         rich_help_panel=EVERYWHERE,
     ),
 ]
 Debug = Annotated[
     bool | None,
-    typer.Option(
-        "--debug", metavar="", help="Show tracebacks with errors.", rich_help_panel=EVERYWHERE
-    ),
+    typer.Option("--debug", help="Show tracebacks with errors.", rich_help_panel=EVERYWHERE),
 ]
 Config = Annotated[
     str | None,
     typer.Option(
         "--config",
         metavar="PATH",
-        help="Settings file (default: GHOSTTRACK_CONFIG or ./ghosttrack.toml).",
+        help=with_default("Settings file.", "GHOSTTRACK_CONFIG, or ./ghosttrack.toml"),
         rich_help_panel=EVERYWHERE,
     ),
 ]
-WorkspaceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--workspace",
-        metavar=WORKSPACE.metavar,
-        help="Folder for activations, SAEs and reports.",
-        rich_help_panel=EVERYWHERE,
-    ),
-]
+
+
+def workspace_option(default: str | None = None) -> Any:
+    """The option --workspace of a command whose workspace is `default`, else that of all."""
+    return Annotated[
+        str | None,
+        typer.Option(
+            *WORKSPACE.names,
+            metavar=WORKSPACE.metavar,
+            help=WORKSPACE.help(default),
+            rich_help_panel=EVERYWHERE,
+        ),
+    ]
+
+
 COMMON = {
     "json": Json,
     "quiet": Quiet,
     "verbose": Verbose,
     "debug": Debug,
     "config": Config,
-    "workspace": WorkspaceOption,
+    "workspace": workspace_option(),
 }
 
 Layers = Annotated[
@@ -74,15 +75,16 @@ Layers = Annotated[
         "--layers",
         "--layer",
         metavar="LAYERS",
-        help="Layers: 6, 0,6,11, 0-5 or all (default: all).",
+        help=with_default("Layers: 6, 0,6,11, 0-5 or all.", "all"),
+        autocompletion=completion.layers,
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", metavar="", help="Delete existing results and start over.")
+    bool, typer.Option("--overwrite", help="Delete existing results and start over.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask before deleting.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", metavar="", help="Show what would be done without doing it.")
+    bool, typer.Option("--dry-run", help="Show what would be done without doing it.")
 ]
 
 

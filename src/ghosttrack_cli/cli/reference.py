@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ghosttrack_cli.cli.command import ORDER
 from ghosttrack_cli.cli.options import COMMON
+from ghosttrack_cli.cli.parser import ORDER
 from ghosttrack_cli.flags import flags_of
 
 if TYPE_CHECKING:

@@ -20,17 +20,15 @@ def status(
     *,
     check: Annotated[
         bool,
-        typer.Option("--check", metavar="", help="Exit with code 3 if a check fails."),
+        typer.Option("--check", help="Exit with code 3 if a check fails."),
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option(
-            "--verify", metavar="", help="Read the whole store and verify every checksum."
-        ),
+        typer.Option("--verify", help="Read the whole store and verify every checksum."),
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", metavar="", help="Refresh every two seconds until Ctrl-C."),
+        typer.Option("--watch", help="Refresh every two seconds until Ctrl-C."),
     ] = False,
 ) -> None:
     """Show progress, quality, the checklist and the next command.

@@ -29,7 +29,7 @@ def train(
 
     Finished layers are skipped and interrupted ones resume. On a CPU, two layers train at once if
     memory allows; on a GPU, or with wandb, one at a time. Change settings with the options below,
-    in `ghosttrack.toml`, or with `--preset seed`.
+    in `ghosttrack.toml`, or with `--preset original`.
 
         ghosttrack train
         ghosttrack train --layers 0,6,11 --d-hidden 8192

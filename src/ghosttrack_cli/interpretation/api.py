@@ -62,11 +62,11 @@ def analyze_sae(
         collector, _no_facts(trained.sae.d_hidden), TokenTexts(model_wrapper.tokenizer)
     )
     features = map(builder.feature, range(trained.sae.d_hidden))
-    records = [layout.seed_record(feature) for feature in features]
+    records = [layout.original_record(feature) for feature in features]
     if results is not None:
         path = results / Workspace(results).interpretation(layer_idx).name
         files.make_folder(results)
-        layout.write_seed_records(path, records)
+        layout.write_original_records(path, records)
     return [record.model_dump() for record in records]
 
 

@@ -1,4 +1,4 @@
-"""One layer's finished pass as files: features, seed records, report and summary.
+"""One layer's finished pass as files: features, original records, report and summary.
 
 Everything is written into a folder beside and appears under its name in one rename.
 """
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
         Contrast,
         FeatureReport,
         ModelFacts,
+        OriginalRecord,
         Recovered,
-        SeedRecord,
         SettingValue,
         SourceFacts,
     )
@@ -96,9 +96,9 @@ def write_layer(
     summary = _summary(finished, report)
     layout.write_record(temporary / layout.REPORT, report)
     layout.write_record(temporary / SUMMARY, summary)
-    layout.write_seed_records(workspace.interpretation(layer, source), rows.seed)
+    layout.write_original_records(workspace.interpretation(layer, source), rows.original)
     if MAIN_SOURCE not in report_sources(folder.parent):
-        layout.write_seed_records(workspace.interpretation(layer), rows.seed)
+        layout.write_original_records(workspace.interpretation(layer), rows.original)
     files.replace_folder(temporary, folder)
     return summary
 
@@ -107,12 +107,12 @@ class IndexRows:
     """Gathers the columns of the index and the original's records while features go by."""
 
     def __init__(self) -> None:
-        self.seed: list[SeedRecord] = []
+        self.original: list[OriginalRecord] = []
         self._columns: dict[str, list[object]] = {name: [] for name in FeatureIndex.model_fields}
 
     def add(self, feature: FeatureReport) -> None:
         """Note one feature."""
-        self.seed.append(layout.seed_record(feature))
+        self.original.append(layout.original_record(feature))
         row = {
             "firings": feature.firings,
             "rate": feature.rate,

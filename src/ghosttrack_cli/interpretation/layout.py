@@ -13,9 +13,9 @@ from ghosttrack_cli.interpretation.report import (
     SHARD_FEATURES,
     FeatureShard,
     LayerSummary,
+    OriginalExample,
+    OriginalRecord,
     Record,
-    SeedExample,
-    SeedRecord,
     shard_name,
 )
 from ghosttrack_cli.interpretation.search_index import SearchShard, feature_texts, search_name
@@ -111,9 +111,9 @@ def read_part(folder: Path, name: str, kind: type[R]) -> R:
     return read_record(folder / name, kind)
 
 
-def seed_record(feature: FeatureReport) -> SeedRecord:
+def original_record(feature: FeatureReport) -> OriginalRecord:
     """A feature as the original's file has it."""
-    return SeedRecord(
+    return OriginalRecord(
         feature_id=feature.feature,
         active=feature.firings > 0,
         num_activations=feature.firings,
@@ -121,7 +121,7 @@ def seed_record(feature: FeatureReport) -> SeedRecord:
         mean_activation=feature.mean_act,
         common_tokens=[(token.text, token.count) for token in feature.tokens[:COMMON_TOKENS]],
         top_examples=[
-            SeedExample(
+            OriginalExample(
                 text="".join(example.texts),
                 token=example.texts[example.peak],
                 activation=example.act,
@@ -132,6 +132,6 @@ def seed_record(feature: FeatureReport) -> SeedRecord:
     )
 
 
-def write_seed_records(path: Path, records: list[SeedRecord]) -> None:
+def write_original_records(path: Path, records: list[OriginalRecord]) -> None:
     """Write the original's file: a list in which feature i is element i."""
-    files.write_bytes(path, TypeAdapter(list[SeedRecord]).dump_json(records) + b"\n")
+    files.write_bytes(path, TypeAdapter(list[OriginalRecord]).dump_json(records) + b"\n")

@@ -17,7 +17,7 @@ from ghosttrack_cli.interpretation.browser.pack import feature_files
 from ghosttrack_cli.interpretation.browser.script import script
 from ghosttrack_cli.interpretation.build import FeatureBuilder
 from ghosttrack_cli.interpretation.jobs import groups
-from ghosttrack_cli.interpretation.layout import seed_record
+from ghosttrack_cli.interpretation.layout import original_record
 from ghosttrack_cli.interpretation.parts import COUNTING, TIMING
 from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
 from ghosttrack_cli.interpretation.report import SHARD_FEATURES, FeatureShard
@@ -162,7 +162,7 @@ def _write_nowhere(builder: FeatureBuilder, chosen: Sequence[int]) -> None:
     """The original's records of features and their shard, read back and packed for the page."""
     reports = [builder.feature(feature) for feature in chosen]
     for report in reports:
-        seed_record(report).model_dump_json()
+        original_record(report).model_dump_json()
     text = FeatureShard(layer=0, first=0, features=reports).model_dump_json()
     read = FeatureShard.model_validate_json(text).features
     for file in feature_files(read, {}):

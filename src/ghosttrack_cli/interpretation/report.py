@@ -1,7 +1,7 @@
 """The report of one layer: what `interpret` writes and the browser shows, as versioned models.
 
     interpretations/
-      layer_6_interpretations.json    the original's records (`SeedRecord`), one for each feature
+      layer_6_interpretations.json    the original's records (`OriginalRecord`), one for each feature
       layer_6/store/                  a report for each source: the store, TruthfulQA, texts
         summary.json                  LayerSummary: small, all that `status` reads
         report.json                   LayerReport: metrics, curves, index of all features
@@ -370,7 +370,7 @@ class LayerSummary(Record):
     significant: Count | None = Field(description="features that separate true from false")
 
 
-class SeedExample(Record):
+class OriginalExample(Record):
     """A top example in the original's file."""
 
     text: str
@@ -379,7 +379,7 @@ class SeedExample(Record):
     position: Count
 
 
-class SeedRecord(Record):
+class OriginalRecord(Record):
     """A feature in layer_N_interpretations.json, with the original's field names."""
 
     feature_id: Count
@@ -388,7 +388,7 @@ class SeedRecord(Record):
     top_activation: float
     mean_activation: float
     common_tokens: list[tuple[str, int]]
-    top_examples: list[SeedExample]
+    top_examples: list[OriginalExample]
 
 
 def flag_bits(flags: list[Flag]) -> int:
@@ -413,7 +413,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of all files of a report, by model name under `$defs`."""
     from pydantic.json_schema import models_json_schema
 
-    models = (LayerSummary, LayerReport, FeatureShard, SeedRecord)
+    models = (LayerSummary, LayerReport, FeatureShard, OriginalRecord)
     _, schema = models_json_schema(
         [(model, "serialization") for model in models],
         title="GhostTrack interpretation report",

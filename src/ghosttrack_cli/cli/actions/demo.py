@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.config import FILE_NAME
@@ -20,6 +20,7 @@ from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.cli.actions.run import run_all
 from ghosttrack_cli.cli.actions.status import look, status_document
 from ghosttrack_cli.cli.actions.status_view import status_blocks
+from ghosttrack_cli.cli.demo_settings import SETTINGS, WORKSPACE
 from ghosttrack_cli.cli.execution import log_lines
 from ghosttrack_cli.cli.output import Line, Span, Table, command_line, line
 from ghosttrack_cli.cli.session import Session
@@ -31,19 +32,9 @@ if TYPE_CHECKING:
     from ghosttrack_cli.configuration import Resolved
     from ghosttrack_cli.interpretation.report import FeatureReport
 
-WORKSPACE = "ghosttrack-demo"
 MARK = b"# The settings of ghosttrack demo."
 OTHER_FOLDER = "leave --workspace out, or name a folder that is empty or does not exist"
 SHOWN_NAMES = 5
-SETTINGS: dict[str, dict[str, Any]] = {
-    "corpus": {"source": "python-docs"},
-    "extraction": {"layers": "2,4", "tokens": 100_000, "context_length": 256, "batch_size": 8},
-    "sae": {"d_hidden": 1024, "target_l0": 24},
-    "sae_training": {
-        "epochs": 3,
-        "batch_size": 1024,
-    },
-}
 SHOWN_FEATURES = 3
 SHOWN_EXAMPLES = 5
 
