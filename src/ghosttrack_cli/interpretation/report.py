@@ -1,7 +1,7 @@
 """The report of one layer: what `interpret` writes and the browser shows, as versioned models.
 
     interpretations/
-      layer_6_interpretations.json    the original's records (`OriginalRecord`), one for each feature
+      layer_6_interpretations.json    the original's records (`OriginalRecord`), one a feature
       layer_6/store/                  a report for each source: the store, TruthfulQA, texts
         summary.json                  LayerSummary: small, all that `status` reads
         report.json                   LayerReport: metrics, curves, index of all features
