@@ -4,8 +4,8 @@ A model of GPT-2 small's size with random weights, SAEs with about 70 active fea
 of random tokens with a realistic distribution. `collector` is everything that INTERPRET asks to be
 known about each feature; `metrics` is finding the events, reconstruction and its sums. `original's
 way` is one pass over the corpus for each feature, measured for three features on part of the rows
-and extrapolated. SAEDashboard, where it is installed, runs on the same rows, token ids and SAE for 256
-of the features and is extrapolated to all of them.
+and extrapolated. SAEDashboard, where it is installed, runs on the same rows, token ids and SAE for
+256 of the features and is extrapolated to all of them.
 
 Run: python benchmarks/interpret.py [--rows 65536] [--device auto]
 """

@@ -1,4 +1,4 @@
-"""What training gives: planted features back, the target L0, folded weights, the original's files."""
+"""What training gives: planted features back, the target L0, folded weights, files."""
 
 from __future__ import annotations
 
