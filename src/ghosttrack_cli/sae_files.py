@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, GhostTrackError
+from ghosttrack_cli.workspace import layer_of_sae, sae_readers_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from ghosttrack_cli.workspace import Workspace
 
 CONFIG, WEIGHTS, SPARSITY, CHECKSUMS = (
     "cfg.json",
@@ -41,3 +46,32 @@ def is_another_sae(folder: Path, weights_sha256: str | None) -> bool:
     except GhostTrackError:
         return False
     return None not in (present, weights_sha256) and present != weights_sha256
+
+
+@contextmanager
+def reading(workspace: Workspace, layers: Iterable[int], purpose: str) -> Iterator[None]:
+    """While the SAEs of `layers` are read no other process replaces them.
+
+    Raises:
+        LockedError: one is being replaced.
+    """
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(files.shared_lock(workspace.readers_lock(layer), purpose=purpose))
+        yield
+
+
+@contextmanager
+def reading_folder(folder: Path, purpose: str) -> Iterator[None]:
+    """The same for one SAE folder; nobody replaces one that a workspace would not name so.
+
+    Raises:
+        LockedError: it is being replaced.
+    """
+    folder = folder.absolute()
+    layer = layer_of_sae(folder)
+    with ExitStack() as stack:
+        if layer is not None:
+            lock = sae_readers_lock(folder.parent, layer)
+            stack.enter_context(files.shared_lock(lock, purpose=purpose))
+        yield

@@ -48,8 +48,8 @@ class Workspace:
         return self.root / f".{stage}.lock"
 
     def readers_lock(self, layer: int) -> Path:
-        """The lock file that those share who read the SAEs of a layer."""
-        return self.lock(f"sae_layer_{layer}.readers")
+        """The lock file that those share who read the SAEs of a layer, beside these."""
+        return sae_readers_lock(self.checkpoints, layer)
 
     def sae(self, layer: int, kind: CheckpointKind) -> Path:
         """A layer's SAE folder: "last" to resume from, "best" and "final" to use."""
@@ -110,6 +110,17 @@ class Workspace:
     def browser(self) -> Path:
         """The page to open: it shows all interpreted layers."""
         return self.interpretations / "index.html"
+
+
+def sae_readers_lock(checkpoints: Path, layer: int) -> Path:
+    """The lock file of those who read the SAEs of a layer in the folder `checkpoints`."""
+    return checkpoints / f".sae_layer_{layer}.readers.lock"
+
+
+def layer_of_sae(folder: Path) -> int | None:
+    """The layer of an SAE folder that is named as a workspace names it; None for any other."""
+    match = re.fullmatch(r"sae_layer_(0|[1-9]\d{0,5})_(?:last|best|final)", folder.name)
+    return None if match is None else int(match[1])
 
 
 def numbered_layers(folder: Path, name: str) -> tuple[int, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,16 +46,21 @@ checkpoint_steps = 20
 layers_at_once = 1
 """
 ARTEFACTS = ("activations.zarr", "interpretations", "checkpoints")
-RESUME = ("_last/", "_progress.json", "_metrics.jsonl")
-"""Which step the last resume state stands at, and seconds, differ between runs."""
+OTHER = ("_last/", "_progress.json", "_metrics.jsonl", ".lock")
+"""Which step the last resume state stands at, seconds, and who held a lock differ between runs."""
+SECOND_WRITERS = ("run", "run", "extract", "train", "interpret")
+KILLED_AFTER = (1.5, 9.0)
+"""Seconds; a run that is left alone takes about as long as the upper bound."""
 
 
-def write_settings(folder: Path, model: Path) -> None:
+def write_settings(folder: Path, model: Path) -> Path:
+    folder.mkdir()
     lines = [
         json.dumps({"text": f"Document {n} tells of number {n * 7919}. " * 9}) for n in range(90)
     ]
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "ghosttrack.toml").write_text(SETTINGS.format(model=model))
+    return folder
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
@@ -68,6 +75,12 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     )
 
 
+def run_alone(folder: Path) -> None:
+    process = start(folder, "run")
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+
+
 def artefacts(folder: Path) -> dict[str, bytes]:
     """What must be equal at the end."""
     data = folder / "ghosttrack-data"
@@ -75,7 +88,7 @@ def artefacts(folder: Path) -> dict[str, bytes]:
         str(path.relative_to(data)): path.read_bytes()
         for part in ARTEFACTS
         for path in sorted((data / part).rglob("*"))
-        if path.is_file() and not any(word in str(path) for word in RESUME)
+        if path.is_file() and not any(word in str(path) for word in OTHER)
     }
 
 
@@ -94,44 +107,77 @@ def look(folder: Path, *flags: str) -> bool:
     return bool(document.get("layers"))
 
 
+@dataclass
+class Looker:
+    """Looks again and again at what is the folder now, from a thread of its own."""
+
+    folder: Path
+    looks: int = 0
+    wrong: list[BaseException] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def loop(self) -> None:
+        turn = 0
+        while not (self.done.is_set() or self.wrong):
+            try:
+                self.looks += look(self.folder, *[("--verify",), ()][turn % 2])
+            except BaseException as error:  # noqa: BLE001 - given to the test
+                self.wrong.append(error)
+            turn += 1
+
+
+def intrude(folder: Path, command: str) -> bool:
+    """A second writer: whether it was refused by name; else it worked as if alone."""
+    second = start(folder, command)
+    _, said = second.communicate(timeout=120)
+    assert second.returncode in {0, 1, 3}, said
+    assert "unexpected" not in said, said
+    refused = "another process" in said
+    assert second.returncode == 3 or not refused, said
+    return refused
+
+
+def one_round(folder: Path, rng: random.Random) -> tuple[bool, int]:
+    """Start, let a second writer try in one of three, kill: whether it was killed; refusals."""
+    process = start(folder, "run")
+    time.sleep(rng.uniform(*KILLED_AFTER))
+    refused = rng.random() < 1 / 3 and intrude(folder, rng.choice(SECOND_WRITERS))
+    killed = process.poll() is None
+    if killed:
+        os.killpg(process.pid, signal.SIGKILL)
+    _, said = process.communicate()
+    assert killed or process.returncode == 0, said
+    return killed, int(refused)
+
+
 @pytest.mark.timeout(int(SECONDS) + 600)
 def test_a_soak_of_kills_ends_as_a_run_that_was_left_alone(
     tmp_path: Path, tiny_model: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    rng = random.Random(20)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-        write_settings(folder, tiny_model)
-    straight = start(whole, "run")
-    assert straight.wait(timeout=300) == 0, straight.communicate()
+    rng, count = random.Random(20), Counter[str]()
+    whole = write_settings(tmp_path / "whole", tiny_model)
+    run_alone(whole)
     expected = artefacts(whole)
-    kills = looks = refused = ended = 0
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until or not kills:
-        process = start(killed, "run")
-        time.sleep(rng.uniform(1.5, 9))
-        looks += look(killed, *rng.choice([(), ("--verify",)]))
-        if rng.random() < 1 / 3:
-            second = start(killed, rng.choice(["extract", "train", "interpret"]))
-            _, said = second.communicate(timeout=120)
-            assert second.returncode in {0, 1, 3}, said
-            assert "unexpected" not in said, said
-            refused += "another process" in said
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.communicate()
-        looks += look(killed)
-        if process.returncode == 0:  # compared, then begun anew
-            assert artefacts(killed) == expected
-            shutil.rmtree(killed / "ghosttrack-data")
-            ended += 1
-    last = start(killed, "run")
-    _, said = last.communicate(timeout=300)
-    assert last.returncode == 0, said
-    assert artefacts(killed) == expected
-    record_property("fault", fault("soak: kill -9 over the pipeline", kills))
-    record_property("fault", fault("soak: whole runs compared", ended + 1))
-    record_property("fault", fault("soak: looks of status beside it", looks))
-    record_property("fault", fault("soak: second writers refused by name", refused))
+    looker = Looker(write_settings(tmp_path / "killed-0", tiny_model))
+    thread = threading.Thread(target=looker.loop)
+    thread.start()
+    try:
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until or not count["kills"]:
+            killed, refused = one_round(looker.folder, rng)
+            count += Counter(kills=int(killed), refused=refused)
+            if not killed:  # compared, then begun anew elsewhere
+                assert artefacts(looker.folder) == expected
+                count["whole"] += 1
+                looker.folder = write_settings(tmp_path / f"killed-{count['whole']}", tiny_model)
+            assert not looker.wrong
+    finally:
+        looker.done.set()
+        thread.join()
+    assert not looker.wrong
+    run_alone(looker.folder)
+    assert artefacts(looker.folder) == expected
+    record_property("fault", fault("soak: kill -9 over the pipeline", count["kills"]))
+    record_property("fault", fault("soak: whole runs compared", count["whole"] + 1))
+    record_property("fault", fault("soak: looks of status beside it", looker.looks))
+    record_property("fault", fault("soak: second writers refused by name", count["refused"]))

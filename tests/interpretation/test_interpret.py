@@ -24,7 +24,7 @@ from ghosttrack_cli.interpretation import jobs, text_source
 from ghosttrack_cli.interpretation.api import analyze_sae
 from ghosttrack_cli.interpretation.layout import read_record
 from ghosttrack_cli.interpretation.parts import ROWS
-from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
+from ghosttrack_cli.interpretation.prompt import explain_prompt, show_on_page
 from ghosttrack_cli.interpretation.report import (
     FeatureShard,
     LayerReport,
@@ -454,7 +454,7 @@ def test_prompt_names_the_features_of_its_tokens(
         assert set(fired) == {token for token in report.ids[1:] if token < 300}
         for token, acts in fired.items():
             assert [act > 0 for act in acts] == [token == other for other in report.ids]
-    save_prompt(planted_workspace, report)
+    show_on_page(planted_workspace, report)
     saved = planted_workspace.interpretations / "prompt.json"
     assert read_record(saved, type(report)) == report
 

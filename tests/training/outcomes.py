@@ -37,11 +37,11 @@ def elsewhere(bench: Bench, name: str) -> Workspace:
 
 
 def tree(workspace: Workspace) -> dict[str, bytes]:
-    """Every file that a training leaves, but for how long it took."""
+    """Every file that a training leaves, but for locks and how long it took."""
     return {
         str(path.relative_to(workspace.checkpoints)): timeless(path)
         for path in sorted(workspace.checkpoints.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.suffix != ".lock"
     }
 
 

@@ -19,6 +19,7 @@ from ghosttrack_cli.interpretation.texts import ListedTexts
 from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.interpretation.weights import Ranked
 from ghosttrack_cli.sae import sae_folder
+from ghosttrack_cli.sae_files import reading_folder
 from ghosttrack_cli.settings import InterpretationSettings
 from ghosttrack_cli.workspace import Workspace
 
@@ -55,7 +56,8 @@ def analyze_sae(
         raise CorpusError("no texts to analyse", hint="pass texts=[...] with one text or more")
     folder = sae_folder(sae_checkpoint_path, "sae_checkpoint_path")
     results = None if save_dir is None else as_path(save_dir, "save_dir")
-    trained = inputs.load_trained(layer_idx, folder, folder.name, None, model_wrapper.device)
+    with reading_folder(folder, "analyze_sae"):
+        trained = inputs.load_trained(layer_idx, folder, folder.name, None, model_wrapper.device)
     inputs.check_fits(trained, model_wrapper)
     collector = _collect(trained, model_wrapper, texts)
     builder = FeatureBuilder(

@@ -23,6 +23,7 @@ from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress, by_layers
+from ghosttrack_cli.sae_files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,9 +78,7 @@ def _locks(workspace: Workspace, layers: Sequence[int]) -> Iterator[None]:
         if workspace.store.exists():
             readers = files.readers_lock(workspace.store)
             stack.enter_context(files.shared_lock(readers, purpose=purpose))
-        for layer in layers:
-            readers = workspace.readers_lock(layer)
-            stack.enter_context(files.shared_lock(readers, purpose=purpose))
+        stack.enter_context(reading(workspace, layers, purpose))
         yield
 
 

@@ -19,8 +19,10 @@ from ghosttrack_cli.interpretation.browser.prompt import (
     PromptLayer,
     PromptReport,
 )
+from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.layout import write_record
 from ghosttrack_cli.interpretation.token_text import TokenTexts
+from ghosttrack_cli.sae_files import reading
 from ghosttrack_cli.text.kept import encodable
 from ghosttrack_cli.text.tokens import Encoder
 
@@ -48,7 +50,7 @@ def explain_prompt(
 
     Raises:
         UsageError: no text, or more than the model's context.
-        StateError: a layer without SAE.
+        StateError: a layer without SAE, or one whose SAE is being replaced.
     """
     if encodable(text).count("\ufffd") > text.count("\ufffd"):
         raise UsageError("the text holds bytes that are not UTF-8", hint="pass it as UTF-8")
@@ -61,14 +63,15 @@ def explain_prompt(
         raise UsageError(
             f"the text is too long: {len(ids):,} tokens, the model takes {model.max_context:,}"
         )
-    streams = model.residuals(torch.from_numpy(ids)[None], layers)
     found = []
-    for layer, stream in streams.items():  # (1, T, D)
-        kind = settings.checkpoint
-        folder = workspace.sae(layer, kind)
-        trained = inputs.load_trained(layer, folder, kind, None, model.device)
-        inputs.check_fits(trained, model)
-        found.append(PromptLayer(layer=layer, features=_firing(trained.sae, stream[0].float())))
+    with reading(workspace, layers, "ghosttrack interpret prompt"):
+        streams = model.residuals(torch.from_numpy(ids)[None], layers)
+        for layer, stream in streams.items():  # (1, T, D)
+            kind = settings.checkpoint
+            folder = workspace.sae(layer, kind)
+            trained = inputs.load_trained(layer, folder, kind, None, model.device)
+            inputs.check_fits(trained, model)
+            found.append(PromptLayer(layer=layer, features=_firing(trained.sae, stream[0].float())))
     return PromptReport(
         model=model.identity.name,
         text=text,
@@ -90,7 +93,15 @@ def _firing(sae: JumpReLUSAE, x: Tensor) -> list[PromptFeature]:
     ]
 
 
-def save_prompt(workspace: Workspace, report: PromptReport) -> None:
-    """Keep the report where the page looks for it."""
-    files.make_folder(workspace.interpretations)
-    write_record(workspace.interpretations / PROMPT_FILE, report)
+def show_on_page(workspace: Workspace, report: PromptReport) -> None:
+    """Keep the report where the page looks for it, and write the page.
+
+    Raises:
+        LockedError: `interpret` is at work here, which writes the page itself.
+        DiskError, CorruptionError: it cannot be written.
+    """
+    lock = workspace.lock("interpret")
+    with files.exclusive_lock(lock, purpose="ghosttrack interpret prompt"):
+        files.make_folder(workspace.interpretations)
+        write_record(workspace.interpretations / PROMPT_FILE, report)
+        write_browser(workspace.interpretations)

@@ -38,10 +38,11 @@ def export(
         return
     with session.monitor() as monitor:
         from ghosttrack_cli.export.dictionary_learning import export_sae
+        from ghosttrack_cli.sae_files import reading
 
         for layer in monitor.counted(SAES, chosen, len(chosen), "layers"):
             written[layer] = folder / f"layer_{layer}"
-            with files.shared_lock(workspace.readers_lock(layer), purpose="ghosttrack export"):
+            with reading(workspace, [layer], "ghosttrack export"):
                 export_sae(workspace.sae(layer, kind), written[layer], layer=layer)
     blocks = [line(f"layer {layer}: {path}") for layer, path in written.items()]
     document = {"layers": {str(layer): str(path) for layer, path in written.items()}}

@@ -9,7 +9,7 @@ from ghosttrack_cli.cli.actions.feature_files import read_report
 from ghosttrack_cli.cli.actions.features import warn_outdated
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.output import Line, Span, Table, line
-from ghosttrack_cli.errors import DiskError, GhostTrackError
+from ghosttrack_cli.errors import DiskError, GhostTrackError, LockedError
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
 from ghosttrack_cli.stored_reports import layer_reports
 
@@ -28,8 +28,7 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     settings, workspace = session.settings, session.workspace
     with session.monitor("prompt") as monitor:
         monitor.begin(PROMPT_MODEL)
-        from ghosttrack_cli.interpretation.browser.writer import write_browser
-        from ghosttrack_cli.interpretation.prompt import explain_prompt, save_prompt
+        from ghosttrack_cli.interpretation.prompt import explain_prompt, show_on_page
         from ghosttrack_cli.model.residual import ResidualModel
 
         model = ResidualModel.load(
@@ -41,9 +40,8 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
         if workspace.browser.is_file():
             monitor.begin(PROMPT_PAGE)
             try:
-                save_prompt(workspace, report)
-                write_browser(workspace.interpretations)
-            except DiskError as error:
+                show_on_page(workspace, report)
+            except (DiskError, LockedError) as error:
                 refused = error.what
     blocks = prompt_blocks(report, top, known_tokens(session, chosen))
     document = report.model_dump(mode="json", exclude={"schema_version"})
