@@ -109,11 +109,15 @@ class TrainingError(GhostTrackError):
 
 
 class Stopped(BaseException):
-    """Raised by a stage after it has committed, because `signal_number` asked it to stop."""
+    """Raised by a stage after it has committed, because `signal_number` asked it to stop.
 
-    def __init__(self, signal_number: int) -> None:
+    `saved` is False where there was nothing to commit yet, and what was there before stands.
+    """
+
+    def __init__(self, signal_number: int, *, saved: bool = True) -> None:
         super().__init__(f"stopped by signal {signal_number}")
         self.signal_number = signal_number
+        self.saved = saved
 
     @property
     def exit_code(self) -> int:

@@ -55,6 +55,7 @@ def extract(request: dict[str, Any]) -> None:
             CorpusSettings(**corpus),
             ExtractionSettings(**extraction),
             Workspace(Path(request["workspace"])),
+            overwrite=request.get("overwrite", False),
         )
 
 

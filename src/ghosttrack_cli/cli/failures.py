@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.console import Console
 
 COMMITTED = "Stopped. Progress is saved; run the same command to resume."
+NOTHING_CHANGED = "Stopped. Nothing was changed: the earlier results are kept."
 ALIKE = 0.7
 MEMORY_HINT = (
     "a smaller --batch-size of extract or train takes less; train --dry-run says how much it needs"
@@ -100,8 +101,8 @@ def report(
     if debug:
         console.trace(error)
     if isinstance(error, Stopped):
-        console.detail(COMMITTED)
-        what, hint = COMMITTED, None
+        what, hint = COMMITTED if error.saved else NOTHING_CHANGED, None
+        console.detail(what)
     elif isinstance(error, KeyboardInterrupt):
         console.detail("stopped")
         what, hint = "stopped", None

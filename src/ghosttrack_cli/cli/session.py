@@ -37,6 +37,9 @@ COMMAND = re.compile(
     rf"(?: --(?:(?:{SWITCHES})\b|[a-z0-9-]+ (?:'[^']*'|\S*[^\s,;:])))*)"
 )
 """A command in a sentence, with its options, to the first word that is none."""
+EARLIER_STORE = (
+    "extract --overwrite has not stored any rows yet: the earlier store is used until it has"
+)
 STOPPING = "stopping after this step (press Ctrl-C again to quit now)"
 
 
@@ -117,12 +120,21 @@ class Session:
         """
         quiet_libraries(loud=bool(self.options.verbose or self.options.debug))
         self._say_remembered(stage)
+        if stage != "extract":
+            self.say_earlier_store()
         with (
             runtime.stop_on_signals() as stop,
             self.console.progress(title or self.command) as (begin, report),
         ):
             stop_signal, accepted = self._announced(stop), self._remembering(stage)
             yield Monitor(report, self._notice, stop_signal, begin, accepted)
+
+    def say_earlier_store(self) -> None:
+        """Say that `extract --overwrite` has no rows yet, so that what was there before is used."""
+        from ghosttrack_cli.store.commit import standing
+
+        if standing(self.workspace.store) != self.workspace.store:
+            self.console.notice(EARLIER_STORE)
 
     def _notice(self, text: str) -> None:
         self.console.notice(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from ghosttrack_cli.store.commit import new_commit
+from ghosttrack_cli.store.commit import new_commit, standing
 from ghosttrack_cli.store.identity import StoreIdentity
 from ghosttrack_cli.store.reader import ActivationStore
 
@@ -29,7 +29,7 @@ def expected_store(
         for name, array in begun.arrays.items()
     }
     done = replace(begun, asked_rows=planned.rows, reached=True, arrays=arrays)
-    return ActivationStore(workspace.store, done)
+    return ActivationStore(workspace.store, done, standing(workspace.store))
 
 
 def _identity(planned: ExtractionPlan) -> StoreIdentity:

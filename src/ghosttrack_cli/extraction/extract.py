@@ -8,6 +8,7 @@ from ghosttrack_cli.extraction.checks import Asked, check
 from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, MODEL
 from ghosttrack_cli.extraction.plan import existing_commit, plan
 from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.store.replace import settle_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ def extract(
         ModelError, CorpusError, HubError: the model or the text cannot be had or read.
     """
     monitor.begin(CHECKING)
+    settle_store(workspace.store, monitor.notice)
     planned = plan(model, corpus, extraction, workspace, cache_dir=cache_dir, overwrite=overwrite)
     asked = Asked(model, corpus, extraction, cache_dir)
     if planned.action == "nothing":

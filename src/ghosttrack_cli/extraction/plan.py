@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ghosttrack_cli import files
-from ghosttrack_cli.errors import DiskError, UsageError
+from ghosttrack_cli.errors import CorruptionError, DiskError, StateError, UsageError
+from ghosttrack_cli.leftovers import tree_bytes
 from ghosttrack_cli.model.description import ModelDescription, describe_model
 from ghosttrack_cli.quantities import format_bytes, parse_layers
 from ghosttrack_cli.runtime import dtype_name, resolve_device, resolve_dtype
-from ghosttrack_cli.store.commit import Commit, has_store, read_commit
+from ghosttrack_cli.store.commit import Commit, has_store, read_commit, read_folder, standing
 from ghosttrack_cli.store.identity import ITEM_SIZE, StoreIdentity
 from ghosttrack_cli.store.layout import ROW_ARRAYS, ROW_ITEM_SIZE
 
@@ -30,7 +31,7 @@ class ExtractionPlan:
     """One extraction, before anything is loaded.
 
     `rows` is what every layer will have, `rows_done` what those asked for have already;
-    `bytes_needed` is what is still to be written, `bytes_free` what the disk has for it.
+    `bytes_needed` is what is still to be written, `bytes_free` what the disk has now.
     `batch_size` is None where it will be found by trying.
     """
 
@@ -47,6 +48,25 @@ class ExtractionPlan:
     device: str
     bytes_needed: int
     bytes_free: int
+    replaces: Replaced | None = None
+    """What `overwrite` deletes once the new store has its first rows."""
+
+    @property
+    def bytes_beside(self) -> int:
+        """What has to fit beside the earlier store, which is deleted after the first commit."""
+        from ghosttrack_cli.store.committer import most_uncommitted_bytes
+
+        chunk_row = StoreIdentity.chunk_rows * self.model.d_model * ITEM_SIZE[self.dtype]
+        return min(self.bytes_needed, most_uncommitted_bytes(chunk_row * len(self.layers)))
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A store that is going to be deleted; without rows and layers where it cannot be read."""
+
+    rows: int
+    layers: tuple[int, ...]
+    bytes: int
 
 
 def plan(
@@ -83,7 +103,8 @@ def plan(
         model_dtype=model_dtype,
         device=str(device),
         bytes_needed=_bytes_needed(commit, layers, rows, description.d_model * ITEM_SIZE[dtype]),
-        bytes_free=_bytes_free(workspace, overwrite=overwrite),
+        bytes_free=files.free_bytes(workspace.root),
+        replaces=replaced_store(workspace) if overwrite else None,
     )
 
 
@@ -155,9 +176,16 @@ def _new_chunk_rows(done: int, rows: int, chunk_rows: int) -> int:
     return max(0, chunks) * chunk_rows if rows > done else 0
 
 
-def _bytes_free(workspace: Workspace, *, overwrite: bool) -> int:
-    replaced = existing_commit(workspace) if overwrite else None
-    return files.free_bytes(workspace.root) + (replaced.bytes if replaced else 0)
+def replaced_store(workspace: Workspace) -> Replaced | None:
+    """What `overwrite` would delete; None where there is nothing."""
+    folder = standing(workspace.store)
+    if not folder.exists():
+        return None
+    try:
+        commit = read_folder(folder)
+    except (StateError, CorruptionError):
+        return Replaced(0, (), tree_bytes(folder))
+    return Replaced(commit.rows, tuple(commit.layers), commit.bytes)
 
 
 def check_disk(planned: ExtractionPlan, workspace: Workspace) -> None:
@@ -166,13 +194,23 @@ def check_disk(planned: ExtractionPlan, workspace: Workspace) -> None:
     Raises:
         DiskError: with the bytes needed and the bytes free, or those that a file may have.
     """
-    if planned.bytes_needed > planned.bytes_free:
+    deleted = planned.replaces.bytes if planned.replaces else 0
+    if planned.bytes_needed > planned.bytes_free + deleted:
+        later = f" and {format_bytes(deleted)} is in the store to replace" if deleted else ""
         raise DiskError(
             f"not enough disk space: {workspace.root}: {planned.rows:,} tokens of "
             f"{len(planned.layers)} layers need {format_bytes(planned.bytes_needed)} more, "
-            f"{format_bytes(planned.bytes_free)} is free",
+            f"{format_bytes(planned.bytes_free)} is free{later}",
             path=workspace.root,
             hint="use fewer --tokens or --layers, --store-dtype bfloat16, or another --workspace",
+        )
+    if planned.replaces and planned.bytes_beside > planned.bytes_free:
+        raise DiskError(
+            f"not enough disk space: {workspace.root}: {format_bytes(planned.bytes_beside)}"
+            f" must fit beside the earlier store until the new one has rows,"
+            f" {format_bytes(planned.bytes_free)} is free",
+            path=workspace.root,
+            hint=f"free some space, or delete the earlier store yourself: {workspace.store}",
         )
     chunk = StoreIdentity.chunk_rows * planned.model.d_model * ITEM_SIZE[planned.dtype]
     largest = files.largest_file()

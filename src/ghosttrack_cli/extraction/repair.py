@@ -18,6 +18,7 @@ from ghosttrack_cli.monitor import SILENT, Monitor, Progress
 from ghosttrack_cli.runtime import raise_if_stopped
 from ghosttrack_cli.store.commit import read_commit
 from ghosttrack_cli.store.repair import RepairPass, StoreRepair
+from ghosttrack_cli.store.replace import settle_store
 from ghosttrack_cli.store.verify import verify_store
 from ghosttrack_cli.text.corpus import open_corpus
 
@@ -59,6 +60,7 @@ def repair(
         StateError: there is no store, or the rows made again are not those that were committed.
         ConflictError: the store was made with a different model, text or other settings.
     """
+    settle_store(workspace.store, monitor.notice)
     commit = read_commit(workspace.store)
     bad = verify_store(workspace.store, commit, monitor.within(VERIFYING))
     if not bad:

@@ -5,14 +5,21 @@ Shapes: B batch, T context, N = B * T rows, D d_model.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from ghosttrack_cli.errors import CorpusError, HubError, ModelError, Stopped
+from ghosttrack_cli.errors import (
+    CorpusError,
+    CorruptionError,
+    HubError,
+    ModelError,
+    StateError,
+    Stopped,
+)
 from ghosttrack_cli.extraction import batch_size
 from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, host_copies
 from ghosttrack_cli.extraction.parts import BATCH_SIZE, LAST_CHUNKS, TOKENS
@@ -53,14 +60,16 @@ def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> Extract
         HubError: the hub was away for longer than `retry_minutes`; everything is committed.
     """
     windows = _batch_size(task, found)
+    before = _commit(task)
     while True:
         try:
             return _extract(task, windows, overwrite=overwrite)
         except (RuntimeError, MemoryError) as error:
             if not batch_size.is_out_of_memory(error):
                 raise
-            windows = _smaller(task, windows, error)
-            overwrite = True  # nothing is committed, but the batch size is
+            now = _commit(task)
+            grown = now is not None and now.rows > 0 and not (overwrite and now == before)
+            windows = _smaller(task, windows, error, grown=grown)
 
 
 def _batch_size(task: Task, found: Commit | None) -> int:
@@ -74,9 +83,16 @@ def _batch_size(task: Task, found: Commit | None) -> int:
     return batch_size.probe(task.model, task.layers, task.context, guess, task.monitor)
 
 
-def _smaller(task: Task, windows: int, error: Exception) -> int:
+def _commit(task: Task) -> Commit | None:
+    """What stands now; None if nothing does, or nothing that can be read."""
+    with suppress(StateError, CorruptionError):
+        return read_commit(task.store)
+    return None
+
+
+def _smaller(task: Task, windows: int, error: Exception, *, grown: bool) -> int:
     batch_size.release_memory(task.model.device)
-    if task.settings.batch_size is not None or read_commit(task.store).rows:
+    if task.settings.batch_size is not None or grown:
         raise ModelError(
             f"out of memory with {windows} windows per batch (committed rows are kept): {error}",
             hint="free some memory and run the same command again, or use a smaller --batch-size "
@@ -92,11 +108,13 @@ def _extract(task: Task, windows: int, *, overwrite: bool) -> ExtractionResult:
         task.layers,
         asked_rows=task.settings.tokens,
         overwrite=overwrite,
+        monitor=task.monitor,
     )
     with writer:
         clear_leftovers(task.store.parent, task.store.name, task.monitor.notice)
         before = writer.rows
-        task.monitor.accepted()
+        if not writer.replaces:
+            task.monitor.accepted()
         task.monitor.begin(TOKENS)
         if not writer.finished:
             text = _fill(task, writer, windows)
@@ -129,7 +147,11 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
     with text, _writing(task, writer) as writing:
         try:
             documents = _forward(task, writer, text, writing, rows=windows * task.context)
-        except (Stopped, HubError, CorpusError):
+        except (Stopped, HubError, CorpusError) as error:
+            if writer.replaces:  # by less than a commit, for which no earlier store is given up
+                if isinstance(error, Stopped):
+                    error.saved = False
+                raise
             task.monitor.begin(LAST_CHUNKS)
             writing.drain()
             writer.seal(complete=False)

@@ -24,6 +24,7 @@ from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress, by_layers
 from ghosttrack_cli.sae_files import reading
+from ghosttrack_cli.store.commit import has_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +76,7 @@ def _locks(workspace: Workspace, layers: Sequence[int]) -> Iterator[None]:
     purpose = "ghosttrack interpret"
     with ExitStack() as stack:
         stack.enter_context(files.exclusive_lock(workspace.lock("interpret"), purpose=purpose))
-        if workspace.store.exists():
+        if has_store(workspace.store):
             readers = files.readers_lock(workspace.store)
             stack.enter_context(files.shared_lock(readers, purpose=purpose))
         stack.enter_context(reading(workspace, layers, purpose))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import GhostTrackError
-from ghosttrack_cli.leftovers import reclaimable_bytes
+from ghosttrack_cli.leftovers import reclaimable_bytes, tree_bytes
 from ghosttrack_cli.overview.checklist import Check, checklist
 from ghosttrack_cli.overview.layers import LayerStatus, read_interpretations, read_training
-from ghosttrack_cli.store.commit import has_store, read_commit
+from ghosttrack_cli.store.commit import has_store, read_commit, standing
 from ghosttrack_cli.store.layout import layer_array
+from ghosttrack_cli.store.replace import replaced_by_rows
 from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class StoreStatus:
     asked_rows: int
     complete: bool
     bytes: int
+    being_replaced: bool = False
+    """Whether `extract --overwrite` was begun, whose store has no rows yet."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,23 @@ def gather(workspace: Workspace, recon_loss: float | None = None) -> Overview:
         for layer in _all_layers(workspace, commit)
     )
     return Overview(
-        store=_store_status(commit),
+        store=_store_status(workspace, commit),
         layers=layers,
         checks=checklist(layers, recon_loss),
         problems=tuple(problems),
         browser=workspace.browser if workspace.browser.is_file() else None,
         running=running,
-        reclaimable_bytes=0 if running else reclaimable_bytes(workspace),
+        reclaimable_bytes=0 if running else _reclaimable_bytes(workspace),
     )
+
+
+def _reclaimable_bytes(workspace: Workspace) -> int:
+    return reclaimable_bytes(workspace) + sum(map(tree_bytes, replaced_by_rows(workspace.store)))
 
 
 def _read_commit(workspace: Workspace, problems: list[str]) -> Commit | None:
     if not has_store(workspace.store):
-        if workspace.store.is_dir():
+        if standing(workspace.store) == workspace.store and workspace.store.is_dir():
             problems.append(f"a store without a commit: {workspace.store}")
         return None
     try:
@@ -118,7 +125,7 @@ def _array_bytes(commit: Commit | None, layer: int) -> int:
     return array.full_bytes + array.tail_bytes if array else 0
 
 
-def _store_status(commit: Commit | None) -> StoreStatus | None:
+def _store_status(workspace: Workspace, commit: Commit | None) -> StoreStatus | None:
     if commit is None:
         return None
     return StoreStatus(
@@ -131,6 +138,7 @@ def _store_status(commit: Commit | None) -> StoreStatus | None:
         asked_rows=commit.asked_rows,
         complete=commit.complete,
         bytes=commit.bytes,
+        being_replaced=standing(workspace.store) != workspace.store,
     )
 
 

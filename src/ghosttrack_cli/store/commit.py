@@ -184,18 +184,46 @@ def _check(commit: Commit) -> None:
             raise ValueError(f"rows of layer {layer} do not match")
 
 
+def standing(path: Path) -> Path:
+    """The folder with the store `path`: an earlier one's until what replaces it has rows.
+
+    `extract --overwrite` leaves two folders where it is at work, or was killed, before its first
+    commit with rows.
+    """
+    previous = layout.previous_path(path)
+    return previous if previous.is_dir() and not has_rows(path) else path
+
+
+def has_rows(folder: Path) -> bool:
+    """Whether `folder` itself holds a store with committed rows."""
+    try:
+        return bool(read_folder(folder).rows)
+    except (StateError, CorruptionError):
+        return False
+
+
 def has_store(path: Path) -> bool:
-    """Whether the folder `path` holds a store with at least one commit."""
-    return layout.commit_path(path).is_file()
+    """Whether there is a store `path` with at least one commit."""
+    return has_commit(standing(path))
+
+
+def has_commit(folder: Path) -> bool:
+    """Whether `folder` itself holds a store with at least one commit."""
+    return layout.commit_path(folder).is_file()
 
 
 def read_commit(path: Path) -> Commit:
-    """Read the newest commit of the store in the folder `path`.
+    """Read the newest commit of the store `path`, wherever it stands now.
 
     Raises:
         StateError: there is no store, or a newer version of GhostTrack wrote it.
         CorruptionError: the file is not what was committed.
     """
+    return read_folder(standing(path))
+
+
+def read_folder(path: Path) -> Commit:
+    """Read the newest commit in the folder `path` itself; raises as `read_commit`."""
     file = layout.commit_path(path)
     try:
         document, _ = files.open_sealed(file, limit=MAX_COMMIT_BYTES)

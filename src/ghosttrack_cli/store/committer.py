@@ -19,7 +19,7 @@ from ghosttrack_cli.store.records import SEGMENT_CHUNKS, LayerSums
 from ghosttrack_cli.store.segments import Segment, write_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ghosttrack_cli.store.records import ArrayCommit, ResumePoint
@@ -30,6 +30,14 @@ COMMIT_CHUNKS = 8
 COMMIT_SECONDS = 2.0
 MAX_WAITING_BYTES = COMMIT_BYTES
 """Of queued chunks: what the disk cache, or for compressed chunks memory, has to hold."""
+
+
+def most_uncommitted_bytes(job_bytes: int) -> int:
+    """Bytes that a store has at most before its first commit, of jobs of so many bytes.
+
+    Those of a commit and of the queue, each up to a job beyond its bound, and a job in progress.
+    """
+    return COMMIT_BYTES + MAX_WAITING_BYTES + 3 * job_bytes
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,13 @@ class Job:
 class Committer:
     """A bounded queue in front of one thread that owns all writing to a store."""
 
-    def __init__(self, store: Path, commit: Commit) -> None:
+    def __init__(
+        self, store: Path, commit: Commit, has_rows: Callable[[], None] = lambda: None
+    ) -> None:
         self.committed = commit
         """The newest durable commit."""
+        self._has_rows = has_rows
+        """Called after every commit that has rows."""
         self._store = store
         self._staged = commit
         self._origins = {commit.arrays[layout.TOKEN_IDS].segments: commit.origin}
@@ -85,10 +97,10 @@ class Committer:
         while self._pending:
             self._pending.popleft()[1].result()
 
-    def close(self) -> None:
+    def close(self, *, commit: bool = True) -> None:
         """Commit the chunks that are written, unless writing failed, and end the thread."""
         try:
-            if self._failure is None:
+            if commit and self._failure is None:
                 self.submit(Job((), {}, final=True))
                 self.wait()
         finally:
@@ -156,6 +168,8 @@ class Committer:
         self._committed_at = runtime.monotonic()
         if changed:
             write_shapes(self._store, before, self._staged, durable=final)
+        if self._staged.rows:
+            self._has_rows()
 
     def _seal(self, name: str, array: ArrayCommit) -> ArrayCommit:
         chunk_rows = self._staged.chunk_rows

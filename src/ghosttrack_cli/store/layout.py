@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli import files
 from ghosttrack_cli.store.identity import ITEM_SIZE, StoreIdentity
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def segment_path(store: Path, array: str, index: int) -> Path:
 def lock_path(store: Path) -> Path:
     """The writer's lock, beside the store so that the store holds nothing that is not data."""
     return store.with_name(f".{store.name}.lock")
+
+
+def previous_path(store: Path) -> Path:
+    """Where the store that `extract --overwrite` replaces waits until the new one has rows."""
+    return store.with_name(f".{store.name}{files.PREVIOUS_SUFFIX}")
 
 
 def metadata_path(store: Path, node: str) -> Path:

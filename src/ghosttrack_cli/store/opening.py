@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.commit import Commit, has_store, new_commit, read_commit, write_commit
+from ghosttrack_cli.store.commit import Commit, has_commit, new_commit, read_folder, write_commit
 from ghosttrack_cli.store.identity import StoreIdentity, check_identity
 from ghosttrack_cli.store.records import START, ResumePoint
+from ghosttrack_cli.store.replace import remove_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,8 @@ def open_commit(
 
 
 def _read_or_none(path: Path) -> Commit | None:
-    if has_store(path):
-        return read_commit(path)
+    if has_commit(path):
+        return read_folder(path)
     if path.exists() and not _is_unborn(path):
         raise StateError(
             f"not an activation store, and not empty: {path}", hint="use another --workspace"
@@ -79,7 +80,7 @@ def mend_store(path: Path) -> None:
         LockedError: another process writes to it.
     """
     with files.exclusive_lock(layout.lock_path(path), purpose="extract"):
-        mend_metadata(path, read_commit(path))
+        mend_metadata(path, read_folder(path))
 
 
 def mend_metadata(path: Path, commit: Commit) -> None:
@@ -98,17 +99,3 @@ def _differs(file: Path, data: bytes) -> bool:
         return files.read_bytes(file, limit=len(data)) != data
     except (FileNotFoundError, CorruptionError):
         return True
-
-
-def remove_store(path: Path) -> None:
-    """Delete a store; a kill in between leaves no store, or the whole one.
-
-    Raises:
-        LockedError: another process reads it.
-    """
-    trash = path.with_name(f".{path.name}{files.DELETED_SUFFIX}")
-    if path.is_symlink() or path.exists():
-        with files.exclusive_lock(files.readers_lock(path), purpose="extract --overwrite"):
-            files.remove(trash)
-            files.rename(path, trash)
-        files.remove(trash)

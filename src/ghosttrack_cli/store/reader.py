@@ -15,7 +15,7 @@ from ghosttrack_cli.errors import StateError, UsageError
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store import chunks, layout
 from ghosttrack_cli.store.chunks import ChunkSpec
-from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.store.commit import read_commit, read_folder, standing
 from ghosttrack_cli.store.segments import read_checksums
 from ghosttrack_cli.store.verify import BadChunk, verify_store
 
@@ -37,8 +37,10 @@ READ_THREADS = 2
 class ActivationStore:
     """A read-only view of one commit; rows that are added later do not appear in it."""
 
-    def __init__(self, path: Path, commit: Commit) -> None:
+    def __init__(self, path: Path, commit: Commit, folder: Path | None = None) -> None:
         self.path = path
+        self._folder = folder or path
+        """Where it stands: beside `path` while another one that has no rows yet replaces it."""
         self.commit = commit
         self._checksums: dict[str, list[int]] = {}
 
@@ -51,8 +53,9 @@ class ActivationStore:
             StateError: there is none, or it is of another version.
             CorruptionError: the commit is damaged.
         """
-        folder = as_path(path, "path")
-        return cls(folder, read_commit(folder))
+        asked = as_path(path, "path")
+        folder = standing(asked)
+        return cls(asked, read_folder(folder), folder)
 
     @contextmanager
     def held(self, purpose: str) -> Iterator[None]:
@@ -64,7 +67,8 @@ class ActivationStore:
         """
         with files.shared_lock(files.readers_lock(self.path), purpose=purpose):
             now = read_commit(self.path)
-            if now.identity != self.identity or now.rows < self.rows:
+            moved = standing(self.path) != self._folder
+            if moved or now.identity != self.identity or now.rows < self.rows:
                 raise StateError(
                     f"the store was replaced meanwhile: {self.path}", hint="run the command again"
                 )
@@ -157,13 +161,13 @@ class ActivationStore:
         Raises:
             Stopped: a signal came.
         """
-        return verify_store(self.path, self.commit, monitor)
+        return verify_store(self._folder, self.commit, monitor)
 
     def checksums(self, array: str) -> list[int]:
         """The committed crc32c of every chunk of an array."""
         if array not in self._checksums:
             commit = self.commit.arrays[array]
-            self._checksums[array] = read_checksums(self.path, array, commit)
+            self._checksums[array] = read_checksums(self._folder, array, commit)
         return self._checksums[array]
 
     def _array(self, layer: int) -> str:
@@ -211,4 +215,4 @@ class ActivationStore:
     def _read_chunk(self, array: str, index: int, out: Array) -> None:
         assert len(out) == self.committed_rows(index)
         spec, crc = ChunkSpec.of(self.identity, array), self.checksums(array)[index]
-        chunks.read(self.path, spec, index, crc, out)
+        chunks.read(self._folder, spec, index, crc, out)

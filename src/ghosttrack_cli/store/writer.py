@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ghosttrack_cli import files
 from ghosttrack_cli.files import DiskQueue
+from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.chunks import ChunkSpec
 from ghosttrack_cli.store.committer import Committer, Job
-from ghosttrack_cli.store.opening import mend_metadata, open_commit, pass_layers, remove_store
+from ghosttrack_cli.store.opening import mend_metadata, open_commit, pass_layers
 from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ResumePoint
+from ghosttrack_cli.store.replace import Earlier, settle
 from ghosttrack_cli.store.segments import read_checksums
 from ghosttrack_cli.store.streams import LayerStream, RowStream
 
@@ -39,10 +41,16 @@ class StoreWriter:
     """Layers that every `append` must bring."""
 
     def __init__(
-        self, path: Path, commit: Commit, layers: tuple[int, ...], lock: ExitStack
+        self,
+        path: Path,
+        commit: Commit,
+        layers: tuple[int, ...],
+        earlier: Earlier,
+        lock: ExitStack,
     ) -> None:
         self.path = path
         self.layers = layers
+        self._earlier = earlier
         self._lock = lock
         self._rows_at_open = commit.rows
         self._grows = not commit.reached
@@ -51,7 +59,7 @@ class StoreWriter:
         self._position = commit.rows_before
         self._batch = commit.resume
         self._origins: dict[int, ResumePoint] = {}
-        self._committer = Committer(path, commit)
+        self._committer = Committer(path, commit, earlier.give_way)
         self._disk = DiskQueue()
         self._row_streams = {name: self._row_stream(commit, name) for name in layout.ROW_ARRAYS}
         self._layer_streams = {layer: self._layer_stream(commit, layer) for layer in layers}
@@ -66,11 +74,13 @@ class StoreWriter:
         *,
         asked_rows: int,
         overwrite: bool = False,
+        monitor: Monitor = SILENT,
     ) -> StoreWriter:
         """Create the store in the folder `path`, or continue it.
 
         A store with fewer than `asked_rows` rows grows, in all its layers and in `layers`; a store
-        that has them gets those of `layers` that it lacks.
+        that has them gets those of `layers` that it lacks. With `overwrite` the store that is there
+        stands until the first commit with rows, which `monitor` accepts, and is back if none comes.
 
         Raises:
             LockedError: another process writes to it.
@@ -81,12 +91,15 @@ class StoreWriter:
         lock = ExitStack()
         lock.enter_context(files.exclusive_lock(layout.lock_path(path), purpose="extract"))
         with lock:
+            earlier = lock.enter_context(Earlier(path, monitor))
             if overwrite:
-                remove_store(path)
+                earlier.set_aside()
+            else:
+                settle(path, monitor.notice)
             layers = tuple(sorted({*layers}))
             commit = open_commit(path, identity, layers, asked_rows)
             mend_metadata(path, commit)
-            return cls(path, commit, pass_layers(commit, layers), lock.pop_all())
+            return cls(path, commit, pass_layers(commit, layers), earlier, lock.pop_all())
 
     @property
     def commit(self) -> Commit:
@@ -107,6 +120,11 @@ class StoreWriter:
     def cursor(self) -> JSON:
         """The cursor of the batch to append first; None at the start of the corpus."""
         return self.commit.cursor
+
+    @property
+    def replaces(self) -> bool:
+        """Whether there are no committed rows yet, and an earlier store that waits for them."""
+        return self._earlier.waits
 
     @property
     def position(self) -> int:
@@ -185,21 +203,24 @@ class StoreWriter:
         self._submit(changes, final=True)
         self._committer.wait()
 
-    def close(self) -> None:
-        """Commit whole chunks that are still on their way, and free the lock."""
+    def close(self, *, failed: bool = False) -> None:
+        """Commit whole chunks that are still on their way, and free the lock.
+
+        Where it `failed` before the first commit, an earlier store is worth more than those.
+        """
         with self._lock:
             for stream in self._streams:
                 stream.give_up()
             try:
-                self._committer.close()
+                self._committer.close(commit=not (failed and self.replaces))
             finally:
                 self._disk.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(failed=kind is not None)
 
     @property
     def _streams(self) -> list[RowStream]:

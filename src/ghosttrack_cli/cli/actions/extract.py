@@ -12,7 +12,7 @@ from ghosttrack_cli.quantities import counted, format_bytes, format_layers, form
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.extraction.plan import ExtractionPlan
+    from ghosttrack_cli.extraction.plan import ExtractionPlan, Replaced
 
 
 def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, yes: bool) -> None:
@@ -25,9 +25,26 @@ def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, y
     if repair:
         give(session, run_repair(session))
         return
-    if overwrite and session.workspace.store.exists():
-        session.confirm_overwrite(f"{session.workspace.store}", yes=yes)
+    if overwrite:
+        confirm_store(session, yes=yes)
     give(session, run_extraction(session, overwrite=overwrite))
+
+
+def confirm_store(session: Session, *, yes: bool) -> None:
+    """Ask before a store is replaced."""
+    from ghosttrack_cli.extraction.plan import replaced_store
+
+    replaced = replaced_store(session.workspace)
+    if replaced is not None:
+        session.confirm_overwrite(f"{session.workspace.store} ({in_words(replaced)})", yes=yes)
+
+
+def in_words(replaced: Replaced) -> str:
+    """What an overwrite deletes."""
+    if not replaced.layers:
+        return format_bytes(replaced.bytes)
+    layers = format_layers(replaced.layers)
+    return f"{replaced.rows:,} rows of layers {layers}, {format_bytes(replaced.bytes)}"
 
 
 def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
@@ -159,4 +176,6 @@ def _plan_lines(planned: ExtractionPlan, seconds: float | None) -> list[Line]:
         f" {format_bytes(planned.bytes_free)} free",
         "time": _time(planned, seconds),
     }
+    if planned.replaces is not None:
+        facts["deletes"] = f"{in_words(planned.replaces)}, once the new store has its first rows"
     return [line(Span(f"{name:12}", "bold"), fact) for name, fact in facts.items()]

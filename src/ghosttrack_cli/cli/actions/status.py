@@ -28,6 +28,7 @@ def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
         raise UsageError("--watch and --json cannot be used together", hint="use one of them")
     if watch:
         watch_status(session)
+    session.say_earlier_store()
     overview, step = look(session)
     bad = verify_store(session) if verify else None
     session.emit(
