@@ -36,6 +36,7 @@ def test_what_was_left_out_is_counted_and_said(extraction: Any, corpus: Path) ->
         "blank": 1,
         "replaced": 1,
         "empty_files": 0,
+        "files_in_other_formats": 1,
     }
     assert extraction.notices[:4] == [
         "skipped: 1 file in other formats (.md)",

@@ -175,13 +175,13 @@ def _corpus(path: Path, data: bytes) -> Reader:
 
 
 def truthfulqa(_: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.text.truthfulqa import load_truthfulqa
+    from ghosttrack_cli.text.truthfulqa import read_truthfulqa
 
     names = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source"
     rows = [f"A,B,Is {number} odd?,No,No; Never,Yes; It is,-" for number in range(9)]
     path = folder / "TruthfulQA.csv"
     path.write_text("\n".join([names, *rows]))
-    return Reader(path, lambda: load_truthfulqa(path))
+    return Reader(path, lambda: read_truthfulqa(path))
 
 
 def settings_file(_: Workspace, folder: Path) -> Reader:

@@ -412,13 +412,14 @@ def test_sae_of_another_width_is_refused(run: Any, planted_workspace: Workspace)
 def test_seed_call_gives_records_by_feature(
     planted_workspace: Workspace, planted_model: Any, documents: list[str], tmp_path: Path
 ) -> None:
-    interpretations = analyze_sae(
-        sae_checkpoint_path=str(planted_workspace.sae(0, "best")),
-        model_wrapper=planted_model,
-        layer_idx=0,
-        texts=documents,
-        save_dir=str(tmp_path / "results"),
-    )
+    with pytest.warns(UserWarning, match=f"^cut: {len(documents)} of {len(documents)} texts, of "):
+        interpretations = analyze_sae(
+            sae_checkpoint_path=str(planted_workspace.sae(0, "best")),
+            model_wrapper=planted_model,
+            layer_idx=0,
+            texts=documents,
+            save_dir=str(tmp_path / "results"),
+        )
     counts = Counter(token for window in windows_of(planted_model, documents) for token in window)
     for feature in range(1, 300):
         record = interpretations[feature]
@@ -432,6 +433,20 @@ def test_seed_call_gives_records_by_feature(
     saved = json.loads((tmp_path / "results" / "layer_0_interpretations.json").read_text())
     assert [record["feature_id"] for record in saved] == list(range(301))
     assert saved[50]["num_activations"] == interpretations[50]["num_activations"]
+
+
+def test_seed_call_says_what_it_cut_and_replaced(
+    planted_workspace: Workspace, planted_model: Any
+) -> None:
+    folder = planted_workspace.sae(0, "best")
+    with pytest.warns(UserWarning, match="^replaced|^cut") as said:
+        analyze_sae(folder, planted_model, 0, ["a \ud800 b", "a b", "\udc00", "a b " * 200])
+    assert [str(one.message) for one in said] == [
+        "replaced by U+FFFD: unpaired surrogates in 2 texts",
+        "cut: 1 of 4 texts, of which only the first 48 tokens were read",
+    ]
+    assert {one.filename for one in said} == {__file__}
+    analyze_sae(folder, planted_model, 0, ["\ud83d\ude00 is one character"])
 
 
 def test_seed_call_without_texts_is_refused(

@@ -49,6 +49,12 @@ class ListCorpus:
     def notices(self) -> list[str]:
         return []
 
+    def skipped_files(self) -> dict[str, int]:
+        return {}
+
+    def check(self) -> None:
+        return
+
     def identity(self) -> dict[str, Any]:
         return {"kind": self.name}
 

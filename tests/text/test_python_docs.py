@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.python_docs import PythonDocsCorpus, split_text
 
 if TYPE_CHECKING:
@@ -82,6 +83,25 @@ def test_ids_count_the_documents_that_were_kept(library: Path) -> None:
     assert [document.id for document in kept] == list(range(len(kept)))
     assert all(len(document.text) >= 20 for document in kept)
     assert len(kept) < len(list(PythonDocsCorpus(library, min_characters=1).documents()))
+
+
+def test_short_pieces_are_counted_and_a_resumed_stream_counts_the_same(library: Path) -> None:
+    everything = [
+        document.text for document in PythonDocsCorpus(library, min_characters=1).documents()
+    ]
+    for least in (20, 60, 10_000):
+        corpus = PythonDocsCorpus(library, min_characters=least)
+        stream = corpus.documents()
+        kept = sum(1 for _ in stream)
+        short = sum(len(text) < least for text in everything)
+        assert LeftOut.of(stream.state()) == LeftOut(short=short)
+        assert kept == len(everything) - short
+        stream = corpus.documents()
+        for _ in range(kept):
+            next(stream)
+            resumed = corpus.documents(json.loads(json.dumps(stream.state())))
+            list(resumed)
+            assert LeftOut.of(resumed.state()).short == short
 
 
 def test_the_identity_follows_the_files_and_the_setting(library: Path) -> None:

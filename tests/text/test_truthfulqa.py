@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.truthfulqa import (
     SHARES,
     TruthfulQAExample,
     is_truthfulqa,
     load_truthfulqa,
+    read_truthfulqa,
     split_examples,
 )
 
@@ -84,8 +86,44 @@ def test_questions_without_an_answer_are_left_out(tmp_path: Path) -> None:
         ["", "Law", "q?", "x", "", " ; "],
         ["", ""],
     ]
-    train, validation, test = load_truthfulqa(write(tmp_path / "x.csv", rows))
+    path = write(tmp_path / "x.csv", rows)
+    with pytest.warns(
+        UserWarning, match="^skipped: 3 questions without a right or a wrong answer$"
+    ):
+        train, validation, test = load_truthfulqa(path)
     assert [example.prompt for example in train + validation + test] == ["question 0?"]
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    rows = [row(0, "Law"), row(1, "Law"), row(0, "Law"), row(0, "Law"), ["", "Law", "q?", "x"]]
+    examples, left_out = read_truthfulqa(write(tmp_path / "x.csv", rows))
+    assert [example.prompt for example in examples] == ["question 0?", "question 1?"]
+    assert left_out == LeftOut(unanswered=1, duplicates=2)
+    assert left_out.sentences() == [
+        "skipped: 1 question without a right or a wrong answer",
+        "skipped: 2 duplicate questions",
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_any_separator_is_read(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "x.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([HEADER, row(0, "Law"), row(1, "Law")])
+    assert is_truthfulqa(path)
+    assert [example.prompt for example in read_truthfulqa(path)[0]] == [
+        "question 0?",
+        "question 1?",
+    ]
+
+
+def test_a_record_with_too_many_fields_or_a_lost_quote_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", [row(0, "Law"), [*row(1, "Law"), "more"]])
+    with pytest.raises(CorpusError, match=r"line 3: 7 fields"):
+        read_truthfulqa(path)
+    path.write_text(path.read_text().replace(",more", "").replace(",question 1?", ',"question 1?'))
+    with pytest.raises(CorpusError, match=r"x\.csv, line 3: unexpected end"):
+        read_truthfulqa(path)
 
 
 def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:

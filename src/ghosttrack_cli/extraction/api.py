@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.arguments import as_layer, as_path, as_settings, require
@@ -9,7 +10,7 @@ from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.extraction.plan import existing_commit
 from ghosttrack_cli.extraction.run import run
 from ghosttrack_cli.extraction.task import Task
-from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.settings import ExtractionSettings, PathSettings
 from ghosttrack_cli.workspace import Workspace
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class HiddenStateExtractor:
     """Streams a corpus through a loaded model into the workspace's store.
 
-    Calling a method again continues what an earlier call or run began.
+    Calling a method again continues what an earlier call or run began. What of the text is skipped
+    or replaced, and all else that `monitor` would be told, is a warning without one.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class HiddenStateExtractor:
         corpus: Corpus,
         *,
         workspace: Path | str | None = None,
-        monitor: Monitor = SILENT,
+        monitor: Monitor | None = None,
     ) -> None:
         require(model, "residuals", "model", "GPT2WithResidualHooks('gpt2')")
         require(corpus, "documents", "corpus", "WikipediaCorpus()")
@@ -41,7 +43,7 @@ class HiddenStateExtractor:
         self.model = model
         self.corpus = corpus
         self.workspace = Workspace(root)
-        self.monitor = monitor
+        self.monitor = Monitor(notice=warnings.warn) if monitor is None else monitor
 
     def extract_for_layer(
         self, layer_idx: int, num_tokens: int = 1_000_000, batch_size: int | None = None
@@ -71,5 +73,8 @@ class HiddenStateExtractor:
                 )
         given = {"tokens": num_tokens, "batch_size": batch_size}
         settings = as_settings(ExtractionSettings, given, {"tokens": "num_tokens"})
+        for sentence in self.corpus.notices():
+            self.monitor.notice(sentence)
+        self.corpus.check()
         task = Task(self.model, self.corpus, layers, settings, self.workspace.store, self.monitor)
         run(task, existing_commit(self.workspace))

@@ -117,12 +117,12 @@ def _refuse_other_corpus(corpus: CorpusSettings, commit: Commit, workspace: Work
 
 
 def check_text(corpus: Corpus) -> None:
-    """Refuse a corpus that has no text: what an old store gives way to must be there.
+    """Refuse what is known to fail: what an old store gives way to must be there.
 
     Raises:
-        CorpusError: no text that can be read, or none of those is long enough.
+        CorpusError: a file that cannot be read, no text, or none that is long enough.
     """
-    if next(iter(corpus.documents()), None) is None:
+    if corpus.check() is None and next(iter(corpus.documents()), None) is None:
         raise CorpusError(
             f"no text to read: {corpus.name} has no text of {corpus.min_characters} characters",
             hint="use another --corpus, or allow shorter texts with --min-characters 1",

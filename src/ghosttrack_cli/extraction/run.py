@@ -6,7 +6,7 @@ Shapes: B batch, T context, N = B * T rows, D d_model.
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -160,7 +160,8 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
         writing.drain()
     if not writer.position:
         raise CorpusError("no text: the corpus is empty", hint="use another --corpus")
-    return {"documents": documents, **asdict(text.left_out)} if documents else None
+    skipped = task.corpus.skipped_files()
+    return {"documents": documents, **text.left_out.counts(), **skipped} if documents else None
 
 
 def _writing(task: Task, writer: StoreWriter) -> WriteBehind[Pending] | WriteNow[Pending]:

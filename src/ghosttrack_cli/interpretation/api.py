@@ -11,6 +11,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_layer, as_path, as_texts, require
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.interpretation import inputs, layout
+from ghosttrack_cli.interpretation.batch import not_read, with_batch
 from ghosttrack_cli.interpretation.build import FeatureBuilder, WeightFacts
 from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
 from ghosttrack_cli.interpretation.layer_pass import LayerPass
@@ -21,6 +22,7 @@ from ghosttrack_cli.interpretation.weights import Ranked
 from ghosttrack_cli.sae import sae_folder
 from ghosttrack_cli.sae_files import reading_folder
 from ghosttrack_cli.settings import InterpretationSettings
+from ghosttrack_cli.text.kept import warn
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.inputs import Trained
+    from ghosttrack_cli.interpretation.report import SourceFacts
     from ghosttrack_cli.model.residual import ResidualModel
 
 
@@ -43,7 +46,8 @@ def analyze_sae(
     Element i of the result is feature i: feature_id, active, num_activations, top_activation,
     mean_activation, common_tokens (pairs of text and count) and top_examples (text, token,
     activation, position). With `save_dir`, the same is written there as
-    layer_N_interpretations.json.
+    layer_N_interpretations.json. Texts that are cut at the context length, or hold unpaired
+    surrogates, are counted in a warning.
 
     Raises:
         UsageError: an argument that cannot be what it is passed as.
@@ -59,7 +63,8 @@ def analyze_sae(
     with reading_folder(folder, "analyze_sae"):
         trained = inputs.load_trained(layer_idx, folder, folder.name, None, model_wrapper.device)
     inputs.check_fits(trained, model_wrapper)
-    collector = _collect(trained, model_wrapper, texts)
+    collector, read = _collect(trained, model_wrapper, texts)
+    warn(not_read(read))
     builder = FeatureBuilder(
         collector, _no_facts(trained.sae.d_hidden), TokenTexts(model_wrapper.tokenizer)
     )
@@ -72,7 +77,9 @@ def analyze_sae(
     return [record.model_dump() for record in records]
 
 
-def _collect(trained: Trained, model: ResidualModel, texts: Sequence[str]) -> Collector:
+def _collect(
+    trained: Trained, model: ResidualModel, texts: Sequence[str]
+) -> tuple[Collector, SourceFacts]:
     settings = InterpretationSettings()
     shape = CollectorShape(
         d_hidden=trained.sae.d_hidden,
@@ -85,10 +92,12 @@ def _collect(trained: Trained, model: ResidualModel, texts: Sequence[str]) -> Co
     special = model.identity.special_token_ids
     layer_pass = LayerPass(trained.layer, trained.sae, collector, special, None)
     source = TextSource(ListedTexts(texts), model, settings)
+    facts = source.facts
     for batch in source.batches([trained.layer], None):
         layer_pass.update(batch)
+        facts = with_batch(facts, batch)
     collector.finish()
-    return collector
+    return collector, facts
 
 
 def _no_facts(d_hidden: int) -> WeightFacts:

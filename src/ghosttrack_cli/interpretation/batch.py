@@ -5,7 +5,7 @@ N rows of a batch, D d_model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from ghosttrack_cli.quantities import counted
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = Any
 BATCH_ROWS = 4096
-LEFT_OUT = ("short", "blank", "replaced")
-"""Counts that `SourceFacts` shares with `text.kept.LeftOut`."""
+LEFT_OUT = tuple(field.name for field in fields(LeftOut))
+"""Counts that `SourceFacts` has, too."""
 
 
 @dataclass(frozen=True)

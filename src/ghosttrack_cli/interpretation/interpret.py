@@ -173,8 +173,9 @@ class Stage:
         state = PassState(self.workspace, self.slug, {job.layer: job.fingerprint for job in jobs})
         monitor.begin(parts.ROWS)
         source = self._read(passes, state)
-        for sentence in not_read(source):
-            self.monitor.notice(sentence)
+        if source.kind != "store":  # whose extraction said it
+            for sentence in not_read(source):
+                self.monitor.notice(sentence)
         contrasts = compare_answers(self.source, passes, self.texts, source.rows, monitor)
         monitor.begin(parts.LOSSES)
         recovered = self._recovered(jobs, passes)
@@ -305,4 +306,5 @@ class Stage:
             notes.append(f"The first {HUB_TEXTS:,} texts were read; max_texts reads more.")
         if source.kind == "truthfulqa":
             notes.append("A question's rows are counted once, with its factual answer.")
+            notes.append("Of several wrong answers to a question, the first is read.")
         return notes

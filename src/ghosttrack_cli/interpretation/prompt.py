@@ -23,7 +23,7 @@ from ghosttrack_cli.interpretation.browser.writer import write_browser
 from ghosttrack_cli.interpretation.layout import write_record
 from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.sae_files import reading
-from ghosttrack_cli.text.kept import encodable
+from ghosttrack_cli.text.kept import encodable, is_replaced
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def explain_prompt(
         UsageError: no text, or more than the model's context.
         StateError: a layer without SAE, or one whose SAE is being replaced.
     """
-    if encodable(text).count("\ufffd") > text.count("\ufffd"):
+    if is_replaced(text):
         raise UsageError("the text holds bytes that are not UTF-8", hint="pass it as UTF-8")
     text = encodable(text)
     encoder = Encoder(model.tokenizer)

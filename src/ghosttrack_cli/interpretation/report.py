@@ -255,6 +255,12 @@ class SourceFacts(Record):
     short: Count = Field(0, description="texts skipped: fewer than corpus.min_characters")
     blank: Count = Field(0, description="texts skipped: null or white space")
     replaced: Count = Field(0, description="texts with half a surrogate pair, read as U+FFFD")
+    empty_files: Count = Field(0, description="files that hold no text")
+    unanswered: Count = Field(0, description="questions skipped: no right or no wrong answer")
+    duplicates: Count = Field(0, description="questions skipped: equal to another one")
+    skipped_files: dict[str, Count] = Field(
+        {}, description="files beside the text that are not read, by reason"
+    )
 
 
 class MaskCounts(Record):

@@ -10,7 +10,7 @@ from ghosttrack_cli.interpretation.slugs import hashed, limited, plain_name
 from ghosttrack_cli.interpretation.text_source import TextSource
 from ghosttrack_cli.interpretation.texts import CorpusTexts, Texts, TruthfulQATexts
 from ghosttrack_cli.provenance import model_differences
-from ghosttrack_cli.text.truthfulqa import is_truthfulqa, load_truthfulqa
+from ghosttrack_cli.text.truthfulqa import is_truthfulqa, read_truthfulqa, split_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
     from ghosttrack_cli.text.documents import Corpus
-    from ghosttrack_cli.text.truthfulqa import TruthfulQAExample
     from ghosttrack_cli.workspace import Workspace
 
 HUB_TEXTS = 1000
@@ -83,20 +82,22 @@ def open_texts(
 
     path = Path(settings.texts)
     if settings.texts == "truthfulqa":
-        return TruthfulQATexts(_truthfulqa(None, corpus, cache_dir))
+        return _truthfulqa(None, corpus, cache_dir, settings.texts)
     if is_truthfulqa(path, corpus.encoding):
-        return TruthfulQATexts(_truthfulqa(path, corpus, cache_dir), path.name, path.stem)
+        return _truthfulqa(path, corpus, cache_dir, path.name)
     named = corpus.model_copy(update={"source": settings.texts})
     opened = open_corpus(named, cache_dir, flag="--texts")
+    opened.check()
     slug = _file_slug(path, opened) if path.exists() else _corpus_slug(named)
     return CorpusTexts(opened, path.name, slug)
 
 
 def _truthfulqa(
-    path: Path | None, corpus: CorpusSettings, cache_dir: Path | None
-) -> list[TruthfulQAExample]:
-    parts = load_truthfulqa(path, cache_dir=cache_dir, encoding=corpus.encoding)
-    return [example for part in parts for example in part]
+    path: Path | None, corpus: CorpusSettings, cache_dir: Path | None, name: str
+) -> TruthfulQATexts:
+    examples, left_out = read_truthfulqa(path, cache_dir=cache_dir, encoding=corpus.encoding)
+    in_order = [example for part in split_examples(examples, seed=0) for example in part]
+    return TruthfulQATexts(in_order, name, None if path is None else path.stem, left_out=left_out)
 
 
 def _file_slug(path: Path, corpus: Corpus) -> str:

@@ -16,6 +16,8 @@ from ghosttrack_cli.interpretation.events import NO_ANSWER, Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
 from ghosttrack_cli.interpretation.slugs import limited
 from ghosttrack_cli.store.dtypes import to_torch
+from ghosttrack_cli.text.folder import FILE_COUNTS
+from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class StoreSource:
     @property
     def facts(self) -> SourceFacts:
         """What is read."""
-        corpus = self._store.identity.corpus
+        corpus, text = self._store.identity.corpus, self._store.commit.text or {}
         return SourceFacts(
             kind="store",
             slug=self._slug,
@@ -72,6 +74,8 @@ class StoreSource:
             rows=0,
             context_length=self._store.identity.context_length,
             truncated=0,
+            skipped_files={name: n for name, n in text.items() if name in FILE_COUNTS},
+            **LeftOut.of(text).counts(),
         )
 
     def identity(self) -> dict[str, JSON]:

@@ -16,7 +16,6 @@ from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowC
 from ghosttrack_cli.interpretation.events import Rows
 from ghosttrack_cli.interpretation.report import SourceFacts
 from ghosttrack_cli.interpretation.slugs import limited
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -76,6 +75,7 @@ class TextSource:
             rows=0,
             context_length=self._context,
             truncated=0,
+            skipped_files=self._texts.skipped_files(),
         )
 
     def identity(self) -> dict[str, JSON]:
@@ -151,7 +151,7 @@ class TextSource:
             texts=len(windows),
             windows=len(windows),
             truncated=sum(window.truncated for window in windows),
-            left_out=LeftOut.of(cursor["state"]),
+            left_out=self._texts.left_out(cursor["state"]),
         )
 
     def _residuals(self, windows: Sequence[Window], layers: Sequence[int]) -> dict[int, Tensor]:

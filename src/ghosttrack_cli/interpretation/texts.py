@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from ghosttrack_cli.interpretation.events import FACTUAL, HALLUCINATED, NO_ANSWER
 from ghosttrack_cli.interpretation.slugs import hashed, plain_name
-from ghosttrack_cli.text.kept import encodable
+from ghosttrack_cli.text.kept import LeftOut, encodable, is_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.batch import JSON
     from ghosttrack_cli.text.documents import Corpus
     from ghosttrack_cli.text.truthfulqa import TruthfulQAExample
+
+NOTHING = LeftOut()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Texts(Protocol):
         """What lies beside the texts and is not read, in sentences."""
         ...
 
+    def skipped_files(self) -> dict[str, int]:
+        """The same as numbers, by reason."""
+        ...
+
+    def left_out(self, state: JSON | None) -> LeftOut:
+        """What was left out or replaced up to `state`."""
+        ...
+
     def identity(self) -> dict[str, JSON]:
         """What must be equal for a pass to go on."""
         ...
@@ -72,6 +82,7 @@ class ListedTexts:
     name = "texts"
 
     def __init__(self, texts: Sequence[str]) -> None:
+        self._replaced = [is_replaced(text) for text in texts]
         self._texts = [encodable(text) for text in texts]
 
     @property
@@ -82,6 +93,14 @@ class ListedTexts:
     def notices(self) -> list[str]:
         """Nothing: all are read."""
         return []
+
+    def skipped_files(self) -> dict[str, int]:
+        """None."""
+        return {}
+
+    def left_out(self, state: JSON | None) -> LeftOut:
+        """Texts in which unpaired surrogates were replaced."""
+        return LeftOut(replaced=sum(self._replaced[: state or 0]))
 
     def identity(self) -> dict[str, JSON]:
         """The texts themselves, by hash."""
@@ -106,6 +125,14 @@ class CorpusTexts:
         """What is not read in the corpus' folder."""
         return self._corpus.notices()
 
+    def skipped_files(self) -> dict[str, int]:
+        """The same as numbers."""
+        return self._corpus.skipped_files()
+
+    def left_out(self, state: JSON | None) -> LeftOut:
+        """As the corpus counts it."""
+        return LeftOut.of(state)
+
     def identity(self) -> dict[str, JSON]:
         """The corpus' own."""
         return {"kind": self.kind, "corpus": self._corpus.identity()}
@@ -128,9 +155,15 @@ class TruthfulQATexts:
         examples: Sequence[TruthfulQAExample],
         name: str = "truthfulqa",
         stem: str | None = None,
+        *,
+        left_out: LeftOut = NOTHING,
     ) -> None:
-        """`stem` is the name of the file that they come from, if the user brought one."""
+        """`stem` is the name of the file that they come from, if the user brought one.
+
+        `left_out` counts what of it are no examples.
+        """
         self._examples = examples
+        self._left_out = left_out
         self.name = name
         self._stem = stem
 
@@ -142,8 +175,16 @@ class TruthfulQATexts:
         return hashed(f"{self.kind}-{plain_name(self._stem)}", self.identity())
 
     def notices(self) -> list[str]:
-        """Nothing: all are read."""
+        """Nothing: all files are read."""
         return []
+
+    def skipped_files(self) -> dict[str, int]:
+        """None."""
+        return {}
+
+    def left_out(self, state: JSON | None) -> LeftOut:  # noqa: ARG002 - all were looked at before
+        """Of all questions."""
+        return self._left_out
 
     def identity(self) -> dict[str, JSON]:
         """All questions and answers, by hash."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.text.first_look import FirstLook
 
 JSON: TypeAlias = Any
 """A value that `json` writes and reads back unchanged."""
@@ -48,6 +51,18 @@ class Corpus(Protocol):
 
     def notices(self) -> list[str]:
         """What lies beside the text and is not read, in sentences."""
+        ...
+
+    def skipped_files(self) -> dict[str, int]:
+        """The same as numbers, by reason; what there is none of is not named."""
+        ...
+
+    def check(self) -> FirstLook | None:
+        """Refuse what can be told of the text in about a second; what was seen of local text.
+
+        Raises:
+            CorpusError: a file that cannot be read, or no text in any.
+        """
         ...
 
     def documents(self, state: JSON | None = None) -> DocumentStream:

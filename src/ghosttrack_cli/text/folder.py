@@ -13,6 +13,7 @@ from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.text.formats import kind_of, supported
 
 KINDS_NAMED = 5
+FILE_COUNTS = ("files_in_other_formats", "hidden_files", "duplicate_links", "broken_links")
 
 
 @dataclass
@@ -25,6 +26,11 @@ class Found:
     hidden: int = 0
     twice: int = 0
     broken: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """How many files were left out, by reason."""
+        found = (self.others.total(), self.hidden, self.twice, self.broken)
+        return {name: n for name, n in zip(FILE_COUNTS, found, strict=True) if n}
 
     def sentences(self) -> list[str]:
         """What was left out, for a person."""

@@ -6,6 +6,7 @@ import codecs
 import itertools
 import json
 import shlex
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,22 +114,40 @@ def _line(file: TextFile, place: int) -> str:
 
 def read_parquet(file: TextFile, place: int) -> Texts:
     """The rows of a Parquet file. A place is a row number."""
+    with open_parquet(file) as opened:
+        groups, first = _groups_from(opened, place)
+        rows = opened.iter_batches(PARQUET_ROWS, row_groups=groups, columns=[file.column])
+        values = (value for batch in rows for value in batch.column(0).to_pylist())
+        for row, value in enumerate(itertools.islice(values, place - first, None), place):
+            text = checked_text(value, file.column, lambda row=row: f"{file.path}, row {row}")  # type: ignore[misc]
+            yield text, row + 1
+
+
+@contextmanager
+def open_parquet(file: TextFile) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile` that has a column of texts; what it is not, is refused."""
     import pyarrow as pa
     from pyarrow import parquet
 
     path, column = file.path, file.column
     try:
         with parquet.ParquetFile(path) as opened:
-            if column not in opened.schema_arrow.names:
-                raise missing_column(str(path), column, opened.schema_arrow.names)
-            groups, first = _groups_from(opened, place)
-            rows = opened.iter_batches(PARQUET_ROWS, row_groups=groups, columns=[column])
-            values = (value for batch in rows for value in batch.column(0).to_pylist())
-            for row, value in enumerate(itertools.islice(values, place - first, None), place):
-                text = checked_text(value, column, lambda row=row: f"{path}, row {row}")  # type: ignore[misc]
-                yield text, row + 1
+            columns = opened.schema_arrow
+            if column not in columns.names:
+                raise missing_column(str(path), column, columns.names)
+            _require_text(columns.field(column).type, column, path)
+            yield opened
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(f"not a readable Parquet file: {path}: {error}") from error
+
+
+def _require_text(kind: Any, column: str, path: Path) -> None:
+    from pyarrow import types
+
+    held = kind.value_type if types.is_dictionary(kind) else kind
+    texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    if not any(is_text(held) for is_text in texts):
+        raise CorpusError(f"{column!r} holds {kind}, no text: {path}", hint=COLUMN_HINT)
 
 
 def _groups_from(file: Any, place: int) -> tuple[list[int], int]:

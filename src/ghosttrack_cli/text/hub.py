@@ -12,7 +12,7 @@ from ghosttrack_cli.errors import CorpusError, CorruptionError
 from ghosttrack_cli.hub_errors import HubRepository, look_up
 from ghosttrack_cli.text.fail_fast import HubWatch
 from ghosttrack_cli.text.formats import checked_text, missing_column
-from ghosttrack_cli.text.kept import Keeper
+from ghosttrack_cli.text.kept import Keeper, LeftOut, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,13 @@ class HubCorpus:
     def notices(self) -> list[str]:
         """Nothing: all files of the split are read."""
         return []
+
+    def skipped_files(self) -> dict[str, int]:
+        """None."""
+        return {}
+
+    def check(self) -> None:
+        """Nothing: the run asks the hub, once."""
 
     def documents(self, state: JSON | None = None) -> HubStream:
         """The documents from `state` on, or from the beginning."""
@@ -226,14 +233,30 @@ class WikipediaCorpus(HubCorpus):
     def get_text_batches(
         self, batch_size: int, max_batches: int | None = None
     ) -> Iterator[list[str]]:
-        """Lists of `batch_size` articles from the beginning, at most `max_batches` of them."""
+        """Lists of `batch_size` articles from the beginning, at most `max_batches` of them.
+
+        Articles of fewer than `min_characters` are skipped, with a warning at the end that counts
+        them.
+        """
         size = as_count(batch_size, "batch_size")
         most = None if max_batches is None else as_count(max_batches, "max_batches", least=0)
-        texts = (document.text for document in self.documents())
+        return self._batches(size, most)
+
+    def _batches(self, size: int, most: int | None) -> Iterator[list[str]]:
+        stream = self.documents()
+        texts = (document.text for document in stream)
         batches = iter(lambda: list(itertools.islice(texts, size)), [])
-        return itertools.islice(batches, most)
+        yield from itertools.islice(batches, most)
+        warn(self._left_out(stream))
 
     def get_texts(self, n: int) -> list[str]:
-        """The first `n` articles."""
+        """The first `n` articles of `min_characters` or more."""
         count = as_count(n, "n", least=0)
-        return [document.text for document in itertools.islice(self.documents(), count)]
+        stream = self.documents()
+        texts = [document.text for document in itertools.islice(stream, count)]
+        warn(self._left_out(stream))
+        return texts
+
+    def _left_out(self, stream: HubStream) -> list[str]:
+        """What was left out before the last article."""
+        return LeftOut.of(stream.state()).sentences(self.min_characters, "min_characters")

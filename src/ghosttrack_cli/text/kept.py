@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,13 @@ from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.text.documents import Document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ghosttrack_cli.text.documents import JSON
+
+
+OF_TEXTS = ("short", "blank", "replaced", "empty_files")
+"""What the documents of any corpus are counted by."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +26,16 @@ class LeftOut:
 
     `short` texts have fewer than `min_characters` characters, `blank` ones are null or white
     space; `replaced` documents held half a surrogate pair, which is no character, and have U+FFFD
-    there; `empty_files` held no text at all.
+    there; `empty_files` held no text at all. Of TruthfulQA's questions, `unanswered` ones lack the
+    right or a wrong answer, and `duplicates` are equal to another one.
     """
 
     short: int = 0
     blank: int = 0
     replaced: int = 0
     empty_files: int = 0
+    unanswered: int = 0
+    duplicates: int = 0
 
     @classmethod
     def of(cls, state: JSON) -> LeftOut:
@@ -38,20 +48,29 @@ class LeftOut:
         """Texts that became no document."""
         return self.short + self.blank
 
-    def __sub__(self, other: LeftOut) -> LeftOut:
-        mine, theirs = asdict(self), asdict(other)
-        return LeftOut(**{name: mine[name] - theirs[name] for name in mine})
+    def counts(self) -> dict[str, int]:
+        """By name; what only questions can be is there if there is any."""
+        return {name: n for name, n in asdict(self).items() if n or name in OF_TEXTS}
 
-    def sentences(self, min_characters: int | None = None) -> list[str]:
-        """What a person has to know; with the number of characters where it is known."""
+    def sentences(
+        self, min_characters: int | None = None, setting: str = "--min-characters"
+    ) -> list[str]:
+        """What a person has to know; with the number of characters where it is known.
+
+        `setting` is what the caller sets that number with.
+        """
         fewer = "" if min_characters is None else f" of fewer than {min_characters:,} characters"
         told = {
-            f"skipped: {counted(self.short, 'short text')}{fewer} (--min-characters)": self.short,
+            f"skipped: {counted(self.short, 'short text')}{fewer} ({setting})": self.short,
             f"skipped: {counted(self.blank, 'blank text')}": self.blank,
             f"skipped: {counted(self.empty_files, 'empty file')}": self.empty_files,
             f"replaced by U+FFFD: unpaired surrogates in {counted(self.replaced, 'text')}": (
                 self.replaced
             ),
+            f"skipped: {counted(self.unanswered, 'question')} without a right or a wrong answer": (
+                self.unanswered
+            ),
+            f"skipped: {counted(self.duplicates, 'duplicate question')}": self.duplicates,
         }
         return [sentence for sentence, count in told.items() if count]
 
@@ -86,7 +105,7 @@ class Keeper:
         if len(whole) < self.min_characters:
             self._count("short")
             return None
-        if whole.count("\ufffd") > text.count("\ufffd"):
+        if is_replaced(text):
             self._count("replaced")
         self.count += 1
         return Document(self.count - 1, whole)
@@ -95,12 +114,16 @@ class Keeper:
         """Note a file that holds no text at all."""
         self._count("empty_files")
 
-    def _count(self, name: str) -> None:
-        self.left_out = replace(self.left_out, **{name: getattr(self.left_out, name) + 1})
+    def skip_short(self, count: int) -> None:
+        """Note texts that are known to be too short."""
+        self._count("short", count)
+
+    def _count(self, name: str, more: int = 1) -> None:
+        self.left_out = replace(self.left_out, **{name: getattr(self.left_out, name) + more})
 
     def state(self) -> dict[str, int]:
         """Its part of the state of a stream: documents, and what was left out."""
-        return {"document": self.count, **asdict(self.left_out)}
+        return {"document": self.count, **self.left_out.counts()}
 
     def require_any(self) -> None:
         """Call at the end of the corpus.
@@ -118,6 +141,17 @@ class Keeper:
             f" {self.min_characters} characters: {self.source}",
             hint=hint if self.left_out.short else self._other_text,
         )
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Tell those who call from Python, where there is no terminal to tell it to."""
+    for sentence in sentences:
+        warnings.warn(sentence, stacklevel=3)
+
+
+def is_replaced(text: str) -> bool:
+    """Whether `encodable` has to replace a part of `text`."""
+    return encodable(text).count("\ufffd") > text.count("\ufffd")
 
 
 def encodable(text: str) -> str:

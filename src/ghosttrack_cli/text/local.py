@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import ConflictError, CorpusError
 from ghosttrack_cli.text.cursor import CHANGED_HINT
 from ghosttrack_cli.text.fingerprint import Fingerprint, fingerprint
+from ghosttrack_cli.text.first_look import FirstLook, look_at
 from ghosttrack_cli.text.folder import find_texts
 from ghosttrack_cli.text.formats import TextFile
 from ghosttrack_cli.text.kept import Keeper
@@ -75,6 +76,18 @@ class LocalCorpus:
     def notices(self) -> list[str]:
         """What in the folder is not read."""
         return self._found.sentences()
+
+    def skipped_files(self) -> dict[str, int]:
+        """The same as numbers."""
+        return self._found.counts()
+
+    def check(self) -> FirstLook:
+        """Read small texts whole and of large ones every beginning, once."""
+        return self._first_look
+
+    @cached_property
+    def _first_look(self) -> FirstLook:
+        return look_at(self)
 
     def documents(self, state: JSON | None = None) -> LocalStream:
         """The documents from `state` on, or from the beginning."""

@@ -11,16 +11,18 @@ import hashlib
 import platform
 import sysconfig
 import tokenize
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.documents import JSON, Document
+from ghosttrack_cli.text.kept import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from ghosttrack_cli.text.documents import JSON, Document
 
 EDITION = 1
 """Goes up whenever the same files would give other documents, so that old cursors are refused."""
@@ -42,10 +44,14 @@ _Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Piece:
-    """Text of one document and the topic or file it was cut from."""
+    """Text of one document and the topic or file it was cut from.
+
+    `short` pieces of that file are left out next to it: before it, and behind the last one.
+    """
 
     origin: str
     text: str
+    short: int = 0
 
 
 @dataclass
@@ -102,19 +108,34 @@ class PythonDocsCorpus:
         """Nothing: what is not read is no text."""
         return []
 
+    def skipped_files(self) -> dict[str, int]:
+        """None."""
+        return {}
+
+    def check(self) -> None:
+        """Nothing is refused: the sources of a Python that runs can be read."""
+
     def documents(self, state: JSON | None = None) -> PythonDocsStream:
         """The documents from `state` on, or from the beginning."""
-        return PythonDocsStream(self._units, self._read, state)
+        return PythonDocsStream(self._units, self._read, self.min_characters, state)
 
-    def _read(self, kind: str, name: Path) -> list[Piece]:
+    def _read(self, kind: str, name: Path) -> tuple[list[Piece], int]:
+        """The pieces of a file that are kept; and how many are short, if none is kept."""
         source = _read_source(self.folder / name)
         cut = {"topics": _topics, "prose": _prose, "code": _code}[kind]
-        pieces = (
-            Piece(origin, text)
-            for origin, whole in cut(name, source)
-            for text in split_text(whole, PIECE_CHARACTERS)
-        )
-        return [piece for piece in pieces if len(piece.text) >= self.min_characters]
+        kept: list[Piece] = []
+        short = 0
+        for origin, whole in cut(name, source):
+            for text in split_text(whole, PIECE_CHARACTERS):
+                if len(text) < self.min_characters:
+                    short += 1
+                else:
+                    kept.append(Piece(origin, text, short))
+                    short = 0
+        if kept:
+            kept[-1] = replace(kept[-1], short=kept[-1].short + short)
+            short = 0
+        return kept, short
 
 
 class PythonDocsStream:
@@ -123,13 +144,14 @@ class PythonDocsStream:
     def __init__(
         self,
         units: dict[str, list[Path]],
-        read: Callable[[str, Path], list[Piece]],
+        read: Callable[[str, Path], tuple[list[Piece], int]],
+        min_characters: int,
         state: JSON | None,
     ) -> None:
         self._units = units
         self._read = read
         start = state or _START
-        self._document: int = start["document"]
+        self._keeper = Keeper("python-docs", min_characters, start)
         self._turn: int = start["turn"]
         self._opened: dict[str, int] = dict(start["opened"])
         self._lanes = [_Lane(unit, piece) for unit, piece in start["lanes"]]
@@ -145,8 +167,10 @@ class PythonDocsStream:
             self._turn = (self._turn + 1) % len(LANES)
             if piece is not None:
                 self.origin = piece.origin
-                self._document += 1
-                return Document(self._document - 1, piece.text)
+                self._keeper.skip_short(piece.short)
+                document = self._keeper.keep(piece.text)
+                assert document is not None
+                return document
         raise StopIteration
 
     def _take(self, turn: int) -> Piece | None:
@@ -154,20 +178,22 @@ class PythonDocsStream:
         units = self._units[kind]
         while True:
             if 0 <= lane.unit < len(units):
-                if lane.pieces is None:
-                    lane.pieces = self._read(kind, units[lane.unit])
+                if lane.pieces is None:  # resumed: what was left out there is counted
+                    lane.pieces, _ = self._read(kind, units[lane.unit])
                 if lane.piece < len(lane.pieces):
                     lane.piece += 1
                     return lane.pieces[lane.piece - 1]
             if self._opened[kind] >= len(units):
                 return None
-            lane.unit, lane.piece, lane.pieces = self._opened[kind], 0, None
+            lane.unit, lane.piece = self._opened[kind], 0
+            lane.pieces, short = self._read(kind, units[lane.unit])
+            self._keeper.skip_short(short)
             self._opened[kind] += 1
 
     def state(self) -> JSON:
         """Where each lane is: what comes next depends on nothing else."""
         return {
-            "document": self._document,
+            **self._keeper.state(),
             "turn": self._turn,
             "opened": dict(self._opened),
             "lanes": [[lane.unit, lane.piece] for lane in self._lanes],

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text import separated
 from ghosttrack_cli.text.formats import kind_of
-from ghosttrack_cli.text.kept import encodable
-from ghosttrack_cli.text.opening import open_text
+from ghosttrack_cli.text.kept import LeftOut, encodable, is_replaced, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,16 +50,41 @@ def load_truthfulqa(
 
     `path` is a local CSV of the data set (column names of the hub or of the original file), and
     `encoding` its own if it is not Unicode; without a path, the hub's `truthfulqa/truthful_qa` is
-    read. The split depends on the examples and `seed` only, not on their order.
+    read. The split depends on the examples and `seed` only, not on their order. Questions without
+    an answer and duplicates are skipped, with a warning that counts them.
 
     Raises:
         UsageError: no path.
         CorpusError: the file cannot be read or lacks a column.
         HubError: the hub cannot be reached or refuses.
     """
+    examples, left_out = read_truthfulqa(path, cache_dir=cache_dir, encoding=encoding)
+    warn(left_out.sentences())
+    return split_examples(examples, seed)
+
+
+def read_truthfulqa(
+    path: Path | str | None = None,
+    *,
+    cache_dir: Path | str | None = None,
+    encoding: str | None = None,
+) -> tuple[list[TruthfulQAExample], LeftOut]:
+    """The questions with both answers, each once, in their order; and what was left out."""
     cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
     records = _from_hub(cache) if path is None else _from_csv(as_path(path, "path"), encoding)
-    return split_examples(_examples(records), seed)
+    found: dict[TruthfulQAExample, None] = {}
+    left_out = LeftOut()
+    for record in records:
+        example = _example(record)
+        damaged = any(is_replaced(text) for text in _read_texts(record))
+        if not all((example.prompt, example.factual_answer, example.hallucinated_answer)):
+            left_out = replace(left_out, unanswered=left_out.unanswered + 1)
+        elif example in found:
+            left_out = replace(left_out, duplicates=left_out.duplicates + 1)
+        else:
+            left_out = replace(left_out, replaced=left_out.replaced + damaged)
+            found[example] = None
+    return list(found), left_out
 
 
 def split_examples(examples: Iterable[TruthfulQAExample], seed: int) -> Split:
@@ -103,21 +127,22 @@ def _sort_key(example: TruthfulQAExample) -> tuple[str, ...]:
     )
 
 
-def _examples(records: Iterable[Mapping[str, Any]]) -> Iterator[TruthfulQAExample]:
-    for record in records:
-        wrong = _answers(record["incorrect_answers"])
-        example = TruthfulQAExample(
-            prompt=_text(record["question"]),
-            factual_answer=_text(record["best_answer"]),
-            hallucinated_answer=wrong[0] if wrong else "",
-            category=_text(record["category"]),
-        )
-        if example.prompt and example.factual_answer and example.hallucinated_answer:
-            yield example
+def _example(record: Mapping[str, Any]) -> TruthfulQAExample:
+    prompt, factual, wrong, category = _read_texts(record)
+    return TruthfulQAExample(*map(encodable, (prompt, factual, wrong, category)))
+
+
+def _read_texts(record: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Question, best answer, first wrong answer and category; empty where there is none."""
+    wrong = _answers(record["incorrect_answers"])
+    question, best, category = (
+        _text(record[name]) for name in ("question", "best_answer", "category")
+    )
+    return question, best, wrong[0] if wrong else "", category
 
 
 def _text(value: object) -> str:
-    return encodable(str(value or "")).strip()
+    return str(value or "").strip()
 
 
 def _answers(value: str | Sequence[str] | None) -> list[str]:
@@ -127,13 +152,13 @@ def _answers(value: str | Sequence[str] | None) -> list[str]:
 
 def _from_csv(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
     try:
-        with open_text(path, encoding) as file:
-            reader = csv.DictReader(file)
-            columns = {_column(name): name for name in reader.fieldnames or ()}
-            _require(columns, str(path))
-            for record in reader:
-                yield {name: record[columns[name]] for name in COLUMNS}
-    except (OSError, ValueError, csv.Error) as error:
+        delimiter, header = separated.header_of(path, encoding, "question")
+        columns = {_column(name): place for place, name in enumerate(header)}
+        _require(columns, str(path))
+        for row in separated.records(path, encoding, delimiter, len(header)):
+            filled = dict(enumerate(row))
+            yield {name: filled.get(columns[name]) for name in COLUMNS}
+    except (OSError, ValueError) as error:
         raise CorpusError(f"cannot read TruthfulQA: {path}: {error}") from error
 
 
@@ -142,13 +167,12 @@ def _column(name: str) -> str:
 
 
 def is_truthfulqa(path: Path, encoding: str | None = None) -> bool:
-    """Whether a local file is a CSV with TruthfulQA's columns."""
-    if kind_of(path) != ".csv":
+    """Whether a local file of separated values has TruthfulQA's columns."""
+    if kind_of(path) not in {".csv", ".tsv"}:
         return False
     try:
-        with open_text(path, encoding) as file:
-            header = next(csv.reader(file), [])
-    except (OSError, ValueError, CorpusError, csv.Error):
+        _, header = separated.header_of(path, encoding, "question")
+    except (OSError, ValueError, CorpusError):
         return False
     return set(COLUMNS) <= {_column(name) for name in header}
 

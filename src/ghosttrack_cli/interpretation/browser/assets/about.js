@@ -20,8 +20,13 @@
 
   const textsOf = ({ name, corpus }) => (corpus ? `${name} (${corpus})` : name);
 
-  function leftOut({ truncated, short, blank, replaced }) {
-    const counts = [[truncated, "cut at the context length"], [short, "skipped as too short"], [blank, "skipped as blank"], [replaced, "with damaged characters"]];
+  function leftOut(source) {
+    const counts = [
+      [source.truncated, "cut at the context length"], [source.short, "skipped as too short"], [source.blank, "skipped as blank"],
+      [source.replaced, "with damaged characters"], [source.empty_files, "empty files"], [source.unanswered, "questions without both answers skipped"],
+      [source.duplicates, "duplicate questions skipped"],
+      ...Object.entries(source.skipped_files ?? {}).map(([reason, total]) => [total, `${reason.replaceAll("_", " ")} skipped`]),
+    ];
     return counts.filter(([total]) => total).map(([total, how]) => `, ${count(total)} ${how}`).join("");
   }
 
