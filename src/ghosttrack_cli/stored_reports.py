@@ -10,11 +10,18 @@ from ghosttrack_cli import files
 from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SUMMARY = "summary.json"
 SOURCE = re.compile(rf"([a-z0-9][a-z0-9_-]*)({re.escape(files.PREVIOUS_SUFFIX)})?")
 """A report's folder; the suffix is there for the instant in which a new one takes its place."""
+SUMMARY_SCHEMA = 3
+"""The version of the format, which stands in every file of a report."""
+MISSING = "missing from a report"
+MAKEABLE = re.compile(
+    r"(?P<name>store|truthfulqa)(-(?P<texts>\d+)-texts)?(-(?P<tokens>\d+)-tokens)?"
+)
 OLD_LAYOUT = "features"
 """Stands directly in a layer's folder where an earlier version wrote the report."""
 
@@ -50,6 +57,47 @@ def report_sources(folder: Path) -> list[str]:
     except OSError:
         return []
     return sorted({match[1] for match in matches if match} - {OLD_LAYOUT})
+
+
+def wrong_size(path: Path, size: int) -> str | None:
+    """What is wrong with a file that was written with `size` bytes, None if it has as many.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    found = path.stat().st_size
+    return None if found == size else f"damaged: {path}: {found:,} of {size:,} bytes"
+
+
+def wrong_sizes(folder: Path, sizes: Mapping[str, int]) -> Iterator[str]:
+    """What is wrong with the files of a report, by a look at each: missing, or another size."""
+    for name, size in sizes.items():
+        try:
+            found = wrong_size(folder / name, size)
+        except (OSError, ValueError):  # the latter for a name that no file has
+            found = f"{MISSING}: {folder / name}"
+        if found:
+            yield found
+
+
+def how_to_make(folder: Path) -> str:
+    """The command that makes the report in `folder` anew where it is damaged.
+
+    >>> from pathlib import Path
+    >>> how_to_make(Path("interpretations/layer_6/store-5000-tokens"))
+    'ghosttrack interpret --layers 6 --texts store --max-tokens 5000'
+    >>> how_to_make(Path("interpretations/layer_6/texts-notes-1f2e3d4c"))
+    'ghosttrack interpret --layers 6'
+    """
+    layer = folder.parent.name.removeprefix("layer_")
+    command = (
+        f"ghosttrack interpret --layers {layer}" if layer.isdecimal() else "ghosttrack interpret"
+    )
+    match = MAKEABLE.fullmatch(folder.name.removesuffix(files.PREVIOUS_SUFFIX))
+    if match is None:  # a file or data set, whose place the name does not say
+        return command
+    limits = [f" --max-{unit} {match[unit]}" for unit in ("texts", "tokens") if match[unit]]
+    return "".join([command, f" --texts {match['name']}", *limits])
 
 
 def _stored(layer: int, source: str, folder: Path) -> StoredReport | None:

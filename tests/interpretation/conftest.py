@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pytest
 import torch
 
 import ghosttrack_cli
+from ghosttrack_cli.interpretation import interpret as interpret_stage
 from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
 from ghosttrack_cli.interpretation.events import Block, Rows
 from ghosttrack_cli.model.architectures import weight_of
 from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from ghosttrack_cli.workspace import Workspace
@@ -219,3 +224,31 @@ def documents() -> list[str]:
     from pydoc_data.topics import topics
 
     return [topics[name][:400] for name in sorted(topics)[:16]]
+
+
+CORPUS = CorpusSettings(min_characters=1)
+
+
+@pytest.fixture
+def interpret(
+    planted_workspace: Workspace, planted_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[Any]]:
+    """`interpret(texts)`: the stage on layer 0."""
+    monkeypatch.setattr(interpret_stage, "PROBE_ROWS", 100)
+
+    def run(
+        texts: Path, monitor: Monitor = SILENT, *, again: bool = False, **limits: int
+    ) -> list[Any]:
+        settings = InterpretationSettings.model_validate({"texts": str(texts)} | limits)
+        model = ModelSettings(name=str(planted_model_folder), device="cpu")
+        return interpret_stage.interpret(
+            (0,), settings, model, CORPUS, planted_workspace, monitor, again=again
+        )
+
+    return run
+
+
+def write_texts(path: Path, texts: list[str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path

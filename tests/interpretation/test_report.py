@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from ghosttrack_cli.interpretation import report
+from ghosttrack_cli.stored_reports import SUMMARY_SCHEMA
 
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "report.schema.json"
 
@@ -20,8 +21,12 @@ def test_published_schema_is_current() -> None:
 def test_schema_key_is_written_and_read_under_its_alias() -> None:
     shard = report.FeatureShard(layer=6, first=0, features=[])
     text = shard.model_dump_json()
-    assert json.loads(text) == {"schema": 2, "layer": 6, "first": 0, "features": []}
+    assert json.loads(text) == {"schema": 3, "layer": 6, "first": 0, "features": []}
     assert report.FeatureShard.model_validate_json(text) == shard
+
+
+def test_status_knows_the_same_version() -> None:
+    assert SUMMARY_SCHEMA == report.SCHEMA_VERSION
 
 
 def test_other_version_is_refused() -> None:

@@ -8,15 +8,15 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.interpretation.conftest import CORPUS, write_texts
 from tests.store.synthetic import tree
 
 from ghosttrack_cli.errors import Stopped
-from ghosttrack_cli.interpretation import interpret as stage
 from ghosttrack_cli.interpretation import text_source
 from ghosttrack_cli.interpretation.layout import read_summary
 from ghosttrack_cli.interpretation.sources import source_slug
-from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.monitor import Monitor
+from ghosttrack_cli.settings import InterpretationSettings
 from ghosttrack_cli.stored_reports import layer_reports
 
 if TYPE_CHECKING:
@@ -24,33 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.workspace import Workspace
-
-CORPUS = CorpusSettings(min_characters=1)
-
-
-@pytest.fixture
-def interpret(
-    planted_workspace: Workspace, planted_model_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., list[Any]]:
-    """`interpret(texts)`: the stage on layer 0."""
-    monkeypatch.setattr(stage, "PROBE_ROWS", 100)
-
-    def run(
-        texts: Path, monitor: Monitor = SILENT, *, again: bool = False, **limits: int
-    ) -> list[Any]:
-        settings = InterpretationSettings.model_validate({"texts": str(texts)} | limits)
-        model = ModelSettings(name=str(planted_model_folder), device="cpu")
-        return stage.interpret(
-            (0,), settings, model, CORPUS, planted_workspace, monitor, again=again
-        )
-
-    return run
-
-
-def write_texts(path: Path, texts: list[str]) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    return path
 
 
 def slug_of(texts: Path, **limits: int) -> str:

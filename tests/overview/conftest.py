@@ -93,8 +93,17 @@ class Builder:
 
     def report(self, layer: int, source: str = "store", weights: str = "a") -> None:
         counts = {"features": 4096, "active": 4055, "dead": 41, "rows": 900}
+        listed = {"report.json": b"{}", "features/000.json": b"{...}"}
+        for name, data in listed.items():
+            path = self.workspace.report(layer, source) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        records = self.workspace.interpretation(layer, source)
+        records.write_bytes(b"[]\n")
         document = {
-            "schema": 2,
+            "schema": 3,
+            "files": {name: {"bytes": len(data)} for name, data in listed.items()},
+            "records": {"bytes": 3},
             "layer": layer,
             "counts": counts,
             "source": {"name": source},

@@ -199,7 +199,17 @@ def json_around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 JSON_VALUES = json_around(json_around(JSON_LEAVES))
-FIELDS = ("schema", "state", "step", "total_steps", "metrics", "counts", "source")
+FIELDS = (
+    "schema",
+    "state",
+    "step",
+    "total_steps",
+    "metrics",
+    "counts",
+    "source",
+    "files",
+    "records",
+)
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES))
@@ -215,7 +225,7 @@ def test_manifests_may_hold_anything(
     except ValueError:  # NaN is never written
         build.write(workspace.training_progress(6), {"schema": 2} | document)
     with suppress(ValueError):
-        build.seal(workspace.report(6, "store") / "summary.json", {"schema": 2} | document)
+        build.seal(workspace.report(6, "store") / "summary.json", {"schema": 3} | document)
     overview = gather(workspace)
     assert overview.layers[0].layer == 6
     next_step(overview, workspace.log)
@@ -272,3 +282,21 @@ def test_a_report_of_an_sae_that_was_replaced_is_not_one_of_the_present(
     assert command(overview, workspace) == "interpret --layers 6"
     build.report(6, "texts-notes-1f2e3d4c", weights="b")
     assert gather(workspace).met
+
+
+@pytest.mark.parametrize("name", ["report.json", "features/000.json", "../../records"])
+@pytest.mark.parametrize("how", ["shorter", "missing"])
+def test_a_damaged_file_of_a_report_is_named_and_interpret_comes_next(
+    workspace: Workspace, build: Builder, name: str, how: str
+) -> None:
+    build.everything(6)
+    records = workspace.interpretation(6)
+    path = records if name == "../../records" else workspace.report(6, "store") / name
+    path.unlink() if how == "missing" else path.write_bytes(path.read_bytes()[:-1])
+    overview = gather(workspace)
+    (problem,) = overview.problems
+    assert problem.startswith("missing from a report: " if how == "missing" else "damaged: ")
+    assert str(path) in problem
+    assert overview.layers[0].interpretations[0].damaged
+    step = next_step(overview, workspace.log)
+    assert (step.command, step.why) == ("interpret", "some reports are damaged")

@@ -25,6 +25,7 @@ from ghosttrack_cli.files.sealed import (
     seal,
     seal_text,
     sealed_text,
+    unseal,
     write_sealed,
 )
 from ghosttrack_cli.files.staging import DiskQueue, StagedFile, WriteBatch
@@ -78,6 +79,7 @@ __all__ = [
     "shared_lock",
     "sync_folder",
     "temporary_path",
+    "unseal",
     "write_bytes",
     "write_json",
     "write_parts",

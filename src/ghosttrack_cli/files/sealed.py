@@ -56,7 +56,12 @@ def sealed_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> tuple[bytes, str]
         FileNotFoundError: there is no such file.
         CorruptionError: too large, not sealed, or not the bytes that were sealed.
     """
-    first, _, body = read_bytes(path, limit=limit).partition(b"\n")
+    return unseal(read_bytes(path, limit=limit), path)
+
+
+def unseal(data: bytes, path: Path) -> tuple[bytes, str]:
+    """`sealed_text` of `data`, the bytes of `path`."""
+    first, _, body = data.partition(b"\n")
     match = _FIRST_LINE.fullmatch(first)
     if match is None or hashlib.sha256(body).hexdigest() != match[1].decode():
         raise CorruptionError(f"damaged: {path}: checksum does not match")

@@ -73,7 +73,7 @@ def analyze_sae(
     if results is not None:
         path = results / Workspace(results).interpretation(layer_idx).name
         files.make_folder(results)
-        layout.write_original_records(path, records)
+        files.write_bytes(path, layout.original_file(records))
     return [record.model_dump() for record in records]
 
 

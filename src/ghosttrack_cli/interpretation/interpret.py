@@ -154,15 +154,19 @@ class Stage:
         return [job for job in jobs if again or not self._is_current(job)]
 
     def _is_current(self, job: Job) -> bool:
+        folder = self.workspace.report(job.layer, self.slug)
         try:
-            summary = self._summary(job.layer)
-        except CorruptionError as error:
-            self.monitor.notice(f"{error.what}; rebuilding it")
+            found = layout.WholeReport(folder)
+            if found.summary.fingerprint != job.fingerprint:
+                return False
+            found.check(self.workspace.interpretation(job.layer, self.slug))
+        except FileNotFoundError:
             return False
-        current = summary is not None and summary.fingerprint == job.fingerprint
-        if current:
-            self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
-        return current
+        except CorruptionError as error:
+            self.monitor.notice(f"{error.what}; making the report of layer {job.layer} anew")
+            return False
+        self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
+        return True
 
     def _interpret(self, jobs: list[Job], monitor: Monitor) -> None:
         facts = {

@@ -29,6 +29,7 @@ from ghosttrack_cli.interpretation.report import (
     flag_bits,
     shard_name,
 )
+from ghosttrack_cli.interpretation.search_files import SearchFiles
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.stored_reports import SUMMARY, report_sources
 from ghosttrack_cli.workspace import MAIN_SOURCE
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.report import (
         Contrast,
         FeatureReport,
+        FileFacts,
         ModelFacts,
         OriginalRecord,
         Recovered,
@@ -88,17 +90,21 @@ def write_layer(
     count = finished.trained.sae.d_hidden
     numbers = monitor.counted(FEATURES, range(count), count, "features")
     features = map(builder.feature, numbers)
-    rows = IndexRows()
-    for feature in layout.write_features(temporary, layer, features):
+    new, rows = layout.NewReport(temporary), IndexRows()
+    search = SearchFiles(new, layer, source)
+    for feature in new.write_features(layer, features):
         rows.add(feature)
+        search.add(feature)
     monitor.begin(WRITING)
+    search.finish()
     report = _report(finished, rows.index())
-    summary = _summary(finished, report)
-    layout.write_record(temporary / layout.REPORT, report)
+    new.write_record(layout.REPORT, report)
+    records = layout.original_file(rows.original)
+    summary = _summary(finished, report, new.files, layout.facts_of(records))
     layout.write_record(temporary / SUMMARY, summary)
-    layout.write_original_records(workspace.interpretation(layer, source), rows.original)
+    files.write_bytes(workspace.interpretation(layer, source), records)
     if MAIN_SOURCE not in report_sources(folder.parent):
-        layout.write_original_records(workspace.interpretation(layer), rows.original)
+        files.write_bytes(workspace.interpretation(layer), records)
     files.replace_folder(temporary, folder)
     return summary
 
@@ -155,7 +161,9 @@ def _report(finished: Finished, index: FeatureIndex) -> LayerReport:
     )
 
 
-def _summary(finished: Finished, report: LayerReport) -> LayerSummary:
+def _summary(
+    finished: Finished, report: LayerReport, listed: dict[str, FileFacts], records: FileFacts
+) -> LayerSummary:
     return LayerSummary(
         layer=report.layer,
         fingerprint=finished.fingerprint,
@@ -165,6 +173,8 @@ def _summary(finished: Finished, report: LayerReport) -> LayerSummary:
         metrics=report.metrics,
         recovered=report.recovered,
         significant=report.contrast.significant if report.contrast else None,
+        files=listed,
+        records=records,
     )
 
 

@@ -1,7 +1,8 @@
-"""Reading and writing the files of a report."""
+"""Reading and writing the files of a report, which its summary lists with size and checksum."""
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,14 +13,14 @@ from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation.report import (
     SHARD_FEATURES,
     FeatureShard,
+    FileFacts,
     LayerSummary,
     OriginalExample,
     OriginalRecord,
     Record,
     shard_name,
 )
-from ghosttrack_cli.interpretation.search_index import SearchShard, feature_texts, search_name
-from ghosttrack_cli.stored_reports import SUMMARY
+from ghosttrack_cli.stored_reports import MISSING, SUMMARY, how_to_make, wrong_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,59 +30,167 @@ if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
 
 REPORT = "report.json"
-ANEW = "ghosttrack interpret --overwrite"
 R = TypeVar("R", bound=Record)
 COMMON_TOKENS = 10
 
 
-def write_features(
-    folder: Path, layer: int, features: Iterable[FeatureReport]
-) -> Iterator[FeatureReport]:
-    """Write features, all of a layer in order, as shards into `folder`, and pass them on."""
-    for name in ("features", "search"):
-        files.make_folder(folder / name)
-    shard: list[FeatureReport] = []
-    for feature in features:
-        shard.append(feature)
-        yield feature
-        if len(shard) == SHARD_FEATURES:
-            _write_shard(folder, layer, shard)
-            shard = []
-    if shard:
-        _write_shard(folder, layer, shard)
+class NewReport:
+    """A report that is being written into `folder`: what it is made of is listed as it goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, FileFacts] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one file."""
+        path = self.folder / name
+        files.make_folder(path.parent)
+        files.write_bytes(path, data)
+        self.files[name] = facts_of(data)
+
+    def write_record(self, name: str, record: Record) -> None:
+        """Write one file that is a record."""
+        self.write(name, sealed_record(record))
+
+    def write_features(
+        self, layer: int, features: Iterable[FeatureReport]
+    ) -> Iterator[FeatureReport]:
+        """Write features, all of a layer in order, as shards, and pass them on."""
+        shard: list[FeatureReport] = []
+        for feature in features:
+            shard.append(feature)
+            yield feature
+            if len(shard) == SHARD_FEATURES:
+                self._write_shard(layer, shard)
+                shard = []
+        if shard:
+            self._write_shard(layer, shard)
+
+    def _write_shard(self, layer: int, features: Sequence[FeatureReport]) -> None:
+        first = features[0].feature
+        shard = FeatureShard(layer=layer, first=first, features=list(features))
+        self.write_record(shard_name(first), shard)
 
 
-def _write_shard(folder: Path, layer: int, features: Sequence[FeatureReport]) -> None:
-    first = features[0].feature
-    shard = FeatureShard(layer=layer, first=first, features=list(features))
-    write_record(folder / shard_name(first), shard)
-    texts = SearchShard(features=[feature_texts(one) for one in features])
-    write_record(folder / search_name(first), texts)
+def facts_of(data: bytes) -> FileFacts:
+    """How the summary lists a file of these bytes."""
+    return FileFacts(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+class WholeReport:
+    """A report on disk; each file is checked against the summary's list when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the summary.
+
+        Raises:
+            FileNotFoundError: there is no report.
+            CorruptionError: its summary is damaged, or of another version.
+        """
+        self.folder = folder
+        self.summary = read_part(folder, SUMMARY, LayerSummary)
+
+    def record(self, name: str, kind: type[R]) -> R:
+        """One file that is a record.
+
+        Raises:
+            CorruptionError: missing, damaged, or not what the format says; names the file.
+        """
+        path = self.folder / name
+        return parse_record(self.data(name), path, kind, how_to_make(self.folder))
+
+    def data(self, name: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            CorruptionError: missing, or not the bytes that were written.
+        """
+        try:
+            return self._data(name)
+        except CorruptionError:
+            # A new report may have taken this one's place since its summary was read.
+            summary = read_part(self.folder, SUMMARY, LayerSummary)
+            if summary == self.summary:
+                raise
+            self.summary = summary
+            return self._data(name)
+
+    def _data(self, name: str) -> bytes:
+        facts, hint = self.summary.files.get(name), how_to_make(self.folder)
+        for place in _places(self.folder):
+            with suppress(FileNotFoundError):
+                return checked_bytes(place / name, facts, hint)
+        raise CorruptionError(f"{MISSING}: {self.folder / name}", hint=hint)
+
+    def check(self, records: Path) -> None:
+        """Read every file, `records`, the original's, too.
+
+        Raises:
+            CorruptionError: the first that is missing or damaged.
+        """
+        for name in self.summary.files:
+            self.data(name)
+        try:
+            checked_bytes(records, self.summary.records, how_to_make(self.folder))
+        except FileNotFoundError as error:
+            hint = how_to_make(self.folder)
+            raise CorruptionError(f"{MISSING}: {records}", hint=hint) from error
+
+
+def checked_bytes(path: Path, facts: FileFacts | None, hint: str) -> bytes:
+    """The bytes of a file that is listed with `facts`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: it is not listed, or has other bytes.
+    """
+    if facts is None:
+        raise CorruptionError(f"damaged: {path}: not listed in {SUMMARY}", hint=hint)
+    if what := wrong_size(path, facts.bytes):
+        raise CorruptionError(what, hint=hint)
+    data = files.read_bytes(path, limit=facts.bytes)
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
+        raise CorruptionError(f"damaged: {path}: checksum does not match", hint=hint)
+    return data
+
+
+def sealed_record(record: Record) -> bytes:
+    """One record as compact JSON that carries its checksum."""
+    return files.seal_text(record.model_dump_json())[0]
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write one record as compact JSON that carries its checksum."""
-    files.write_bytes(path, files.seal_text(record.model_dump_json())[0])
+    """Write one record."""
+    files.write_bytes(path, sealed_record(record))
 
 
-def read_record(path: Path, kind: type[R]) -> R:
-    """Read one file of a report.
+def read_record(path: Path, kind: type[R], hint: str | None = None) -> R:
+    """Read one file that is a record; `hint` says what makes it anew.
 
     Raises:
         FileNotFoundError: there is no such file.
         CorruptionError: damaged, or not what the format says; names the place.
     """
+    return parse_record(files.read_bytes(path, limit=files.MAX_JSON_BYTES), path, kind, hint)
+
+
+def parse_record(data: bytes, path: Path, kind: type[R], hint: str | None) -> R:
+    """The record in `data`, the bytes of `path`.
+
+    Raises:
+        CorruptionError: damaged, or not what the format says; names the place.
+    """
     try:
-        text, _ = files.sealed_text(path)
+        text, _ = files.unseal(data, path)
     except CorruptionError as error:
-        raise CorruptionError(error.what, hint=ANEW) from error
+        raise CorruptionError(error.what, hint=hint) from error
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         what = f"not a {kind.__name__} of this version: {path}: {where}: {first['msg']}"
-        raise CorruptionError(what, hint=ANEW) from error
+        raise CorruptionError(what, hint=hint) from error
 
 
 def read_summary(workspace: Workspace, layer: int, source: str) -> LayerSummary | None:
@@ -99,16 +208,20 @@ def read_summary(workspace: Workspace, layer: int, source: str) -> LayerSummary 
 def read_part(folder: Path, name: str, kind: type[R]) -> R:
     """Read the file `name` of the report in `folder`.
 
-    While a new report takes its place, the old one has another name for an instant.
-
     Raises:
         FileNotFoundError: there is no such file.
         CorruptionError: it is not what the format says; names the place.
     """
-    for place in (folder, folder.with_name(folder.name + files.PREVIOUS_SUFFIX)):
+    hint = how_to_make(folder)
+    for place in _places(folder):
         with suppress(FileNotFoundError):
-            return read_record(place / name, kind)
-    return read_record(folder / name, kind)
+            return read_record(place / name, kind, hint)
+    return read_record(folder / name, kind, hint)
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    """While a new report takes its place, the old one has another name for an instant."""
+    return folder, folder.with_name(folder.name + files.PREVIOUS_SUFFIX)
 
 
 def original_record(feature: FeatureReport) -> OriginalRecord:
@@ -132,6 +245,6 @@ def original_record(feature: FeatureReport) -> OriginalRecord:
     )
 
 
-def write_original_records(path: Path, records: list[OriginalRecord]) -> None:
-    """Write the original's file: a list in which feature i is element i."""
-    files.write_bytes(path, TypeAdapter(list[OriginalRecord]).dump_json(records) + b"\n")
+def original_file(records: list[OriginalRecord]) -> bytes:
+    """The original's file: a list in which feature i is element i."""
+    return TypeAdapter(list[OriginalRecord]).dump_json(records) + b"\n"

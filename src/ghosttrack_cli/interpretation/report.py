@@ -3,10 +3,10 @@
     interpretations/
       layer_6_interpretations.json    the original's records (`OriginalRecord`), one a feature
       layer_6/store/                  a report for each source: the store, TruthfulQA, texts
-        summary.json                  LayerSummary: small, all that `status` reads
+        summary.json                  LayerSummary: small, all that `status` reads; lists the others
         report.json                   LayerReport: metrics, curves, index of all features
         features/000.json ...         FeatureShard: SHARD_FEATURES features each
-        search/000.json ...           SearchShard: what a search looks into, of the same features
+        search/tokens.js, words-000.js ...   what a search looks into, see search_files.py
 
 Every rate and mean stands beside the number of rows behind it.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 SHARD_FEATURES = 256
 FLAGS = ("dead", "rare", "dense", "single-token", "position-bound", "duplicate")
 """Names of the flags; bit i of `FeatureIndex.flags` is FLAGS[i]."""
@@ -27,8 +27,7 @@ Answer = Literal["factual", "hallucinated"]
 SettingValue = bool | int | float | str
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-SchemaVersion = Annotated[Literal[2], Field(alias="schema", description="version of the format")]
-SummaryVersion = Annotated[Literal[2], Field(alias="schema", description="version of summary.json")]
+SchemaVersion = Annotated[Literal[3], Field(alias="schema", description="version of the format")]
 
 
 class Record(BaseModel):
@@ -362,10 +361,20 @@ class LayerReport(Record):
     )
 
 
-class LayerSummary(Record):
-    """summary.json: what `status` shows, and the fingerprint that tells whether it is current."""
+class FileFacts(Record):
+    """A file as it was written."""
 
-    schema_version: SummaryVersion = 2
+    bytes: Count
+    sha256: str
+
+
+class LayerSummary(Record):
+    """summary.json: what `status` shows, the fingerprint of what it was made from, and all files.
+
+    With another fingerprint than the inputs have now, or other files, it has to be made anew.
+    """
+
+    schema_version: SchemaVersion = SCHEMA_VERSION
     layer: Count
     fingerprint: str = Field(description="SHA-256 of settings and inputs; equal: nothing to do")
     sae: SAEFacts
@@ -374,6 +383,8 @@ class LayerSummary(Record):
     metrics: Metrics | None
     recovered: Recovered | None
     significant: Count | None = Field(description="features that separate true from false")
+    files: dict[str, FileFacts] = Field(description="every other file, by its name in the folder")
+    records: FileFacts = Field(description="the original's file of this source, beside the folders")
 
 
 class OriginalExample(Record):
@@ -404,6 +415,15 @@ def flag_bits(flags: list[Flag]) -> int:
     5
     """
     return sum(1 << FLAGS.index(flag) for flag in flags)
+
+
+def flag_names(bits: int) -> list[str]:
+    """The flags behind the bits of an index entry.
+
+    >>> flag_names(5)
+    ['dead', 'dense']
+    """
+    return [name for place, name in enumerate(FLAGS) if bits >> place & 1]
 
 
 def shard_name(feature: int) -> str:

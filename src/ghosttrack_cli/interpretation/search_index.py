@@ -1,53 +1,19 @@
-"""What a search looks into, feature by feature, and which features a query finds, best first.
-
-The definition is in search.py; here are the texts of a report as a search compares them, which lie
-beside its features so that a search reads no example's activations.
-"""
+"""Which features of a report a query finds, best first; search.py says what that means."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.interpretation.report import (
-    SCHEMA_VERSION,
-    SHARD_FEATURES,
-    Count,
-    Flag,
-    Record,
-    SchemaVersion,
-)
-from ghosttrack_cli.interpretation.search import caseless, strength, terms
+from ghosttrack_cli.interpretation.search import caseless, terms
+from ghosttrack_cli.interpretation.search_files import KINDS, PLACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 TOKEN_LEVEL = 1
-
-
-class FeatureTexts(Record):
-    """The texts of one feature, caseless; the number and the flags are searched too."""
-
-    feature: Count
-    flags: list[Flag]
-    telling: float
-    tokens: list[tuple[str, float]]
-    """Firing tokens with their strength."""
-    promoted: list[str]
-    suppressed: list[str]
-    top: list[str]
-    """Top examples."""
-    other: list[str]
-    """The other examples."""
-
-
-class SearchShard(Record):
-    """One file search/NNN.json: the features of features/NNN.json."""
-
-    schema_version: SchemaVersion = SCHEMA_VERSION
-    features: list[FeatureTexts]
+WORDS_LEVEL = TOKEN_LEVEL + len(KINDS)
+NOT_FOUND = WORDS_LEVEL + len(PLACES)
 
 
 @dataclass(frozen=True)
@@ -59,57 +25,66 @@ class Hit:
     order: tuple[float, ...]
 
 
-def search_name(feature: int) -> str:
-    """The file inside a report that holds the texts of `feature`.
+@dataclass(frozen=True)
+class Searched:
+    """What a search looks into: columns by feature number, tokens, and the files of words."""
 
-    >>> search_name(0), search_name(511)
-    ('search/000.json', 'search/001.json')
-    """
-    return f"search/{feature // SHARD_FEATURES:03d}.json"
-
-
-def feature_texts(one: FeatureReport) -> FeatureTexts:
-    """The texts of a feature."""
-    texts = [caseless("".join(example.texts)) for example in one.examples]
-    top = set(one.top)
-    return FeatureTexts(
-        feature=one.feature,
-        flags=one.flags,
-        telling=one.telling,
-        tokens=[(caseless(token.text), round(strength(token), 6)) for token in one.tokens],
-        promoted=[caseless(entry.text) for entry in one.promoted],
-        suppressed=[caseless(entry.text) for entry in one.suppressed],
-        top=[texts[place] for place in one.top],
-        other=[text for place, text in enumerate(texts) if place not in top],
-    )
+    layer: int
+    flags: Sequence[Sequence[str]]
+    telling: Sequence[float]
+    tokens: Mapping[str, Any]
+    words: Iterable[Mapping[str, Any]]
 
 
-def search(query: str, layer: int, features: Iterable[FeatureTexts]) -> Iterator[Hit]:
-    """The features of a layer that have every term of `query`, in any order."""
+def search(query: str, report: Searched) -> Iterator[Hit]:
+    """The features of a report that have every term of `query`, in any order."""
     wanted = terms(query)
-    for one in features:
-        levels = [_level(term, one) for term in wanted]
-        if None not in levels:
-            worst = max((level or 0 for level in levels), default=0)
-            strengths = [
-                _strength(term, one)
-                for term, level in zip(wanted, levels, strict=True)
-                if level == TOKEN_LEVEL
-            ]
-            order = (worst, -sum(strengths), -one.telling, layer, one.feature)
-            yield Hit(layer, one.feature, order)
+    lowered = [caseless(text) for text in report.tokens["strings"]]
+    found = [_Term(term, report, lowered) for term in wanted]
+    count = len(report.telling)
+    for words in report.words if found else ():
+        for one in found:
+            one.look_into(words)
+    for feature in range(count):
+        worst = max((one.levels[feature] for one in found), default=0)
+        if worst < NOT_FOUND:
+            strength = sum(one.strength(feature) for one in found)
+            order = (worst, -strength, -report.telling[feature], report.layer, feature)
+            yield Hit(report.layer, feature, order)
 
 
-def _level(term: str, one: FeatureTexts) -> int | None:
-    if term.removeprefix("#") == str(one.feature) or term in one.flags:
-        return 0
-    tokens = [text for text, _ in one.tokens]
-    places = (tokens, one.promoted, one.suppressed, one.top, one.other)
-    for level, texts in enumerate(places, start=TOKEN_LEVEL):
-        if any(term in text for text in texts):
-            return level
-    return None
+class _Term:
+    """One term: for every feature the first level that has it."""
 
+    def __init__(self, term: str, report: Searched, lowered: Sequence[str]) -> None:
+        self._term = term
+        self._tokens = report.tokens
+        self._hits = frozenset(place for place, text in enumerate(lowered) if term in text)
+        self.levels = [
+            0 if self._names(feature, flags) else self._token_level(feature)
+            for feature, flags in enumerate(report.flags)
+        ]
 
-def _strength(term: str, one: FeatureTexts) -> float:
-    return sum(value for text, value in one.tokens if term in text)
+    def _names(self, feature: int, flags: Sequence[str]) -> bool:
+        return self._term.removeprefix("#") == str(feature) or self._term in flags
+
+    def _token_level(self, feature: int) -> int:
+        for level, kind in enumerate(KINDS, TOKEN_LEVEL):
+            if not self._hits.isdisjoint(self._tokens[kind][feature]):
+                return level
+        return NOT_FOUND
+
+    def look_into(self, words: Mapping[str, Any]) -> None:
+        """Find the term in the words of some features' examples, where nothing better has it."""
+        levels, term = self.levels, self._term
+        for level, place in reversed(list(enumerate(PLACES, WORDS_LEVEL))):
+            for feature, text in enumerate(words[place], words["first"]):
+                if term in text and level < levels[feature]:
+                    levels[feature] = level
+
+    def strength(self, feature: int) -> float:
+        """What the feature's firings say about the tokens that have the term."""
+        if self.levels[feature] != TOKEN_LEVEL:
+            return 0.0
+        pairs = zip(self._tokens["fires"][feature], self._tokens["strengths"][feature], strict=True)
+        return float(sum(value for token, value in pairs if token in self._hits))

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.overview.manifests import Manifest, read_manifest, read_object
 from ghosttrack_cli.sae_files import is_another_sae
-from ghosttrack_cli.stored_reports import SUMMARY, layer_reports
+from ghosttrack_cli.stored_reports import (
+    SUMMARY,
+    SUMMARY_SCHEMA,
+    layer_reports,
+    wrong_sizes,
+)
 
 if TYPE_CHECKING:
     from ghosttrack_cli.stored_reports import StoredReport
@@ -102,6 +107,8 @@ class InterpretationStatus:
     source: str | None
     outdated: bool
     """Whether the layer's SAE was replaced since: the features are those of the earlier one."""
+    damaged: bool = False
+    """Whether a file is missing or has another size than it was written with."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,8 @@ class LayerStatus:
 
     @property
     def interpreted(self) -> bool:
-        """Whether a report describes the SAE that is there."""
-        return any(not one.outdated for one in self.interpretations)
+        """Whether a whole report describes the SAE that is there."""
+        return any(not (one.outdated or one.damaged) for one in self.interpretations)
 
     @property
     def stored(self) -> bool:
@@ -196,9 +203,11 @@ def read_interpretations(
 def _read_report(
     workspace: Workspace, one: StoredReport, problems: list[str]
 ) -> InterpretationStatus | None:
-    manifest = read_manifest(one.folder / SUMMARY, problems)
+    manifest = read_manifest(one.folder / SUMMARY, problems, schema=SUMMARY_SCHEMA)
     if manifest is None:
         return None
+    wrong = _wrong_files(workspace, one)
+    problems += wrong
     return InterpretationStatus(
         slug=one.source,
         features=_features(manifest),
@@ -207,7 +216,27 @@ def _read_report(
         rows=manifest.integer("counts", "rows"),
         source=manifest.text("source", "name"),
         outdated=_is_outdated(workspace, one.layer, manifest),
+        damaged=bool(wrong),
     )
+
+
+def _wrong_files(workspace: Workspace, one: StoredReport) -> list[str]:
+    """What is wrong twice: at the first look a new report may just have taken the old one's place.
+
+    The summary is read each time.
+    """
+    wrong: list[str] = []
+    for _ in range(2):
+        listed = read_manifest(one.folder / SUMMARY, [], schema=SUMMARY_SCHEMA) or Manifest()
+        records = workspace.interpretation(one.layer, one.source)
+        size = listed.integer("records", "bytes")
+        wrong = [
+            *wrong_sizes(one.folder, listed.sizes("files")),
+            *wrong_sizes(records.parent, {} if size is None else {records.name: size}),
+        ]
+        if not wrong:
+            break
+    return wrong
 
 
 def _is_outdated(workspace: Workspace, layer: int, summary: Manifest) -> bool:

@@ -55,6 +55,13 @@ class Manifest:
             if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
         )
 
+    def sizes(self, *path: str) -> dict[str, int]:
+        """By name the `bytes` of the files that are listed at `path`, none if there is no list."""
+        listed = self._at(path)
+        names = listed if isinstance(listed, dict) else ()
+        found = {name: self.integer(*path, name, "bytes") for name in names}
+        return {name: size for name, size in found.items() if size is not None}
+
     def _at(self, path: tuple[str, ...]) -> Any:
         value: Any = self.document
         for name in path:
@@ -62,10 +69,12 @@ class Manifest:
         return value
 
 
-def read_manifest(path: Path, problems: list[str], *, sealed: bool = True) -> Manifest | None:
+def read_manifest(
+    path: Path, problems: list[str], *, sealed: bool = True, schema: int | None = None
+) -> Manifest | None:
     """Read a manifest; None if it is missing, or damaged, which is added to `problems`."""
     found = read_object(path, problems, sealed=sealed)
-    if found is not None and found.integer("schema") != SCHEMAS[sealed]:
+    if found is not None and found.integer("schema") != (schema or SCHEMAS[sealed]):
         problems.append(f"not a manifest of this version: {path}")
         return None
     return found

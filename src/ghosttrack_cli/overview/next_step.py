@@ -43,10 +43,15 @@ def next_step(overview: Overview, log: Path) -> Step:
     if untrained:
         return Step(_for_layers("train", untrained, layers), "some layers have no trained SAE yet")
     if unread:
-        old = any(one.interpretation and not one.interpreted for one in layers)
-        why = "some reports are of an earlier SAE" if old else "some layers have no report yet"
-        return Step(_for_layers("interpret", unread, layers), why)
+        return Step(_for_layers("interpret", unread, layers), _why_unread(layers))
     return Step(None, "everything is done")
+
+
+def _why_unread(layers: tuple[LayerStatus, ...]) -> str:
+    newest = [one.interpretation for one in layers if one.interpretation and not one.interpreted]
+    if any(one.damaged for one in newest):
+        return "some reports are damaged"
+    return "some reports are of an earlier SAE" if newest else "some layers have no report yet"
 
 
 def _numbers(layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], bool]) -> list[int]:

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptLayer, PromptReport
 from ghosttrack_cli.interpretation.browser.writer import write_browser
-from ghosttrack_cli.interpretation.layout import write_record
+from ghosttrack_cli.interpretation.layout import NewReport, WholeReport, facts_of, write_record
 from ghosttrack_cli.interpretation.report import (
     FLAGS,
     SHARD_FEATURES,
@@ -28,11 +28,12 @@ from ghosttrack_cli.interpretation.report import (
     FeatureCounts,
     FeatureIndex,
     FeatureReport,
-    FeatureShard,
+    FileFacts,
     FiringToken,
     Flag,
     Histogram,
     LayerReport,
+    LayerSummary,
     LogitEntry,
     MaskCounts,
     Metrics,
@@ -46,6 +47,7 @@ from ghosttrack_cli.interpretation.report import (
     flag_bits,
     shard_name,
 )
+from ghosttrack_cli.interpretation.search_files import SearchFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -365,18 +367,42 @@ class Reports:
         features = [make_feature(feature, count, words, shown) for feature in range(count)]
         report = make_layer(layer, features, contrast=contrast, name=name, source=source)
         folder = self.folder / f"layer_{layer}" / source
-        (folder / "features").mkdir(parents=True)
-        for first in range(0, count, SHARD_FEATURES):
-            part = features[first : first + SHARD_FEATURES]
-            shard = FeatureShard(layer=layer, first=first, features=part)
-            write_record(folder / shard_name(first), shard)
-        (folder / "summary.json").write_text("{}")
-        write_record(folder / "report.json", report)
+        new = NewReport(folder)
+        search = SearchFiles(new, layer, source)
+        for feature in new.write_features(layer, features):
+            search.add(feature)
+        search.finish()
+        new.write_record("report.json", report)
+        self.list_files(folder, report, new.files)
         self.layers[layer], self.features[layer] = report, features
         # The newest comes first: here the one added last, whatever the file system's clock does.
         self.clock += 1
         os.utime(folder / "summary.json", (self.clock, self.clock))
         return self
+
+    def list_files(self, folder: Path, report: LayerReport, listed: dict[str, FileFacts]) -> None:
+        """Write the summary of a report with the files `listed`."""
+        summary = LayerSummary(
+            layer=report.layer,
+            fingerprint="f",
+            sae=report.sae,
+            source=report.source,
+            counts=report.counts,
+            metrics=report.metrics,
+            recovered=report.recovered,
+            significant=None,
+            files=listed,
+            records=facts_of(b""),
+        )
+        write_record(folder / "summary.json", summary)
+
+    def change(self, layer: int, name: str, data: bytes) -> Path:
+        """Other bytes in a file of a report, as if they had been written so."""
+        folder = self.folder / f"layer_{layer}" / "store"
+        (folder / name).write_bytes(data)
+        known = WholeReport(folder).summary.files
+        self.list_files(folder, self.layers[layer], known | {name: facts_of(data)})
+        return folder / name
 
     def prompt(self, layers: Sequence[int], texts: Sequence[str] = WORDS) -> Reports:
         acts = [0.0] * len(texts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ghosttrack_cli.interpretation.layout import write_record
+from ghosttrack_cli.interpretation.layout import sealed_record
 from ghosttrack_cli.interpretation.search import caseless, strength, terms
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_curves_of_a_history_without_row_counts_say_so(reports: Reports, visit: 
     old = report.model_copy(
         update={"training": [one for one in report.training if one.name == "fvu"]}
     )
-    write_record(reports.folder / "layer_6" / "store" / "report.json", old)
+    reports.change(6, "report.json", sealed_record(old))
     reports.write()
     page = visit(reports, "#layer=6")
     assert "held-out rows, N not recorded" in page.locator("[data-curve='fvu']").inner_text()

@@ -30,10 +30,10 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def change(path: Path, old: str, new: str) -> None:
-    """Another text in a sealed file, sealed anew."""
-    text, _ = sealed_text(path)
-    path.write_bytes(seal_text(text.decode().replace(old, new))[0])
+def change(reports: Reports, old: str, new: str) -> None:
+    """Another text in the report of layer 6, sealed and listed anew."""
+    text, _ = sealed_text(reports.folder / "layer_6" / "store" / "report.json")
+    reports.change(6, "report.json", seal_text(text.decode().replace(old, new))[0])
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists))
@@ -88,8 +88,7 @@ def test_a_layer_that_did_not_change_is_left_alone(reports: Reports) -> None:
     index.write_bytes(b"// touched")
     reports.write()
     assert index.read_bytes() == b"// touched"
-    report = reports.folder / "layer_6" / "store" / "report.json"
-    change(report, "Made by hand.", "Made again.")
+    change(reports, "Made by hand.", "Made again.")
     reports.write()
     assert index.read_bytes() == right
 
@@ -147,7 +146,7 @@ def test_a_report_that_cannot_be_read_is_named(
     path = reports.folder / "layer_6" / "store" / name
     path.unlink()
     if content is not None:
-        path.write_bytes(seal_text(content)[0])
+        reports.change(6, name, seal_text(content)[0])
     with pytest.raises(CorruptionError, match=named) as caught:
         reports.write()
     assert str(path) in str(caught.value)
@@ -155,7 +154,6 @@ def test_a_report_that_cannot_be_read_is_named(
 
 def test_a_shard_outside_the_report_is_refused(reports: Reports) -> None:
     reports.add(6, 30)
-    path = reports.folder / "layer_6" / "store" / "report.json"
-    change(path, "features/000.json", "../../secret.json")
+    change(reports, "features/000.json", "../../secret.json")
     with pytest.raises(CorruptionError, match="not the name of a shard"):
         reports.write()

@@ -5,26 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorruptionError, StateError, UsageError
-from ghosttrack_cli.interpretation.layout import REPORT, read_part
+from ghosttrack_cli.interpretation.layout import REPORT, WholeReport
 from ghosttrack_cli.interpretation.report import (
-    SHARD_FEATURES,
     FeatureReport,
     FeatureShard,
     LayerReport,
-    LayerSummary,
+    flag_names,
     shard_name,
 )
-from ghosttrack_cli.interpretation.search_index import SearchShard, search_name
+from ghosttrack_cli.interpretation.search_files import read_tokens, read_words
+from ghosttrack_cli.interpretation.search_index import Searched
 from ghosttrack_cli.sae_files import is_another_sae
-from ghosttrack_cli.stored_reports import SUMMARY, StoredReport, stored_reports
+from ghosttrack_cli.stored_reports import StoredReport, how_to_make, stored_reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.interpretation.layout import R
-    from ghosttrack_cli.interpretation.search_index import FeatureTexts
     from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 
@@ -96,7 +91,7 @@ def other_sources(workspace: Workspace, one: StoredReport) -> list[str]:
 
 def read_report(one: StoredReport) -> LayerReport:
     """A report with the index of all features."""
-    return _read(one.folder, REPORT, LayerReport)
+    return _open(one).record(REPORT, LayerReport)
 
 
 def read_feature(one: StoredReport, feature: int) -> FeatureReport:
@@ -105,26 +100,34 @@ def read_feature(one: StoredReport, feature: int) -> FeatureReport:
     Raises:
         UsageError: the SAE has no such feature.
     """
-    count = _read(one.folder, SUMMARY, LayerSummary).counts.features
+    report = _open(one)
+    count = report.summary.counts.features
     if not 0 <= feature < count:
         raise UsageError(
             f"--feature: {feature} is not valid, layer {one.layer} has features 0 to {count - 1:,}",
             hint=f"ghosttrack interpret list --layer {one.layer}",
         )
     name = shard_name(feature)
-    shard = _read(one.folder, name, FeatureShard)
+    shard = report.record(name, FeatureShard)
     index = feature - shard.first
     if not 0 <= index < len(shard.features) or shard.features[index].feature != feature:
         raise CorruptionError(
-            f"feature {feature} is not in {one.folder / name}", hint="ghosttrack interpret"
+            f"feature {feature} is not in {one.folder / name}", hint=how_to_make(one.folder)
         )
     return shard.features[index]
 
 
-def read_texts(one: StoredReport, features: int) -> Iterator[FeatureTexts]:
-    """What a search looks into, of all features of a report, a file in memory at a time."""
-    for first in range(0, features, SHARD_FEATURES):
-        yield from _read(one.folder, search_name(first), SearchShard).features
+def open_search(one: StoredReport, report: LayerReport) -> Searched:
+    """What a search looks into; the words of examples are read file by file."""
+    opened = _open(one)
+    tokens = read_tokens(opened)
+    return Searched(
+        layer=one.layer,
+        flags=[flag_names(bits) for bits in report.index.flags],
+        telling=report.index.telling,
+        tokens=tokens,
+        words=read_words(opened, tokens["files"]),
+    )
 
 
 def is_outdated(workspace: Workspace, one: StoredReport, report: LayerReport) -> bool:
@@ -133,8 +136,9 @@ def is_outdated(workspace: Workspace, one: StoredReport, report: LayerReport) ->
     return is_another_sae(workspace.sae(one.layer, kind), report.sae.weights_sha256)
 
 
-def _read(folder: Path, name: str, model: type[R]) -> R:
+def _open(one: StoredReport) -> WholeReport:
     try:
-        return read_part(folder, name, model)
+        return WholeReport(one.folder)
     except FileNotFoundError:
-        raise StateError(f"no such report: {folder / name}", hint="ghosttrack interpret") from None
+        hint = how_to_make(one.folder)
+        raise StateError(f"no such report: {one.folder}", hint=hint) from None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.drawing import quoted
-from ghosttrack_cli.cli.actions.feature_files import read_texts
+from ghosttrack_cli.cli.actions.feature_files import open_search
 from ghosttrack_cli.cli.output import Column, Line, Span, Table
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.interpretation.report import FLAGS
+from ghosttrack_cli.interpretation.report import FLAGS, flag_names
 from ghosttrack_cli.interpretation.search_index import search
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def _search_orders(
     """The features that the search finds, with their order; None without a search."""
     if choice.search is None:
         return None
-    texts = read_texts(stored, report.counts.features)
-    return {hit.feature: hit.order for hit in search(choice.search, stored.layer, texts)}
+    found = search(choice.search, open_search(stored, report))
+    return {hit.feature: hit.order for hit in found}
 
 
 def _candidates(report: LayerReport, choice: Choice) -> Iterable[int]:
@@ -214,8 +214,3 @@ def _known(flag: str, value: str, valid: Iterable[str]) -> None:
             f"{flag}: {value} is not valid, it takes one of {', '.join(valid)}",
             hint="ghosttrack interpret list --help",
         )
-
-
-def flag_names(bits: int) -> list[str]:
-    """The flags behind the bits of an index entry."""
-    return [name for place, name in enumerate(FLAGS) if bits >> place & 1]

@@ -190,6 +190,8 @@ def _features(report: InterpretationStatus | None) -> str:
     """How many the newest report has."""
     if report is None:
         return ""
+    if report.damaged:
+        return "damaged"
     return "outdated" if report.outdated else f"{report.features:,}"
 
 

@@ -2,9 +2,10 @@
 
 browser/data/layer_6/store/index.js          columns of the list
 browser/data/layer_6/store/features-0000.js  features, a megabyte a file
-browser/data/layer_6/store/search-0000.js    the words of their examples
 browser/data/layer_6/store/contrast.js       true against false, if it was asked
 browser/data/layer_6/store/made_from.json    what the files were made from
+
+What a search looks into lies in the report, where the terminal reads it too.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ from ghosttrack_cli.files import (
     write_bytes,
     write_json,
 )
-from ghosttrack_cli.interpretation.browser.columns import ExampleWords, ListColumns
 from ghosttrack_cli.interpretation.browser.pack import feature_files
-from ghosttrack_cli.interpretation.browser.reading import features, read_record
+from ghosttrack_cli.interpretation.browser.reading import features
 from ghosttrack_cli.interpretation.browser.script import script
-from ghosttrack_cli.interpretation.layout import REPORT
-from ghosttrack_cli.interpretation.report import LayerReport
+from ghosttrack_cli.interpretation.layout import REPORT, WholeReport
+from ghosttrack_cli.interpretation.report import FLAGS, LayerReport
+from ghosttrack_cli.stored_reports import MISSING, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ghosttrack_cli.interpretation.report import FeatureIndex
     from ghosttrack_cli.stored_reports import StoredReport
 
 MADE_FROM = "made_from.json"
@@ -52,7 +54,8 @@ def write_report(stored: StoredReport, data: Path, scripts: Sequence[str]) -> di
     Raises:
         CorruptionError: a report that cannot be read.
     """
-    report = read_record(stored.folder / REPORT, LayerReport)
+    whole = _open(stored)
+    report = whole.record(REPORT, LayerReport)
     if report.layer != stored.layer:
         raise CorruptionError(f"a report of layer {report.layer}: {stored.folder / REPORT}")
     name = data_folder(stored)
@@ -60,37 +63,53 @@ def write_report(stored: StoredReport, data: Path, scripts: Sequence[str]) -> di
     made_from = _made_from(stored.folder, scripts)
     if not _is_current(target, made_from):
         remove(target)
-        _write_files(report, stored.folder, make_folder(target), name)
+        _write_files(report, whole, make_folder(target), name)
         write_json(target / MADE_FROM, made_from)
     facts = report.model_dump(
         mode="json", exclude={"index": True, "shards": True, "contrast": {"entries"}}
     )
-    return {"folder": name, **facts}
+    return {"folder": name, "files": f"layer_{stored.layer}/{stored.folder.name}", **facts}
 
 
-def _write_files(report: LayerReport, folder: Path, target: Path, name: str) -> None:
+def _open(stored: StoredReport) -> WholeReport:
+    try:
+        return WholeReport(stored.folder)
+    except FileNotFoundError as error:
+        raise CorruptionError(f"{MISSING}: {stored.folder / SUMMARY}") from error
+
+
+def _write_files(report: LayerReport, whole: WholeReport, target: Path, name: str) -> None:
     entries = report.contrast.entries if report.contrast else []
-    columns, words = ListColumns(report.index), ExampleWords()
     starts: list[int] = []
-    watched = words.watch(columns.watch(features(folder, report)))
-    for file in feature_files(watched, {entry.feature: entry for entry in entries}):
+    by_feature = {entry.feature: entry for entry in entries}
+    for file in feature_files(features(whole, report), by_feature):
         part = f"features-{len(starts):04d}"
         starts.append(file.first)
         write_bytes(target / f"{part}.js", script(f"{name}/{part}", file.payload()))
-    for number, words_file in enumerate(words.files):
-        part = f"search-{number:04d}"
-        write_bytes(target / f"{part}.js", script(f"{name}/{part}", words_file))
-    index = columns.payload(starts, len(words.files))
-    write_bytes(target / "index.js", script(f"{name}/index", index))
+    write_bytes(target / "index.js", script(f"{name}/index", _columns(report.index, starts)))
     if report.contrast:
         contrast = report.contrast.model_dump(mode="json")
         write_bytes(target / "contrast.js", script(f"{name}/contrast", contrast))
 
 
+def _columns(index: FeatureIndex, starts: list[int]) -> dict[str, Any]:
+    """Columns by feature number; `starts` are the first features of the feature files."""
+    return {
+        "flag_names": list(FLAGS),
+        "shards": starts,
+        "firings": index.firings,
+        "rate": index.rate,
+        "max": index.max_act,
+        "mean": index.mean_act,
+        "telling": index.telling,
+        "flags": index.flags,
+    }
+
+
 def _made_from(folder: Path, scripts: Sequence[str]) -> dict[str, Any]:
-    """The report holds every feature's figures, so its hash stands for its shards too."""
+    """The summary lists every file of the report, so its hash stands for all."""
     assets = hashlib.sha256(b"".join(asset(name) for name in scripts)).hexdigest()
-    return {"assets": assets, "report": sha256_file(folder / REPORT), "version": __version__}
+    return {"assets": assets, "summary": sha256_file(folder / SUMMARY), "version": __version__}
 
 
 def _is_current(target: Path, made_from: dict[str, Any]) -> bool:

@@ -21,6 +21,15 @@ def script(name: str, payload: Any) -> bytes:
     return f"ghosttrack.deliver({key}, {value});\n".encode("utf-8", "backslashreplace")
 
 
+def script_payload(data: bytes) -> bytes:
+    r"""The JSON inside a script of ours.
+
+    >>> script_payload(script("a/b", {"text": "x, y"}))
+    b'{"text":"x, y"}'
+    """
+    return data[data.index(b", ") + 2 : data.rindex(b")")]
+
+
 def _encode(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in ESCAPED:

@@ -17,9 +17,9 @@ from ghosttrack_cli._version import __version__
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import make_folder, remove, write_bytes
 from ghosttrack_cli.interpretation.browser.prompt import PROMPT_FILE, PromptReport
-from ghosttrack_cli.interpretation.browser.reading import read_record
 from ghosttrack_cli.interpretation.browser.report_data import asset, data_folder, write_report
 from ghosttrack_cli.interpretation.browser.script import script
+from ghosttrack_cli.interpretation.layout import read_record
 from ghosttrack_cli.stored_reports import StoredReport, stored_reports
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ SCRIPTS = (
 """In the order in which they need one another."""
 
 
+PROMPT_ANEW = "ghosttrack interpret prompt TEXT"
 _LOADED = (SCRIPTS[0], "data/catalogue.js", *SCRIPTS[1:])
 
 
@@ -119,7 +120,7 @@ def _write_prompt(interpretations: Path, data: Path, layers: set[int]) -> bool:
     path = interpretations / PROMPT_FILE
     known: list[dict[str, Any]] = []
     if path.exists():
-        report = read_record(path, PromptReport).model_dump(mode="json")
+        report = read_record(path, PromptReport, PROMPT_ANEW).model_dump(mode="json")
         known = [layer for layer in report["layers"] if layer["layer"] in layers]
     if known:
         write_bytes(data / "prompt.js", script("prompt", {**report, "layers": known}))

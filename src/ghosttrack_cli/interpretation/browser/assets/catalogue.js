@@ -35,6 +35,9 @@
 
   const file = (report, name) => ghosttrack.data.load(`${report.folder}/${name}`);
 
+  // What a search looks into is a file of the report itself: its name, and where it lies.
+  const searchFile = (report, name) => [`${report.folder}/search/${name}`, `${report.files}/search/${name}.js`];
+
   function walk(report, name) {
     if (name === "up") {
       location.hash = "#";
@@ -47,5 +50,5 @@
     return Boolean(target);
   }
 
-  ghosttrack.catalogue = { all, layers, ofLayer, find, sources, sourceOf, textsName, href, file, walk };
+  ghosttrack.catalogue = { all, layers, ofLayer, find, sources, sourceOf, textsName, href, file, searchFile, walk };
 })();

@@ -2,12 +2,16 @@
 // The features of a layer as columns, and the questions a list asks of them: which, in what order.
 
 (() => {
-  const { search } = ghosttrack;
+  const { catalogue, data, search } = ghosttrack;
   const SORTS = ["telling", "feature", "rate", "max", "mean", "firings"];
 
-  // Adds what the list needs to the delivered columns, once.
+  // The columns of a report with the tokens of its features, put together once.
+  async function load(report) {
+    const [columns, tokens] = await Promise.all([catalogue.file(report, "index"), data.load(...catalogue.searchFile(report, "tokens"))]);
+    return columns.length === undefined ? prepare(Object.assign(columns, tokens)) : columns;
+  }
+
   function prepare(columns) {
-    if (columns.length !== undefined) return columns;
     columns.length = columns.rate.length;
     columns.feature = columns.rate.map((_, row) => row);
     columns.lowered = columns.strings.map(search.caseless);
@@ -58,5 +62,5 @@
     });
   }
 
-  ghosttrack.columns = { prepare, select, flagsOf, flagCounts, SORTS };
+  ghosttrack.columns = { load, prepare, select, flagsOf, flagCounts, SORTS };
 })();

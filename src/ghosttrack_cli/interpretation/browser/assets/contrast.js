@@ -172,7 +172,7 @@
 
   async function contrast({ report }) {
     if (!report.contrast) return ghosttrack.views.missing("This layer has no comparison of true and false answers.", "Run `ghosttrack interpret --texts truthfulqa` to make one.");
-    const all = columns.prepare(await catalogue.file(report, "index"));
+    const all = await columns.load(report);
     const full = await catalogue.file(report, "contrast");
     return new ContrastPage(report, full, all);
   }

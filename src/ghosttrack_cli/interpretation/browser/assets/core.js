@@ -17,13 +17,13 @@ const ghosttrack = {};
     return arrived.get(name);
   }
 
-  function load(name) {
+  function load(name, source = `browser/data/${name}.js`) {
     if (arrived.has(name)) return Promise.resolve(arrived.get(name));
-    if (!asked.has(name)) asked.set(name, request(name));
+    if (!asked.has(name)) asked.set(name, request(name, source));
     return asked.get(name);
   }
 
-  function request(name) {
+  function request(name, source) {
     return new Promise((resolve, reject) => {
       const script = document.createElement("script");
       const settle = (ok) => {
@@ -33,19 +33,19 @@ const ghosttrack = {};
           resolve(arrived.get(name));
           forgetOldShards();
         } else {
-          reject(new Error(`The data file browser/data/${name}.js is missing or damaged.`));
+          reject(new Error(`The data file ${source} is missing or damaged.`));
         }
       };
       script.onload = () => settle(true);
       script.onerror = () => settle(false);
-      script.src = `browser/data/${name}.js`;
+      script.src = source;
       document.head.append(script);
     });
   }
 
   // Hands a file over without keeping it here.
-  async function take(name) {
-    const payload = await load(name);
+  async function take(name, source) {
+    const payload = await load(name, source);
     arrived.delete(name);
     return payload;
   }

@@ -262,7 +262,7 @@
     if (!others.length) return null;
     const rows = await Promise.all(
       [source, ...others].map(async (report) => {
-        const all = columns.prepare(await catalogue.file(report, "index"));
+        const all = await columns.load(report);
         const name = visible(catalogue.textsName(report));
         return el(
           "tr",
@@ -280,7 +280,7 @@
 
   async function feature({ report: source, feature: wanted }) {
     const { layer } = source;
-    const all = columns.prepare(await catalogue.file(source, "index"));
+    const all = await columns.load(source);
     if (!(wanted < all.length)) return ghosttrack.views.missing(`Layer ${layer} has no feature #${wanted}.`, `Its features are #0 to #${all.length - 1}.`);
     const report = await fetchFeature(source, wanted, all);
     const walk = walkOf(source, wanted, all);

@@ -269,7 +269,7 @@
   }
 
   async function features({ report, parameters }) {
-    const all = columns.prepare(await catalogue.file(report, "index"));
+    const all = await columns.load(report);
     return new FeatureList(report, all, query.parse(parameters));
   }
 

@@ -114,7 +114,7 @@
   }
 
   async function found({ parameters }) {
-    const indices = await Promise.all(catalogue.all().map(async (report) => ({ report, all: columns.prepare(await catalogue.file(report, "index")) })));
+    const indices = await Promise.all(catalogue.all().map(async (report) => ({ report, all: await columns.load(report) })));
     return new SearchPage(indices, parameters.get("q") ?? "");
   }
 

@@ -144,7 +144,7 @@
   }
 
   async function layer({ report }) {
-    const columns = ghosttrack.columns.prepare(await catalogue.file(report, "index"));
+    const columns = await ghosttrack.columns.load(report);
     return {
       title: `Layer ${report.layer}`,
       node: el(

@@ -144,7 +144,7 @@
   async function prompt({ layer }) {
     if (!ghosttrack.data.get("catalogue").prompt) return ghosttrack.views.missing("No prompt has been run yet.", el("span", {}, "This shows which features fire on a text of yours, token by token: ", el("code", {}, command("your text"))));
     const found = await ghosttrack.data.load("prompt");
-    const loaded = await Promise.all(found.layers.map(async (one) => [one.layer, columns.prepare(await catalogue.file(catalogue.find(one.layer), "index"))]));
+    const loaded = await Promise.all(found.layers.map(async (one) => [one.layer, await columns.load(catalogue.find(one.layer))]));
     return new PromptPage(found, new Map(loaded), layer);
   }
 

@@ -68,7 +68,7 @@
   async function read(report, all) {
     if (known(report)) return known(report);
     const examples = { top: [], other: [] };
-    const parts = await Promise.all(Array.from({ length: all.search_files }, (_, part) => ghosttrack.data.take(`${report.folder}/search-${String(part).padStart(4, "0")}`)));
+    const parts = await Promise.all(Array.from({ length: all.files }, (_, part) => ghosttrack.data.take(...ghosttrack.catalogue.searchFile(report, `words-${String(part).padStart(3, "0")}`))));
     let characters = 0;
     for (const { top, other } of parts) {
       examples.top.push(...top);
