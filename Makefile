@@ -24,7 +24,8 @@ types: $(VENV)/.test
 
 # One thread a process: workers with several each wait for one another when cores are few.
 check-tests: $(VENV)/.test browser
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not faults and not peers" --numprocesses auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not faults and not peers" --numprocesses auto --dist worksteal \
+	  --durations=15
 
 # The long ones: seeded kills by the dozen, and peers in an environment of their own.
 test-faults: $(VENV)/.test

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 pytest.register_assert_rewrite("tests.store.kills", "tests.training.outcomes")
-pytest_plugins = ["tests.hub.fixtures", "tests.store.fixtures"]
+pytest_plugins = ["tests.hub.fixtures", "tests.store.fixtures", "tests.support.threads"]
 
 # How fast examples come says how busy the machine is, and nothing about the code.
 settings.register_profile("ghosttrack", deadline=None, suppress_health_check=[HealthCheck.too_slow])

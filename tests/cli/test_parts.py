@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from tests.cli.test_pipeline import SMALL
+from tests.support.settings import small_settings
 
 from ghosttrack_cli import runtime
 from ghosttrack_cli.cli import console
@@ -126,8 +126,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], list[
 @pytest.fixture
 def small(tiny_model: Path, texts: Path, environment: None) -> list[str]:
     """Settings for two layers of the tiny model; the options of the first extraction."""
-    settings = SMALL.replace("batch_size = 4\n", "", 1)
-    Path("ghosttrack.toml").write_text(f"{settings}layers_at_once = 1\n")
+    settings = small_settings(
+        extraction={"batch_size": None}, sae_training={"epochs": 2, "layers_at_once": 1}
+    )
+    Path("ghosttrack.toml").write_text(settings)
     return ["--model", str(tiny_model), "--corpus", str(texts), "--layers", "0,2", "--tokens", "2k"]
 
 

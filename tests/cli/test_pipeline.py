@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.files import tree
+from tests.support.settings import small_settings
 
 from ghosttrack_cli.files import exclusive_lock
 
@@ -21,41 +23,23 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Ended
 
-SMALL = """\
-[extraction]
-context_length = 32
-batch_size = 4
+TARGETS = {"target_recon_loss": 10, "target_sparsity_min": 1, "target_sparsity_max": 30}
 
-[sae]
-d_hidden = 32
-target_l0 = 6
 
-[sae_training]
-epochs = 2
-batch_size = 256
-val_fraction = 0.2
-target_recon_loss = 10
-target_sparsity_min = 1
-target_sparsity_max = 30
-"""
+def settings(**training: Any) -> str:
+    return small_settings(sae_training={"epochs": 2, **TARGETS, **training})
+
+
+LOGS = {".log"}
 PROGRESS = Path("ghosttrack-data/checkpoints/sae_layer_0_progress.json")
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors this small are slower on two threads, and far slower where others compute too."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
 def extract(tiny_model: Path, texts: Path, environment: None) -> tuple[str, ...]:
     """The command line that extracts two layers of the tiny model."""
-    Path("ghosttrack.toml").write_text(SMALL)
+    Path("ghosttrack.toml").write_text(settings())
     source = ("--model", str(tiny_model), "--corpus", str(texts))
     return ("extract", *source, "--layers", "0,2", "--tokens", "4k")
 
@@ -64,14 +48,6 @@ def extract(tiny_model: Path, texts: Path, environment: None) -> tuple[str, ...]
 def extracted(extract: tuple[str, ...], ghosttrack: Callable[..., Ended]) -> tuple[str, ...]:
     assert ghosttrack(*extract).code == 0
     return extract
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".log"
-    }
 
 
 def test_from_an_empty_folder_to_features(
@@ -111,15 +87,27 @@ def test_from_an_empty_folder_to_features(
     assert status["browser"] == "ghosttrack-data/interpretations/index.html"
     assert Path(status["browser"]).is_file()
     assert status["next"] is None
-    assert ghosttrack("status", "--check").code in {0, 3}
+    assert status["met"]
+    assert ghosttrack("status", "--check").code == 0
+    assert_missed_target_is_named(ghosttrack)
     look_at_features(ghosttrack)
     assert "nothing to do" in ghosttrack("interpret", "--dry-run").out
-    before = tree(Path("ghosttrack-data"))
+    before = tree(Path("ghosttrack-data"), without=LOGS)
     for line in (extract, ("train",), ("interpret",)):
         again = ghosttrack(*line)
         assert again.code == 0
         assert "nothing to do" in again.err
-    assert tree(Path("ghosttrack-data")) == before
+    assert tree(Path("ghosttrack-data"), without=LOGS) == before
+
+
+def assert_missed_target_is_named(ghosttrack: Callable[..., Ended]) -> None:
+    """A loss that no SAE reaches: exit code 3, and the line of the checklist by name."""
+    file = Path("ghosttrack.toml")
+    file.write_text(settings(target_recon_loss=1e-9))
+    missed = ghosttrack("status", "--check")
+    file.write_text(settings())
+    assert missed.code == 3
+    assert missed.error[0] == "the checklist failed: reconstruction loss"
 
 
 def look_at_features(ghosttrack: Callable[..., Ended]) -> None:
@@ -148,7 +136,7 @@ def look_at_features(ghosttrack: Callable[..., Ended]) -> None:
 def test_dry_runs_change_nothing(
     extract: tuple[str, ...], ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = tree(Path.cwd())
+    before = tree(Path.cwd(), without=LOGS)
     plan = ghosttrack(*extract, "--dry-run", "--json").document["plan"]
     assert (plan["action"], plan["layers"], plan["rows"]) == ("start", [0, 2], 4000)
     assert plan["bytes_needed"] > 0
@@ -158,9 +146,9 @@ def test_dry_runs_change_nothing(
     for words in ("1 of 3  extract", "action      start", "2 of 3  train", "3 of 3  interpret"):
         assert words in run.out
     assert "on this machine, from a few steps on made-up rows" in run.out
-    assert tree(Path.cwd()) == before
+    assert tree(Path.cwd(), without=LOGS) == before
     assert ghosttrack(*extract).code == 0
-    before = tree(Path.cwd())
+    before = tree(Path.cwd(), without=LOGS)
     one = ghosttrack("train", "--dry-run", "--json").document
     steps = one["plan"]
     assert [one["layer"] for one in steps] == [0, 2]
@@ -173,7 +161,7 @@ def test_dry_runs_change_nothing(
         one["memory_bytes"] + steps[0]["memory_needed"], rel=0.1
     )
     assert "2 layers at once, in " in ghosttrack("train", "--dry-run").out
-    assert tree(Path.cwd()) == before
+    assert tree(Path.cwd(), without=LOGS) == before
 
 
 def test_run_does_everything_and_skips_what_is_done(
@@ -268,14 +256,14 @@ def test_layers_that_are_not_there(
 def test_overwrite_needs_a_yes(
     extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:
-    before = tree(Path("ghosttrack-data"))
+    before = tree(Path("ghosttrack-data"), without=LOGS)
     refused = ghosttrack(*extracted, "--overwrite")
     assert (refused.code, *refused.error) == (
         2,
         "--overwrite would delete ghosttrack-data/activations.zarr",
         "add --yes to do so",
     )
-    assert tree(Path("ghosttrack-data")) == before
+    assert tree(Path("ghosttrack-data"), without=LOGS) == before
     replaced = ghosttrack(*extracted[:-1], "2k", "--overwrite", "--yes", "--json")
     assert replaced.document["rows"] == 2000
 
@@ -300,19 +288,19 @@ def test_overwrite_deletes_no_report_under_another_process(
 ) -> None:
     assert ghosttrack("train", "--layers", "0", "--epochs", "1").code == 0
     assert ghosttrack("interpret").code == 0
-    before = tree(Path("ghosttrack-data/interpretations"))
+    before = tree(Path("ghosttrack-data/interpretations"), without=LOGS)
     with exclusive_lock(Path("ghosttrack-data/.interpret.lock"), purpose="another interpret"):
         refused = ghosttrack("interpret", "--overwrite", "--yes")
     assert refused.code == 3
     assert "another interpret" in refused.error[0]
-    assert tree(Path("ghosttrack-data/interpretations")) == before
+    assert tree(Path("ghosttrack-data/interpretations"), without=LOGS) == before
 
 
 def test_verify_names_the_chunk_and_repair_mends_it(
     extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:
     assert ghosttrack("status", "--verify", "--json").document["bad_chunks"] == []
-    before = tree(Path("ghosttrack-data/activations.zarr"))
+    before = tree(Path("ghosttrack-data/activations.zarr"), without=LOGS)
     chunk = next(Path("ghosttrack-data/activations.zarr/layers/02").rglob("c/0/0"))
     data = bytearray(chunk.read_bytes())
     data[100] ^= 1
@@ -322,7 +310,7 @@ def test_verify_names_the_chunk_and_repair_mends_it(
     assert "layer 2, chunk 0" in bad.out
     assert bad.error[1] == "ghosttrack extract --repair"
     assert ghosttrack("extract", "--repair").code == 0
-    assert tree(Path("ghosttrack-data/activations.zarr")) == before
+    assert tree(Path("ghosttrack-data/activations.zarr"), without=LOGS) == before
 
 
 def test_the_log_says_what_was_run_and_how_it_ended(
@@ -428,11 +416,11 @@ def test_a_second_trainer_is_refused_until_the_first_one_is_killed(
 ) -> None:
     training.send_signal(signal.SIGSTOP)
     again = ("train", "--layers", "0", "--epochs", "1", "--overwrite", "--yes")
-    before = tree(Path("ghosttrack-data/checkpoints"))
+    before = tree(Path("ghosttrack-data/checkpoints"), without=LOGS)
     refused = ghosttrack(*again)
     assert refused.code == 3
     assert f"process {training.pid}, training layer 0" in refused.error[0]
-    assert tree(Path("ghosttrack-data/checkpoints")) == before
+    assert tree(Path("ghosttrack-data/checkpoints"), without=LOGS) == before
     training.kill()
     training.wait()
     assert ghosttrack(*again).code == 0

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.files import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.cli.conftest import Ended
 
+LOGS = {".log"}
 DATA = Path("ghosttrack-data")
 TRAIN = ("--d-hidden", "48", "--target-l0", "5", "--epochs", "1")
 
@@ -26,26 +28,18 @@ def extract(tiny_model: Path, texts: Path, environment: None) -> tuple[str, ...]
     )  # fmt: skip
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".log"
-    }
-
-
 def planned_then_run(ghosttrack: Callable[..., Ended], *command: str) -> tuple[Ended, Ended]:
     """A plan, which changes nothing, and the run after it: both end alike."""
-    before = tree(Path.cwd())
+    before = tree(Path.cwd(), without=LOGS)
     plan = ghosttrack(*command, "--dry-run", "--json")
-    assert tree(Path.cwd()) == before, command
+    assert tree(Path.cwd(), without=LOGS) == before, command
     ran = ghosttrack(*command, "--json", *(("--yes",) if "--overwrite" in command else ()))
     assert plan.code == ran.code, (command, plan.err, ran.err)
     if ran.code:
         refused = plan.document.get("refused") or plan.document["error"]
         assert refused["what"] == ran.document["error"]["what"]
         assert refused["hint"] == ran.document["error"]["hint"]
-        assert tree(Path.cwd()) == before, command
+        assert tree(Path.cwd(), without=LOGS) == before, command
     return plan, ran
 
 

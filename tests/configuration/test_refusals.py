@@ -189,15 +189,31 @@ TOML_VALUES = st.one_of(
 )
 
 
+def assert_taken(found: Any, key: str, given: Any) -> None:
+    """The setting has the value that was given, or what a text or list says in its type."""
+    for name in key.split("."):
+        found = getattr(found, name)
+    plain_text = isinstance(given, str) and isinstance(found, str)
+    number = isinstance(given, bool | int | float) and isinstance(found, bool | int | float)
+    if plain_text or number:
+        assert found == given, key
+
+
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=12), TOML_VALUES, max_size=4))
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_override_is_taken_or_refused_with_its_key(overrides: dict[str, Any]) -> None:
     try:
-        resolve(overrides=overrides)
+        resolved = resolve(overrides=overrides)
     except UsageError as error:
         assert error.hint  # noqa: PT017 - both ends are fine
+        assert any(key in error.what for key in overrides)  # noqa: PT017
+    else:
+        assert set(overrides) <= set(KEYS)
+        for key, given in overrides.items():
+            assert resolved.is_given(key)
+            assert_taken(resolved.settings, key, given)
 
 
 @given(st.text(max_size=80))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from ghosttrack_cli.extraction.extract import extract
 from ghosttrack_cli.monitor import Monitor
@@ -15,7 +14,7 @@ from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSet
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from ghosttrack_cli.extraction.task import ExtractionResult
@@ -48,12 +47,8 @@ def write_texts(folder: Path, *, documents: int, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
+def _one_thread(one_thread_throughout: None) -> None:
     """Threads that wait for each other cost more than these models' arithmetic."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -113,21 +108,3 @@ def extraction(tiny_model: Path, texts: Path, workspace: Workspace) -> Extractio
 def make_extraction(tiny_model: Path, texts: Path) -> Callable[[Path], Extraction]:
     """The same into a workspace of one's choice."""
     return lambda root: Extraction(tiny_model, texts, Workspace(root))
-
-
-Tree = dict[str, bytes]
-
-
-def store_tree(root: Path) -> dict[str, bytes]:
-    """Every file of a store and its bytes."""
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-
-
-@pytest.fixture(scope="session")
-def tree() -> Callable[[Path], dict[str, bytes]]:
-    """`tree(store)`: relative name -> bytes."""
-    return store_tree

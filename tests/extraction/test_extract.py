@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from tests.support.files import tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorpusError, DiskError, ModelError, UsageError
@@ -45,7 +46,7 @@ def test_progress_counts_up_to_what_was_asked(extraction: Any) -> None:
 
 
 def test_a_second_run_says_so_and_loads_no_model(
-    extraction: Any, monkeypatch: pytest.MonkeyPatch, tree: Callable[[Path], object]
+    extraction: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = extraction()
     before = tree(first.store)
@@ -62,7 +63,7 @@ def test_fewer_tokens_than_there_are_is_nothing_to_do(extraction: Any) -> None:
 
 
 def test_more_tokens_equal_a_longer_run_byte_for_byte(
-    make_extraction: Callable[[Path], Any], tmp_path: Path, tree: Callable[[Path], object]
+    make_extraction: Callable[[Path], Any], tmp_path: Path
 ) -> None:
     grown, whole = make_extraction(tmp_path / "grown"), make_extraction(tmp_path / "whole")
     for tokens in (3000, 10_000, 30_000):

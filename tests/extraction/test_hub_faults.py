@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.files import Tree, tree
 
 from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.store.commit import read_commit
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Clock
-    from tests.extraction.conftest import Extraction, Tree
+    from tests.extraction.conftest import Extraction
     from tests.hub.server import FaultKind, Hub
 
 TOKENS = 100_000
@@ -41,7 +42,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def undisturbed(
-    hub_here: Hub, make_extraction: Callable[[Path], Extraction], tmp_path: Path, tree: Any
+    hub_here: Hub, make_extraction: Callable[[Path], Extraction], tmp_path: Path
 ) -> Tree:
     """The store of a run that saw no fault."""
     result = make_extraction(tmp_path / "undisturbed")(**WIKIPEDIA)
@@ -58,7 +59,6 @@ def test_a_hub_that_comes_back_leaves_no_trace_in_the_store(
     clock: Clock,
     extraction: Extraction,
     undisturbed: Tree,
-    tree: Callable[[Path], Tree],
 ) -> None:
     hub_here.fail(kind, path=".parquet", skip=1, times=3)
     result = extraction(**WIKIPEDIA)
@@ -80,7 +80,6 @@ def test_a_hub_that_is_given_up_costs_only_the_time(
     clock: Clock,
     extraction: Extraction,
     undisturbed: Tree,
-    tree: Callable[[Path], Tree],
 ) -> None:
     hub_here.fail(kind, path=".parquet", skip=1)
     with pytest.raises(HubError) as caught:

@@ -10,14 +10,16 @@ from tests.extraction.forks import request
 from tests.fault_table import fault
 from tests.forks import Forks, spread_over
 from tests.store.kills import CALLS, WRITE, Kill, run_killed
-from tests.store.synthetic import tree
+from tests.support.files import Tree, tree
+from tests.support.twins import Twins
+
+from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.extraction.conftest import Extraction
-    from tests.forks import Ended
 
 pytestmark = pytest.mark.usefixtures("small_segments")
 
@@ -44,28 +46,24 @@ def forks() -> Iterator[Forks]:
         yield process
 
 
-class Twins:
+class Extractions(Twins):
     """One extraction that is killed, and the same one left alone."""
 
     def __init__(self, forks: Forks, make: Callable[[Path], Extraction], root: Path) -> None:
-        self.forks = forks
-        self.whole, self.killed = make(root / "whole"), make(root / "killed")
+        super().__init__(forks, Workspace(root / "whole"), Workspace(root / "killed"))
+        self._make = make
 
-    def request(self, extraction: Extraction, step: dict[str, Any]) -> dict[str, Any]:
-        return request(extraction.settings(batch_size=20, **step))
+    def request(self, workspace: Workspace, step: dict[str, Any]) -> dict[str, Any]:
+        return request(self._make(workspace.root).settings(batch_size=20, **step))
 
-    def step(self, step: dict[str, Any], choose: Callable[[Ended], list[Kill]]) -> int:
-        """How many kills struck; both stores end equal."""
-        points = choose(self.forks.run(self.request(self.whole, step)))
-        workspace, asked = self.killed.workspace, self.request(self.killed, step)
+    def left(self, workspace: Workspace) -> Tree:
+        return tree(workspace.store)
 
-        def struck(kill: Kill) -> bool:
-            return self.forks.kill(asked, kill, workspace.root)
+    def kill(self, step: dict[str, Any], kill: Kill) -> bool:
+        def run(kill: Kill) -> bool:
+            return self.forks.kill(self.request(self.killed, step), kill, self.killed.root)
 
-        count = run_killed(workspace.store, points, struck)
-        self.forks.run(asked)
-        assert tree(self.killed.workspace.store) == tree(self.whole.workspace.store)
-        return count
+        return bool(run_killed(self.killed.store, [kill], run))
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def twins(
     forks: Forks, make_extraction: Callable[[Path], Extraction], tmp_path: Path
 ) -> Callable[[str], Twins]:
     """`twins(name)`: both without a store yet."""
-    return lambda name: Twins(forks, make_extraction, tmp_path / name)
+    return lambda name: Extractions(forks, make_extraction, tmp_path / name)
 
 
 def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:

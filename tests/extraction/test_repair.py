@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.files import tree
 
 from ghosttrack_cli.errors import ConflictError, StateError
 from ghosttrack_cli.extraction.repair import repair
@@ -32,7 +33,7 @@ def flip(path: Path) -> None:
     "damage", [flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")]
 )
 def test_bad_chunks_come_back_bit_for_bit(
-    damage: Callable[[Path], object], extraction: Any, tree: Callable[[Path], object]
+    damage: Callable[[Path], object], extraction: Any
 ) -> None:
     store = extraction(layers="0,2").store
     whole = tree(store)
@@ -50,7 +51,7 @@ def test_a_whole_store_needs_no_model(extraction: Any, monkeypatch: pytest.Monke
 
 
 def test_another_model_cannot_repair(
-    extraction: Any, make_model_folder: Callable[..., Path], tree: Callable[[Path], object]
+    extraction: Any, make_model_folder: Callable[..., Path]
 ) -> None:
     store = extraction(layers="0,2").store
     flip(store / CHUNKS[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.support.files import Tree, tree
 
 from ghosttrack_cli.errors import HubError, ModelError, Stopped
 from ghosttrack_cli.extraction.api import HiddenStateExtractor
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-Tree = dict[str, bytes]
 BATCHES = 10
 
 
@@ -34,7 +34,6 @@ BATCHES = 10
 def uninterrupted(
     tmp_path_factory: pytest.TempPathFactory,
     make_extraction: Callable[[Path], Any],
-    tree: Callable[[Path], Tree],
 ) -> Tree:
     """The store of layers 0 and 2, 20,000 tokens, in one go."""
     extraction = make_extraction(tmp_path_factory.mktemp("whole"))
@@ -43,7 +42,7 @@ def uninterrupted(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_stopped_by_signals_at_random_points(
-    seed: int, extraction: Any, uninterrupted: Tree, tree: Callable[[Path], Tree]
+    seed: int, extraction: Any, uninterrupted: Tree
 ) -> None:
     rng = random.Random(seed)
     for _ in range(rng.randint(2, 3)):
@@ -91,7 +90,7 @@ extract(
 """
 
 
-def test_killed_twice(extraction: Any, uninterrupted: Tree, tree: Callable[[Path], Tree]) -> None:
+def test_killed_twice(extraction: Any, uninterrupted: Tree) -> None:
     """Each report waits for an answer, so that a slow machine cannot finish before the kill."""
     arguments = [str(extraction.model), str(extraction.texts), str(extraction.workspace.root)]
     rng = random.Random(os.getpid())
@@ -119,7 +118,6 @@ def test_killed_twice(extraction: Any, uninterrupted: Tree, tree: Callable[[Path
 def test_a_hub_that_goes_away_leaves_everything_committed(
     extraction: Any,
     uninterrupted: Tree,
-    tree: Callable[[Path], Tree],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batches = TokenWindows.__iter__
@@ -199,9 +197,7 @@ def test_not_even_one_window_fits(extraction: Any, monkeypatch: pytest.MonkeyPat
         extraction()
 
 
-def test_the_seed_s_extractor(
-    tiny_model: Path, extraction: Any, tree: Callable[[Path], Tree]
-) -> None:
+def test_the_seed_s_extractor(tiny_model: Path, extraction: Any) -> None:
     model_settings, corpus_settings, *_ = extraction.settings()
     model = ResidualModel.load(model_settings)
     root = extraction.workspace.root.parent / "seed"

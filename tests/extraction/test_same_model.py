@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.files import tree
 
 from ghosttrack_cli.errors import ConflictError
 from ghosttrack_cli.store.commit import read_commit
@@ -27,9 +28,7 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_renamed_folder_is_the_same_model(
-    extraction: Any, moved: Path, tree: Callable[[Path], dict[str, bytes]]
-) -> None:
+def test_a_renamed_folder_is_the_same_model(extraction: Any, moved: Path) -> None:
     assert extraction(tokens=8000, model_name=str(moved)).new_rows == 4000
     rows = tree(extraction.workspace.store)["layers/01/resid_post/c/0/0"]
     extraction(tokens=8000, overwrite=True)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.files import tree
 
 from ghosttrack_cli.errors import DiskError
 from ghosttrack_cli.extraction.extract import extract
@@ -61,7 +62,7 @@ class Filler:
 
 
 def test_a_disk_that_fills_up_loses_nothing_and_the_rerun_ends_the_same(
-    mounted: Any, make_extraction: Any, tree: Any, tmp_path: Path
+    mounted: Any, make_extraction: Any, tmp_path: Path
 ) -> None:
     disk = mounted(8)
     extraction, filler = make_extraction(disk / "workspace"), disk / "filler"

@@ -9,25 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.settings import small_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-SMALL = """\
-[extraction]
-context_length = 32
-batch_size = 4
-
-[sae]
-d_hidden = 32
-target_l0 = 6
-
-[sae_training]
-epochs = 1
-batch_size = 256
-val_fraction = 0.2
-"""
 
 
 @dataclass(frozen=True)
@@ -63,5 +49,5 @@ class Program:
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., Program]:
     """`program(NAME=value)`: the program in an empty folder with more environment."""
-    (tmp_path / "ghosttrack.toml").write_text(SMALL)
+    (tmp_path / "ghosttrack.toml").write_text(small_settings())
     return lambda **environment: Program(tmp_path, environment)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.fault_table import fault
-from tests.faults.conftest import SMALL
 from tests.store import kills
 from tests.store.kills import Failing, Failpoints
+from tests.support.files import tree
+from tests.support.settings import small_settings
 
 from ghosttrack_cli.cli.app import run_program
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 OPTIONS = ("--config", "settings.toml", "--workspace", "data", "-q")
-SETTINGS = SMALL.replace("batch_size = 4\n", 'batch_size = 4\nlayers = "0,2"\ntokens = 2000\n', 1)
+SETTINGS = small_settings(extraction={"layers": "0,2", "tokens": 2000})
 FAILURES = [
     (errno.EIO, False, 1),
     (errno.ENOSPC, True, 7),
@@ -54,14 +55,6 @@ def run(*command: str) -> int:
     return run_program([*command, *OPTIONS])
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 @pytest.mark.parametrize(("number", "for_good", "first"), FAILURES)
 @pytest.mark.parametrize("stage", ["extract", "interpret"])
 def test_every_call_that_fails_loses_nothing(
@@ -79,7 +72,7 @@ def test_every_call_that_fails_loses_nothing(
         assert run("train") == 0
         shutil.copytree(folder / "data", before)
     assert run(stage) == 0
-    whole = files_of(folder / "data" / COMMITTED[stage])
+    whole = tree(folder / "data" / COMMITTED[stage])
     at, count, failed = first, 0, True
     while failed:
         shutil.rmtree(folder / "data")
@@ -99,7 +92,7 @@ def test_every_call_that_fails_loses_nothing(
             assert "unexpected" not in said, (at, said)
         assert run("status") == 0, capsys.readouterr().err
         assert run(stage) == 0, (at, capsys.readouterr().err)
-        assert files_of(folder / "data" / COMMITTED[stage]) == whole, at
+        assert tree(folder / "data" / COMMITTED[stage]) == whole, at
         at, count = at + EVERY, count + failed
     assert count >= 3
     name = f"{errno.errorcode[number]} {'for good' if for_good else 'once'}: {stage}"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.fault_table import fault
 from tests.faults.bounded import run_cases
-from tests.faults.conftest import SMALL
 from tests.faults.readers import Reader, sealed, unsealed
 from tests.store.synthetic import IDENTITY, Plan
+from tests.support.settings import small_settings
 
 from ghosttrack_cli.cli.app import run_program
 from ghosttrack_cli.workspace import Workspace
@@ -30,7 +30,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Wo
     texts.write_text(
         "".join(f'{{"text": "{f"Document {n} tells of {n * 7919}. " * 6}"}}\n' for n in range(60))
     )
-    (root / "ghosttrack.toml").write_text(SMALL)
+    (root / "ghosttrack.toml").write_text(small_settings())
     common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
     source = ("--model", str(tiny_model), "--corpus", str(texts))
     assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0

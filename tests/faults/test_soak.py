@@ -12,10 +12,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.fault_table import fault
+from tests.support.settings import small_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,26 +26,12 @@ pytestmark = pytest.mark.faults
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "90"))
 """Of kills; SOAK_SECONDS=600 for ten minutes."""
-SETTINGS = """\
-[model]
-name = "{model}"
-[corpus]
-source = "texts.jsonl"
-[extraction]
-context_length = 32
-batch_size = 4
-layers = "0,2"
-tokens = 12000
-[sae]
-d_hidden = 64
-target_l0 = 6
-[sae_training]
-epochs = 4
-batch_size = 256
-val_fraction = 0.2
-checkpoint_steps = 20
-layers_at_once = 1
-"""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "corpus": {"source": "texts.jsonl"},
+    "extraction": {"layers": "0,2", "tokens": 12_000},
+    "sae": {"d_hidden": 64},
+    "sae_training": {"epochs": 4, "checkpoint_steps": 20, "layers_at_once": 1},
+}
 ARTEFACTS = ("activations.zarr", "interpretations", "checkpoints")
 OTHER = ("_last/", "_progress.json", "_metrics.jsonl", ".lock")
 """Which step the last resume state stands at, seconds, and who held a lock differ between runs."""
@@ -59,7 +46,8 @@ def write_settings(folder: Path, model: Path) -> Path:
         json.dumps({"text": f"Document {n} tells of number {n * 7919}. " * 9}) for n in range(90)
     ]
     (folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "ghosttrack.toml").write_text(SETTINGS.format(model=model))
+    settings = small_settings(model={"name": str(model)}, **SETTINGS)
+    (folder / "ghosttrack.toml").write_text(settings)
     return folder
 
 

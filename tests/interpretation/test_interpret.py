@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.files import tree
 
 from ghosttrack_cli.errors import (
     ConflictError,
@@ -88,14 +89,6 @@ def read_features(workspace: Workspace, layer: int) -> list[FeatureReport]:
     report = read_record(folder / "report.json", LayerReport)
     shards = [read_record(folder / name, FeatureShard) for name in report.shards]
     return [feature for shard in shards for feature in shard.features]
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_each_feature_is_found_on_its_token(

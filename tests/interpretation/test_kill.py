@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from tests.fault_table import fault
 from tests.forks import Forks, spread, spread_over
 from tests.interpretation.forks import notices
 from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Kill
-from tests.store.synthetic import tree
+from tests.support.files import Tree, tree
+from tests.support.twins import Twins
 
 from ghosttrack_cli.extraction.extract import extract
 from ghosttrack_cli.sae import JumpReLUSAE
@@ -72,14 +74,14 @@ def trained(
     return workspace
 
 
-class Twins:
+class Interpretations(Twins):
     """One interpretation that is killed, and the same one left alone."""
 
     def __init__(self, forks: Forks, trained: Workspace, model: Path, root: Path) -> None:
-        self.forks, self.trained, self.model = forks, trained, model
-        self.whole, self.killed = (
-            Workspace(root / part, trained.checkpoints) for part in ("whole", "killed")
+        super().__init__(
+            forks, *(Workspace(root / part, trained.checkpoints) for part in ("whole", "killed"))
         )
+        self.trained, self.model = trained, model
         for workspace in (self.whole, self.killed):
             workspace.root.mkdir(parents=True)
             workspace.store.symlink_to(trained.store)
@@ -96,32 +98,37 @@ class Twins:
             **{name: step[name] for name in ("layers", "together", "overwrite")},
         }
 
+    def left(self, workspace: Workspace) -> Tree:
+        return tree(workspace.interpretations)
+
     def step(self, step: dict[str, Any], choose: Callable[[Ended], list[Kill]]) -> int:
-        """How many kills struck; each left whole reports, and in the end both left the same."""
-        before = reports(self.whole)
-        points = choose(self.forks.run(self.request(self.whole, step)))
+        """Each kill leaves whole reports: those from before the step, or those after it."""
+        self.before = reports(self.whole)
+        return super().step(step, choose)
+
+    def kill(self, step: dict[str, Any], kill: Kill) -> bool:
+        with self.resuming():
+            request = self.request(self.killed, step)
+            struck = self.forks.kill(request, kill, self.killed.interpretations)
         after = reports(self.whole)
-        struck = 0
-        for kill in points:
-            struck += self.run(step, kill)
-            for layer, found in reports(self.killed).items():
-                assert found in (before[layer], after[layer]), (layer, kill)
-        self.run(step)
-        assert tree(self.killed.interpretations) == tree(self.whole.interpretations)
+        for layer, found in reports(self.killed).items():
+            assert found in (self.before[layer], after[layer]), (layer, kill)
         return struck
 
-    def run(self, step: dict[str, Any], kill: Kill | None = None) -> bool:
-        """Whether the run was killed; one that finds rows read goes on after them."""
+    def run(self, workspace: Workspace, step: dict[str, Any]) -> Ended:
+        if workspace == self.whole:
+            return super().run(workspace, step)
+        with self.resuming():
+            return super().run(workspace, step)
+
+    @contextmanager
+    def resuming(self) -> Iterator[None]:
+        """A run that finds rows read goes on after them, and says so."""
         read, said = rows_read(self.killed), len(told(self.killed))
-        request = self.request(self.killed, step)
-        if kill is None:
-            struck = self.forks.run(request).status != 0
-        else:
-            struck = self.forks.kill(request, kill, self.killed.interpretations)
+        yield
         if read:
             assert f"resuming after {read:,} rows" in told(self.killed)[said:]
             self.resumed += 1
-        return struck
 
 
 def reports(workspace: Workspace) -> dict[int, dict[str, bytes]]:
@@ -153,12 +160,12 @@ def told(workspace: Workspace) -> list[str]:
 @pytest.fixture
 def twins(
     forks: Forks, trained: Workspace, tiny_model: Path, tmp_path: Path
-) -> Callable[[str], Twins]:
+) -> Callable[[str], Interpretations]:
     """`twins(name)`: both without a report yet."""
-    return lambda name: Twins(forks, trained, tiny_model, tmp_path / name)
+    return lambda name: Interpretations(forks, trained, tiny_model, tmp_path / name)
 
 
-def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
+def run_scenario(twins: Interpretations, name: str, seed: int, count: int) -> int:
     """How many kills struck, of `count` in each step."""
     rng = random.Random(f"{name} {seed}")
     return spread_over(SCENARIOS[name], twins.step, rng, count, CALLS)
@@ -166,7 +173,7 @@ def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_killed_interpretation_ends_with_the_same_bytes(
-    twins: Callable[[str], Twins], name: str
+    twins: Callable[[str], Interpretations], name: str
 ) -> None:
     """Once in mid-pass, when the second state takes the place of the first, and once by chance."""
     pair, rng = twins(name), random.Random(name)
@@ -181,7 +188,9 @@ def at_removal(left: int, whole: Ended) -> list[Kill]:
     return [Kill(whole.calls[REMOVE] - left, REMOVE)]
 
 
-def test_a_kill_in_the_removals_leaves_nothing_behind(twins: Callable[[str], Twins]) -> None:
+def test_a_kill_in_the_removals_leaves_nothing_behind(
+    twins: Callable[[str], Interpretations],
+) -> None:
     """In the last ones: of the state of the pass, of the page's files, of the report before."""
     pair = twins("replaced")
     pair.step(ONE, lambda _: [])
@@ -190,7 +199,7 @@ def test_a_kill_in_the_removals_leaves_nothing_behind(twins: Callable[[str], Twi
 
 
 def test_a_kill_while_a_report_is_overwritten_leaves_the_old_or_the_new_one(
-    twins: Callable[[str], Twins],
+    twins: Callable[[str], Interpretations],
 ) -> None:
     """At renames: of the state in mid-pass, of the report's files, between its two folders."""
     pair = twins("overwritten")
@@ -212,7 +221,7 @@ def always(points: list[Kill], _whole: Ended) -> list[Kill]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_kill_at_any_call_of_a_replacement_ends_with_the_same_bytes(
-    twins: Callable[[str], Twins], record_property: Callable[[str, object], None]
+    twins: Callable[[str], Interpretations], record_property: Callable[[str, object], None]
 ) -> None:
     """At every 40th call, each time with other settings than before, and once more in the rest."""
     pair, rng, struck = twins("each"), random.Random(0), 0
@@ -230,7 +239,9 @@ def test_a_kill_at_any_call_of_a_replacement_ends_with_the_same_bytes(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_many_killed_interpretations_end_with_the_same_bytes(
-    twins: Callable[[str], Twins], name: str, record_property: Callable[[str, object], None]
+    twins: Callable[[str], Interpretations],
+    name: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     pairs = [twins(f"{seed}") for seed in SEEDS]
     count = KILLS // len(SCENARIOS[name])

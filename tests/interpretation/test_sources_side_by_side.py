@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.interpretation.conftest import CORPUS, write_texts
-from tests.store.synthetic import tree
+from tests.support.files import tree
 
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.interpretation import text_source

@@ -97,12 +97,6 @@ class Plan:
         store.append(rows, *ids, cursor=cursor)
 
 
-def tree(path: Path) -> dict[str, bytes]:
-    """Every file under `path`, by name."""
-    found = (file for file in path.rglob("*") if file.is_file())
-    return {str(file.relative_to(path)): file.read_bytes() for file in found}
-
-
 def use_small_segments(chunks: int = 4) -> None:
     """Seal a segment every few chunks, so that small stores have some."""
     for module in (committer, records, repair, segments, writer):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.store import kills, synthetic
-from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan, tree
+from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan
+from tests.support.files import tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorruptionError, DiskError, StateError

@@ -15,6 +15,7 @@ import pytest
 from tests.fault_table import fault
 from tests.store import kills, synthetic
 from tests.store.kills import Kill
+from tests.support.files import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def equals_unkilled(tmp_path: Path, name: str, seed: int, count: int) -> int:
         calls = len(run_whole(whole, options))
         points = [Kill(rng.randint(1, calls // count)) for _ in range(count)]
         struck += killed_then_whole(killed, options, points)
-        assert synthetic.tree(killed) == synthetic.tree(whole)
+        assert tree(killed) == tree(whole)
     return struck
 
 
@@ -83,7 +84,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, call: str) -> Non
     calls = run_whole(tmp_path / "whole.zarr", options).count(call)
     points = [Kill(at, call) for at in rng.sample(range(1, calls // 2), 2)]
     assert killed_then_whole(tmp_path / "killed.zarr", options, points) == 2
-    assert synthetic.tree(tmp_path / "killed.zarr") == synthetic.tree(tmp_path / "whole.zarr")
+    assert tree(tmp_path / "killed.zarr") == tree(tmp_path / "whole.zarr")
 
 
 @pytest.mark.faults

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.store import peer
-from tests.store.synthetic import IDENTITY, Plan, tree
+from tests.store.synthetic import IDENTITY, Plan
+from tests.support.files import tree
 
 from ghosttrack_cli.store import layout
 from ghosttrack_cli.store.reader import ActivationStore

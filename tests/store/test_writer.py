@@ -17,8 +17,8 @@ from tests.store.synthetic import (
     positions,
     stored,
     token_ids,
-    tree,
 )
+from tests.support.files import tree
 
 from ghosttrack_cli.errors import ConflictError, LockedError, ModelError, StateError
 from ghosttrack_cli.store.commit import read_commit

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 
 from ghosttrack_cli.monitor import Monitor, Progress
 from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
@@ -17,7 +16,7 @@ from ghosttrack_cli.store.writer import StoreWriter
 from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -136,12 +135,8 @@ class Bench:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread, so that bits and times do not depend on what else the machine does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None:
+    """Every training here, so that its bits do not depend on the machine."""
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.fault_table import fault
 from tests.forks import Forks, spread
 from tests.store import kills
 from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Failing, Failpoints, Kill
+from tests.support.twins import Twins
 from tests.training.forks import request
 from tests.training.outcomes import (
     LAYER,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.conftest import Clock
-    from tests.forks import Ended
+    from tests.support.files import Tree
     from tests.training.conftest import Bench
 
     from ghosttrack_cli.training.trainer import Trainer
@@ -51,6 +52,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "a checkpoint a step": {"sae": {}, "evaluations": 42, "checkpoint_steps": 1},
     "overwritten": {"sae": {}, "overwrite": True, **OFTEN},
 }
+TRAINING: dict[str, Any] = {}
+"""The one step of a training: its settings are those of the scenario."""
 SHORT: dict[str, Any] = {"evaluations": 2, "checkpoint_steps": 15}
 """Each kind of call at least twice."""
 KILLS, SEEDS = 6, range(1, 5)
@@ -64,72 +67,66 @@ def forks() -> Iterator[Forks]:
         yield process
 
 
-class Twins:
+class Trainings(Twins):
     """One training that is stopped in any way, and the same one left alone."""
 
     def __init__(self, bench: Bench, forks: Forks, name: str, settings: dict[str, Any]) -> None:
-        self.bench, self.forks, self.settings = bench, forks, settings
-        folder = bench.workspace.root / name
-        self.whole, self.killed = (
-            Workspace(bench.workspace.root, folder / part) for part in ("whole", "killed")
-        )
+        root, folder = bench.workspace.root, bench.workspace.root / name
+        super().__init__(forks, *(Workspace(root, folder / part) for part in ("whole", "killed")))
+        self.bench, self.settings = bench, settings
 
     def trainer(self, workspace: Workspace) -> Trainer:
         return self.bench.trainer(workspace=workspace, **self.settings)
 
-    def run(self, workspace: Workspace) -> Ended:
-        return self.forks.run(request(self.trainer(workspace)))
+    def request(self, workspace: Workspace, step: dict[str, Any]) -> dict[str, Any]:
+        assert step == TRAINING, "a training has one step"
+        return request(self.trainer(workspace))
 
-    def kill(self, kill: Kill) -> bool:
-        """Whether the training was killed before its end."""
-        return self.forks.kill(request(self.trainer(self.killed)), kill, self.killed.checkpoints)
+    def left(self, workspace: Workspace) -> Tree:
+        return tree(workspace)
 
-    def compare(self, choose: Callable[[Ended], list[Kill]]) -> int:
-        """How many kills struck; in the end both left the same."""
-        points = choose(self.run(self.whole))
-        struck = sum(map(self.kill, points))
-        self.run(self.killed)
-        assert tree(self.killed) == tree(self.whole)
-        return struck
+    def kill(self, step: dict[str, Any], kill: Kill) -> bool:
+        request = self.request(self.killed, step)
+        return self.forks.kill(request, kill, self.killed.checkpoints)
 
 
 @pytest.fixture
-def twins(bench: Bench, forks: Forks) -> Callable[[str, str], Twins]:
+def twins(bench: Bench, forks: Forks) -> Callable[[str, str], Trainings]:
     """`twins(folder, scenario)`: both not begun."""
-    return lambda folder, scenario: Twins(bench, forks, folder, SCENARIOS.get(scenario, SHORT))
+    return lambda folder, scenario: Trainings(bench, forks, folder, SCENARIOS.get(scenario, SHORT))
 
 
-def run_scenario(twins: Twins, name: str, seed: int, count: int) -> int:
+def run_scenario(twins: Trainings, name: str, seed: int, count: int) -> int:
     rng = random.Random(f"{name} {seed}")
-    return twins.compare(partial(spread, rng, count, names=CALLS))
+    return twins.step(TRAINING, partial(spread, rng, count, names=CALLS))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_killed_training_ends_with_the_same_bytes(
-    twins: Callable[[str, str], Twins], name: str
+    twins: Callable[[str, str], Trainings], name: str
 ) -> None:
     assert run_scenario(twins("quick", name), name, seed=0, count=3) >= 2
 
 
-def kill_at_each(twins: Twins, first: int, every: int) -> int:
+def kill_at_each(twins: Trainings, first: int, every: int) -> int:
     """How many kills struck: at call number `first` of a new training and so on, then once more.
 
     The second kill of each training strikes anywhere in what is left.
     """
-    calls = sum(twins.run(twins.whole).calls.values())
+    calls = sum(twins.run(twins.whole, TRAINING).calls.values())
     rng, struck = random.Random(first), 0
     for at in range(first % calls, calls + 1, every):
         forget(twins.killed, LAYER)
         points = (at, rng.randint(1, calls + 1 - at))
-        struck += sum(twins.kill(Kill(point)) for point in points)
+        struck += sum(twins.kill(TRAINING, Kill(point)) for point in points)
         assert_sound(twins.killed)
-        twins.run(twins.killed)
+        twins.run(twins.killed, TRAINING)
         assert tree(twins.killed) == tree(twins.whole), points
     return struck
 
 
 def test_kills_in_the_last_calls_leave_nothing_behind(
-    twins: Callable[[str, str], Twins],
+    twins: Callable[[str, str], Trainings],
 ) -> None:
     """Those of the finish, which has 64: final and best SAE, history, manifest."""
     assert kill_at_each(twins("last calls", "target"), first=-64, every=6) >= 11
@@ -140,7 +137,9 @@ def test_kills_in_the_last_calls_leave_nothing_behind(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_many_killed_trainings_end_with_the_same_bytes(
-    twins: Callable[[str, str], Twins], name: str, record_property: Callable[[str, object], None]
+    twins: Callable[[str, str], Trainings],
+    name: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     struck = sum(run_scenario(twins(f"{seed}", name), name, seed, KILLS) for seed in SEEDS)
     record_property("fault", fault(f"kill -9: training, {name}", struck))
@@ -151,14 +150,14 @@ def test_many_killed_trainings_end_with_the_same_bytes(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_kill_at_any_call_ends_with_the_same_bytes(
-    twins: Callable[[str, str], Twins], record_property: Callable[[str, object], None]
+    twins: Callable[[str, str], Trainings], record_property: Callable[[str, object], None]
 ) -> None:
     struck = kill_at_each(twins("each", "target"), first=1, every=15)
     record_property("fault", fault("kill -9: training, every 15th call", struck))
     assert struck >= 60
 
 
-def fail_at_each(twins: Twins, number: int, *, for_good: bool, first: int, every: int) -> int:
+def fail_at_each(twins: Trainings, number: int, *, for_good: bool, first: int, every: int) -> int:
     """At how many calls a training failed before one went through."""
     twins.trainer(twins.whole).run()
     at, failed = first, True
@@ -175,7 +174,7 @@ def fail_at_each(twins: Twins, number: int, *, for_good: bool, first: int, every
     return (at - first) // every - 1
 
 
-def run_failing(twins: Twins, failing: Failing) -> bool:
+def run_failing(twins: Trainings, failing: Failing) -> bool:
     """Whether a call failed; the error then says where, and what to do about a full disk."""
     error = disk_error_of(twins.trainer(twins.killed))
     assert failing.failed == (error is not None)
@@ -207,7 +206,7 @@ def disk_error_of(trainer: Trainer) -> DiskError | None:
     ],
 )
 def test_a_call_that_fails_loses_nothing(
-    twins: Callable[[str, str], Twins], number: int, for_good: bool, first: int
+    twins: Callable[[str, str], Trainings], number: int, for_good: bool, first: int
 ) -> None:
     pair = twins("failing", "target")
     assert fail_at_each(pair, number, for_good=for_good, first=first, every=96) >= 4
@@ -221,7 +220,7 @@ def test_a_call_that_fails_loses_nothing(
     ("number", "for_good", "first"), [(errno.EIO, False, 1), (errno.ENOSPC, True, 2)]
 )
 def test_every_call_that_fails_loses_nothing(
-    twins: Callable[[str, str], Twins], number: int, for_good: bool, first: int
+    twins: Callable[[str, str], Trainings], number: int, for_good: bool, first: int
 ) -> None:
     """Every odd one fails once, every even one for good."""
     pair = twins("failing", "short")

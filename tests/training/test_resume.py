@@ -62,7 +62,13 @@ def test_changed_settings_are_refused_by_name(bench: Bench) -> None:
 def test_free_settings_may_change(bench: Bench) -> None:
     with pytest.raises(Stopped):
         bench.trainer(stop=StopAfter(5)).run()
-    bench.trainer(checkpoint_steps=7, target_recon_loss=0.5).run()
+    result = bench.trainer(checkpoint_steps=7, target_recon_loss=0.5).run()
+    assert (result.outcome, result.steps) == ("trained", STEPS)
+    assert any("resuming at step 5" in notice for notice in bench.notices)
+    straight = elsewhere(bench, "straight")
+    bench.trainer(workspace=straight).run()
+    weights = f"sae_layer_{LAYER}_final/sae_weights.safetensors"
+    assert tree(bench.workspace)[weights] == tree(straight)[weights]
 
 
 def test_other_threads_are_said_to_be_not_bitwise(bench: Bench) -> None:

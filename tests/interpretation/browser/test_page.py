@@ -372,6 +372,9 @@ def test_keys_walk_through_the_list_and_up(site: Reports, visit: Visit) -> None:
         page.wait_for_function(
             "place => document.documentElement.dataset.shown === place", arg=place
         )
+    assert page.locator("h1").first.inner_text() == "Layers"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.documentElement.dataset.shown") == "#"
 
 
 def test_slash_searches_from_any_page_and_question_mark_helps(site: Reports, visit: Visit) -> None:

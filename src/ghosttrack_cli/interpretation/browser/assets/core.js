@@ -1,7 +1,7 @@
 "use strict";
 // The one global name: each file adds its concept to it, and data files hand their payload to it.
 
-const ghosttrack = {};
+const ghosttrack = /** @type {Ghosttrack} */ ({});
 
 (() => {
   const arrived = new Map();
