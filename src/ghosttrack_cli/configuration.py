@@ -160,7 +160,7 @@ def _merged(
     given: dict[str, Given], fields: Mapping[str, SettingField], problems: Sequence[str]
 ) -> Resolved:
     given = {key: one for key, one in given.items() if key in fields or one.kind != "remembered"}
-    if "preset" in given and given["preset"].value in {"original", "seed"}:
+    if "preset" in given and given["preset"].value in ("original", "seed"):
         labels = dict.fromkeys(fields, "preset original")
         given = sources.from_mapping(ORIGINAL_PRESET, fields, "preset", labels) | given
     _refuse_booleans(given, fields)

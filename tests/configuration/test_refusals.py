@@ -48,7 +48,7 @@ FILE_CASES = {
             "ghosttrack.toml, line 4: sae.d_hidden = -5 is not valid,"
             " it takes a whole number from 1 to 4,194,304"
         ),
-        "sae.d_hidden: number of features",
+        "sae.d_hidden: number of features of each SAE",
     ),
     "wrong type": (
         '[sae_training]\nepochs = "many"\n',
@@ -72,7 +72,7 @@ FILE_CASES = {
             'ghosttrack.toml, line 2: extraction.compress = "zip" is not valid,'
             " it takes one of none, lz4, zstd"
         ),
-        "extraction.compress: chunk compression, with bitshuffle",
+        "extraction.compress: chunk compression, with bitshuffle: none, lz4 or zstd",
     ),
     "malformed": (
         "[sae]\nd_hidden = = 5\n",

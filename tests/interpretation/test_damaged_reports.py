@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.interpretation.conftest import write_texts
-from tests.store.synthetic import tree
+from tests.support.files import tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.feature_files import open_search, read_feature, read_report

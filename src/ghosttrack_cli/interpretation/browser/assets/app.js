@@ -6,6 +6,7 @@
   const { empty } = ghosttrack.parts;
   const { catalogue, views } = ghosttrack;
 
+  /** @type {Page | null} */
   let page = null;
   let turn = 0;
   let searchNext = false;
@@ -42,6 +43,7 @@
     return views.missing(`Layer ${layer} has not been interpreted.`, `Interpreted layers: ${known || "none"}.`);
   }
 
+  /** @returns {Promise<Page>} */
   async function build(wanted) {
     if (wanted.layer !== null && !wanted.report) return absent(wanted);
     try {
@@ -58,12 +60,12 @@
     if (mine !== turn) return;
     page?.destroy?.();
     page = next;
-    document.getElementById("main").replaceChildren(page.node);
-    document.title = `${page.title} · GhostTrack`;
+    document.getElementById("main").replaceChildren(next.node);
+    document.title = `${next.title} · GhostTrack`;
     mark(wanted);
-    page.shown?.();
+    next.shown?.();
     window.scrollTo(0, wanted.view === "features" ? (scrolled.get(location.hash) ?? 0) : 0);
-    if (searchNext) page.key?.("search");
+    if (searchNext) next.key?.("search");
     searchNext = false;
     document.documentElement.dataset.shown = location.hash || "#";
   }
@@ -113,23 +115,29 @@
   }
 
   // The switch between a layer's reports; on the page of all layers it leaves one source over.
+  /** @param {Route} wanted */
   function markSources({ report, layer, source }) {
     const menu = document.getElementById("source-menu");
-    const reports = layer === null ? catalogue.sources().map((slug) => catalogue.all().find((one) => catalogue.sourceOf(one) === slug)) : catalogue.ofLayer(layer);
+    const reports = layer === null ? catalogue.sources().flatMap((slug) => catalogue.all().find((one) => catalogue.sourceOf(one) === slug) ?? []) : catalogue.ofLayer(layer);
     const options = reports.map((one) => el("option", { value: catalogue.sourceOf(one) }, ghosttrack.format.visible(catalogue.textsName(one))));
     menu.replaceChildren(...(layer === null ? [el("option", { value: "" }, "All texts")] : []), ...options);
     menu.value = report ? catalogue.sourceOf(report) : (source ?? "");
     menu.hidden = reports.length < 2;
   }
 
+  // Of the menus, which offer reports that exist.
+  function reportOf(layer, source) {
+    return /** @type {Report} */ (catalogue.find(layer, source));
+  }
+
   function changeSource(event) {
     const { layer, feature, view, parameters } = route();
     const source = event.target.value;
     if (layer === null) location.hash = source ? `#source=${source}` : "#";
-    else if (feature !== null) location.hash = catalogue.href(catalogue.find(layer, source), { feature });
+    else if (feature !== null) location.hash = catalogue.href(reportOf(layer, source), { feature });
     else {
       const kept = [...parameters].filter(([name]) => !["layer", "source", "view"].includes(name));
-      const target = catalogue.find(layer, source);
+      const target = reportOf(layer, source);
       const same = view === "contrast" && !target.contrast ? {} : view === "layer" ? {} : { view };
       location.hash = catalogue.href(target, { ...same, ...Object.fromEntries(kept) });
     }

@@ -3,17 +3,20 @@
 
 (() => {
   const all = () => ghosttrack.data.get("catalogue").layers;
+  /** @param {Report} report */
   const sourceOf = (report) => report.source.slug;
 
   // The reports of a layer, the newest first.
   const ofLayer = (layer) => all().filter((report) => report.layer === layer);
 
   // One for each layer: over `source` where there is one, else the newest.
+  /** @param {string | null} source */
   function layers(source = null) {
     const numbers = [...new Set(all().map((report) => report.layer))];
-    return numbers.map((layer) => find(layer, source) ?? find(layer));
+    return numbers.flatMap((layer) => find(layer, source) ?? find(layer) ?? []);
   }
 
+  /** @param {number} layer @param {string | null} source */
   function find(layer, source = null) {
     return ofLayer(layer).find((report) => source === null || sourceOf(report) === source);
   }
@@ -29,8 +32,9 @@
 
   // A link says the source wherever there is a choice.
   function href(report, parameters = {}) {
+    /** @type {Record<string, string>} */
     const source = ofLayer(report.layer).length > 1 ? { source: sourceOf(report) } : {};
-    return `#${new URLSearchParams({ layer: report.layer, ...source, ...parameters })}`;
+    return `#${new URLSearchParams({ layer: String(report.layer), ...source, ...parameters })}`;
   }
 
   const file = (report, name) => ghosttrack.data.load(`${report.folder}/${name}`);

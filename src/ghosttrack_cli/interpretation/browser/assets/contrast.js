@@ -7,6 +7,7 @@
   const { featureLink, crumbs, card, segmented, fact, term, EFFECT } = ghosttrack.parts;
   const { catalogue, columns, VirtualRows } = ghosttrack;
 
+  /** @type {Record<string, [name: string, order: (a: ContrastEntry, b: ContrastEntry) => number]>} */
   const ORDERS = {
     p: ["Significant", (a, b) => a.p_corrected - b.p_corrected || Math.abs(b.effect) - Math.abs(a.effect)],
     factual: ["Factual", (a, b) => b.effect - a.effect],
@@ -31,9 +32,18 @@
   const shortened = (text) => ([...text].length > 16 ? `${[...text].slice(0, 15).join("")}…` : text);
 
   class ContrastPage {
+    /**
+     * @param {Report} report
+     * @param {ContrastFacts & { entries: ContrastEntry[] }} contrast
+     * @param {Columns} all
+     */
     constructor(report, contrast, all) {
       const { layer } = report;
-      Object.assign(this, { report, layer, contrast, all, order: "p" });
+      this.report = report;
+      this.layer = layer;
+      this.contrast = contrast;
+      this.all = all;
+      this.order = "p";
       this.most = contrast.entries.reduce((most, entry) => Math.max(most, Math.abs(entry.effect)), 0);
       this.title = `True against false · layer ${layer}`;
       this.virtual = new VirtualRows((entry, index) => this.row(entry, index), () => (window.innerWidth < 720 ? 108 : 48));
@@ -142,7 +152,7 @@
     }
 
     shown() {
-      this.holder.replaceChildren(segmented("Which come first", Object.entries(ORDERS).map(([key, [text]]) => [key, text]), this.order, (key) => {
+      this.holder.replaceChildren(segmented("Which come first", Object.entries(ORDERS).map(([key, [text]]) => /** @type {const} */ ([key, text])), this.order, (key) => {
         this.order = key;
         this.shown();
         this.holder.querySelector(`[data-choice="${key}"]`).focus();

@@ -94,7 +94,7 @@
       body.replaceChildren(el("p", { class: "note" }, note), list);
       holder.replaceChildren(choices());
     };
-    const choices = () => segmented("Which examples", Object.entries(lists).map(([key, [text, , all]]) => [key, text, all.length]), reading.lists, (key) => {
+    const choices = () => segmented("Which examples", Object.entries(lists).map(([key, [text, , all]]) => /** @type {const} */ ([key, text, all.length])), reading.lists, (key) => {
       show(key);
       holder.querySelector(`[data-choice="${key}"]`).focus();
     });

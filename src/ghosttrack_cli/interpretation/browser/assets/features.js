@@ -7,6 +7,7 @@
   const { flags, term, meter, logShare, crumbs, empty, FLAGS } = ghosttrack.parts;
   const { catalogue, columns, query, search, VirtualRows } = ghosttrack;
 
+  /** @type {[key: string | null, text: string, tip: string][]} */
   const HEADS = [
     ["feature", "Feature", "the number of the feature; again: most telling first"],
     [null, "Fires on", "tokens on which it fires most"],
@@ -19,8 +20,21 @@
   ];
 
   class FeatureList {
+    /** @param {Report} report @param {Columns} all @param {Wanted} wanted */
     constructor(report, all, wanted) {
-      Object.assign(this, { report, layer: report.layer, all, wanted, chosen: -1, scroll: 0 });
+      this.report = report;
+      this.layer = report.layer;
+      this.all = all;
+      this.wanted = wanted;
+      this.chosen = -1;
+      /** @type {number[]} */
+      this.rows = [];
+      /** @type {boolean[] | null} */
+      this.hits = null;
+      this.waiting = false;
+      /** @type {HTMLButtonElement[]} */
+      this.flagButtons = [];
+      this.sortChoice = this.sortField();
       this.virtual = new VirtualRows((row, index) => this.row(row, index), () => (window.innerWidth < 720 ? 84 : 44));
       this.total = el("p", { class: "total-line", role: "status" });
       this.searching = el("p", { class: "note", role: "status", hidden: true }, "Reading the words of the examples …");
@@ -94,7 +108,6 @@
       this.flagButtons = columns.flagCounts(this.all).map(([name, total]) => this.flagButton(name, total));
       this.low = this.rateField("at least", "low");
       this.high = this.rateField("at most", "high");
-      this.sortChoice = this.sortField();
       const more = el(
         "div",
         { class: "filter-more" },
@@ -121,7 +134,7 @@
     }
 
     rateField(text, key) {
-      const change = debounce((event) => {
+      const change = debounce((/** @type {any} */ event) => {
         const value = Number.parseFloat(event.target.value.replace(",", "."));
         this.change({ [key]: Number.isFinite(value) ? Number((value / 100).toPrecision(12)) : null });
       }, 150);
@@ -172,7 +185,8 @@
 
     show() {
       const { rows, found } = columns.select(this.all, this.wanted, search.known(this.report));
-      Object.assign(this, { rows, hits: found.hits });
+      this.rows = rows;
+      this.hits = found.hits;
       this.readExamples();
       const more = catalogue.all().length > 1 && this.wanted.query.trim();
       this.others.replaceChildren(more ? el("a", { href: `#${new URLSearchParams({ view: "search", q: this.wanted.query })}` }, "Search all layers and texts") : "");
@@ -205,7 +219,7 @@
         else head.removeAttribute("aria-sort");
       }
       for (const button of this.flagButtons) {
-        const name = button.dataset.flag;
+        const name = button.dataset.flag ?? "";
         button.dataset.state = include.includes(name) ? "only" : exclude.includes(name) ? "without" : "any";
         // A filter that came in by a link can be switched off even where nothing fits it.
         button.disabled = button.dataset.total === "0" && button.dataset.state === "any";
@@ -236,7 +250,7 @@
     // What was searched for comes first and is marked.
     chips(indices, limit) {
       const { hits, all } = this;
-      const first = hits ? [...indices].sort((a, b) => hits[b] - hits[a]) : indices;
+      const first = hits ? [...indices].sort((a, b) => Number(hits[b]) - Number(hits[a])) : indices;
       return first.slice(0, limit).map((index) => chip(all.strings[index], { class: hits?.[index] ? "chip hit" : "chip" }));
     }
 
@@ -245,7 +259,7 @@
       this.virtual.rows.get(this.chosen)?.classList.remove("chosen");
       this.chosen = Math.min(this.rows.length - 1, Math.max(0, index));
       this.virtual.reveal(this.chosen, 150);
-      const row = this.virtual.rows.get(this.chosen);
+      const row = /** @type {HTMLElement} */ (this.virtual.rows.get(this.chosen));
       row.classList.add("chosen");
       row.querySelector("a").focus({ preventScroll: true });
     }

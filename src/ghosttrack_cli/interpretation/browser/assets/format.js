@@ -4,11 +4,14 @@
 (() => {
   const { el } = ghosttrack.dom;
   const MISSING = "–";
+  /** @type {[size: number, suffix: string][]} */
+  const SUFFIXES = [[1e9, "G"], [1e6, "M"], [1e3, "k"]];
   const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
-  const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+  /** @returns {value is number} */
+  const isNumber = (/** @type {unknown} */ value) => typeof value === "number" && Number.isFinite(value);
 
-  function significant(value, digits = 3) {
+  function significant(/** @type {any} */ value, digits = 3) {
     if (!isNumber(value)) return MISSING;
     if (value === 0) return "0";
     const size = Math.abs(value);
@@ -29,7 +32,7 @@
 
   function compact(value) {
     if (!isNumber(value)) return MISSING;
-    for (const [size, suffix] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    for (const [size, suffix] of SUFFIXES) {
       if (value >= size) return `${(value / size).toPrecision(3).replace(/\.?0+$/, "")}${suffix}`;
     }
     return significant(value);
@@ -56,7 +59,7 @@
 
   const FORMS = { significant, count, compact, percent, signed };
 
-  function number(value, form = "significant", digits = undefined) {
+  function number(/** @type {any} */ value, /** @type {Form} */ form = "significant", digits = undefined) {
     const text = FORMS[form](value, digits);
     if (!isNumber(value)) return el("span", { class: "missing" }, text);
     return el("data", { value: String(value), "data-rounded": text }, exact.on ? String(value) : text);
@@ -68,7 +71,7 @@
   function setExact(on) {
     exact.on = on;
     document.documentElement.toggleAttribute("data-exact", on);
-    for (const node of document.querySelectorAll("data")) node.textContent = on ? node.value : node.dataset.rounded;
+    for (const node of document.querySelectorAll("data")) node.textContent = on ? node.value : (node.dataset.rounded ?? null);
   }
 
   // Characters that would be unseen, reorder the line or end it: shown by name instead.

@@ -8,8 +8,14 @@
   const { catalogue, columns, search, VirtualRows } = ghosttrack;
 
   class SearchPage {
+    /** @param {{ report: Report, all: Columns }[]} indices @param {string} query */
     constructor(indices, query) {
-      Object.assign(this, { indices, query, title: "Search", turn: 0, answers: [] });
+      this.indices = indices;
+      this.query = query;
+      this.title = "Search";
+      this.turn = 0;
+      /** @type {Answer[]} */
+      this.answers = [];
       this.virtual = new VirtualRows((answer, index) => this.row(answer, index), () => (window.innerWidth < 720 ? 84 : 44));
       this.total = el("p", { class: "total-line", role: "status" });
       this.none = empty("No feature matches.", "Every word must be found. Quotes keep a phrase together.");
@@ -68,7 +74,10 @@
       const answers = new Map();
       const answer = (report, all) => {
         const found = search.rank(all, this.query, search.known(report));
-        answers.set(report, found.levels.reduce((rows, level, row) => (level < Infinity && rows.push({ report, all, found, row }), rows), []));
+        /** @type {Answer[]} */
+        const rows = [];
+        found.levels.forEach((level, row) => level < Infinity && rows.push({ report, all, found, row }));
+        answers.set(report, rows);
       };
       this.indices.forEach(({ report, all }) => asked && answer(report, all));
       this.draw(answers, asked);
@@ -78,7 +87,7 @@
         await search.read(report, all);
         if (mine !== this.turn) return;
         answer(report, all);
-        this.draw(answers, report !== this.indices.at(-1).report);
+        this.draw(answers, report !== this.indices.at(-1)?.report);
       }
       this.draw(answers, false);
     }

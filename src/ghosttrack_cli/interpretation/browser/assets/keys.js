@@ -15,7 +15,7 @@
     document.addEventListener("keydown", (event) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
       if (document.querySelector("dialog[open]")) return;
-      if (event.target.closest("input, select, textarea")) return;
+      if (/** @type {Element} */ (event.target).closest("input, select, textarea")) return;
       if (act(event.key, currentPage(), goSearch)) event.preventDefault();
     });
   }

@@ -7,6 +7,7 @@
   const { card, crumbs, featureLink, segmented, empty } = ghosttrack.parts;
   const { catalogue, columns, tokens, colour } = ghosttrack;
   const MOST = 60;
+  /** @type {[key: string, text: string][]} */
   const ORDERS = [["strength", "Strongest"], ["share", "Of its own strongest"], ["rarity", "Rarest"]];
 
   // As a shell reads it; a long text is left to the reader.
@@ -15,10 +16,21 @@
     return `ghosttrack interpret prompt '${said.replaceAll("'", "'\\''")}'`;
   }
 
+  // The page is written with a prompt of interpreted layers only.
+  const reportOf = (layer) => /** @type {Report} */ (catalogue.find(layer));
+
   class PromptPage {
+    /** @param {Prompt} prompt @param {Map<number, Columns>} columnsOf @param {number | null} wanted */
     constructor(prompt, columnsOf, wanted) {
-      Object.assign(this, { prompt, columnsOf, chosenToken: null, shownFeature: null, order: "strength" });
-      this.layer = prompt.layers.some((one) => one.layer === wanted) ? wanted : prompt.layers[0].layer;
+      this.prompt = prompt;
+      this.columnsOf = columnsOf;
+      /** @type {number | null} */
+      this.chosenToken = null;
+      /** @type {number | null} */
+      this.shownFeature = null;
+      this.order = "strength";
+      const known = prompt.layers.find((one) => one.layer === wanted) ?? prompt.layers[0];
+      this.layer = known.layer;
       this.title = "Prompt";
       this.text = el("p", { class: "tokens prompt-text", dir: "auto" });
       this.body = el("div", {});
@@ -28,14 +40,18 @@
         { class: "page" },
         crumbs(["All layers", "#"], ["Prompt"]),
         el("div", { class: "page-head" }, el("h1", {}, "Features on a prompt"), this.holder),
-        ghosttrack.about(prompt.layers.map((one) => catalogue.find(one.layer))),
+        ghosttrack.about(prompt.layers.map((one) => reportOf(one.layer))),
         card("Prompt", { class: "prompt-card", note: "Choose a token to list the features that fire on it; choose it again for all." }, this.text, el("p", { class: "note made-by" }, "Another text: ", el("code", {}, command(prompt.text)))),
         this.body,
       );
     }
 
     get current() {
-      return this.prompt.layers.find((one) => one.layer === this.layer);
+      return this.prompt.layers.find((one) => one.layer === this.layer) ?? this.prompt.layers[0];
+    }
+
+    get columns() {
+      return /** @type {Columns} */ (this.columnsOf.get(this.layer));
     }
 
     shown() {
@@ -74,11 +90,11 @@
       this.chosenToken = this.chosenToken === index ? null : index;
       this.drawText();
       this.drawFeatures();
-      this.text.children[index].focus();
+      /** @type {HTMLElement} */ (this.text.children[index]).focus();
     }
 
     scale(one) {
-      return Math.max(this.columnsOf.get(this.layer).max[one.feature] ?? 0, ...one.acts);
+      return Math.max(this.columns.max[one.feature] ?? 0, ...one.acts);
     }
 
     drawFeatures() {
@@ -86,13 +102,13 @@
       const strength = (one) => (chosenToken === null ? Math.max(...one.acts) : one.acts[chosenToken]);
       const firing = current.features.filter((one) => strength(one) > 0).sort(this.comparison(strength));
       const where = chosenToken === null ? `the prompt's ${count(this.prompt.texts.length)} tokens` : token(this.prompt.texts[chosenToken]);
-      const note = `${count(firing.length)} of ${count(this.columnsOf.get(this.layer).length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
+      const note = `${count(firing.length)} of ${count(this.columns.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
       const list = firing.length ? el("ol", { class: "prompt-features" }, firing.slice(0, MOST).map((one) => this.row(one, strength(one)))) : empty("No feature fires here.");
       this.body.replaceChildren(card("Features", { note, actions: this.orders() }, list));
     }
 
     comparison(strength) {
-      const { max, rate } = this.columnsOf.get(this.layer);
+      const { max, rate } = this.columns;
       const keys = {
         strength,
         share: (one) => strength(one) / (max[one.feature] || Infinity),
@@ -111,7 +127,7 @@
     }
 
     row(one, strength) {
-      const all = this.columnsOf.get(this.layer);
+      const all = this.columns;
       const { texts, ids } = this.prompt;
       const strongest = one.acts.indexOf(Math.max(...one.acts));
       const peak = this.chosenToken ?? strongest;
@@ -126,7 +142,7 @@
         el(
           "div",
           { class: "prompt-feature-head" },
-          featureLink(catalogue.find(this.layer), one.feature),
+          featureLink(reportOf(this.layer), one.feature),
           el("span", {}, number(strength), " on ", chip(texts[peak]), el("span", { class: "soft" }, all.max[one.feature] ? `, ${percent(strength / all.max[one.feature], 2)} of its strongest` : "")),
           el("span", { class: "chips" }, (all.fires[one.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
         ),
@@ -144,7 +160,7 @@
   async function prompt({ layer }) {
     if (!ghosttrack.data.get("catalogue").prompt) return ghosttrack.views.missing("No prompt has been run yet.", el("span", {}, "This shows which features fire on a text of yours, token by token: ", el("code", {}, command("your text"))));
     const found = await ghosttrack.data.load("prompt");
-    const loaded = await Promise.all(found.layers.map(async (one) => [one.layer, await columns.load(catalogue.find(one.layer))]));
+    const loaded = await Promise.all(found.layers.map(async (one) => /** @type {const} */ ([one.layer, await columns.load(reportOf(one.layer))])));
     return new PromptPage(found, new Map(loaded), layer);
   }
 

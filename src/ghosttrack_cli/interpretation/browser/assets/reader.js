@@ -11,6 +11,16 @@
     constructor(holder) {
       this.holder = holder;
       this.at = -1;
+      /** @type {number | undefined} */
+      this.touched = undefined;
+      /** @type {Element} */
+      this.drawing = holder;
+      /** @type {Mark[]} */
+      this.marks = [];
+      /** @type {(x: number, y: number) => number} */
+      this.near = () => -1;
+      /** @type {Element | undefined} */
+      this.cursor = undefined;
       const { dataset } = holder;
       holder.addEventListener("pointermove", (event) => this.show(this.under(event)));
       holder.addEventListener("pointerleave", () => this.show(-1));
@@ -26,8 +36,13 @@
       holder.addEventListener("click", (event) => dataset.seen === "true" && this.marks[this.under(event)]?.pick?.());
     }
 
+    /** @param {Required<Omit<Drawn, "cursor">> & Pick<Drawn, "cursor">} drawn */
     read({ drawing, marks, near, cursor }) {
-      Object.assign(this, { drawing, marks, near, cursor, at: -1 });
+      this.drawing = drawing;
+      this.marks = marks;
+      this.near = near;
+      this.cursor = cursor;
+      this.at = -1;
     }
 
     under(event) {
@@ -50,10 +65,12 @@
       if (event.key in KEYS) {
         this.show(Math.min(this.marks.length - 1, Math.max(0, this.at + KEYS[event.key])));
         event.preventDefault();
-      } else if (event.key === "Enter" && this.marks[this.at]?.pick) {
-        this.marks[this.at].pick();
-        event.preventDefault();
+        return;
       }
+      const pick = event.key === "Enter" ? this.marks[this.at]?.pick : undefined;
+      if (!pick) return;
+      pick();
+      event.preventDefault();
     }
   }
 

@@ -33,6 +33,7 @@
 
   function nearest(cells, px, py) {
     const [column, line] = [Math.floor(px / CELL), Math.floor(py / CELL)];
+    /** @type {any} */
     let best = null;
     let distance = CELL;
     for (let c = column - 1; c <= column + 1; c += 1) {

@@ -67,6 +67,7 @@
 
   async function read(report, all) {
     if (known(report)) return known(report);
+    /** @type {Words} */
     const examples = { top: [], other: [] };
     const parts = await Promise.all(Array.from({ length: all.files }, (_, part) => ghosttrack.data.take(...ghosttrack.catalogue.searchFile(report, `words-${String(part).padStart(3, "0")}`))));
     let characters = 0;

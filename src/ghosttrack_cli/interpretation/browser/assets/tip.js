@@ -55,15 +55,18 @@
 
   function start() {
     document.body.append(box);
-    document.addEventListener("pointerover", (event) => {
-      if (!event.target.closest?.(".chart")) show(event.target.closest?.(TIPPED));
+    document.addEventListener("pointerover", ({ target }) => {
+      const over = /** @type {Element} */ (target);
+      if (!over.closest?.(".chart")) show(over.closest?.(TIPPED));
     });
-    document.addEventListener("focusin", (event) => {
-      if (event.target.matches(":focus-visible")) show(event.target.closest(TIPPED));
+    document.addEventListener("focusin", ({ target }) => {
+      const focused = /** @type {Element} */ (target);
+      if (focused.matches(":focus-visible")) show(focused.closest(TIPPED));
     });
-    document.addEventListener("focusout", (event) => {
+    document.addEventListener("focusout", ({ target }) => {
+      const left = /** @type {Element} */ (target);
       hide();
-      if (event.target.matches(".tokens[tabindex]")) read(event.target, null);
+      if (left.matches(".tokens[tabindex]")) read(left, null);
     });
     document.addEventListener("keydown", walk);
     window.addEventListener("scroll", hide, { passive: true });

@@ -73,7 +73,7 @@
       whole = !whole;
       holder.replaceChildren(text(example, maximum, whole));
       button.setAttribute("aria-expanded", String(whole));
-      button.firstChild.data = whole ? "Around the peak" : "Whole window";
+      button.textContent = whole ? "Around the peak" : "Whole window";
     });
     return button;
   }
