@@ -70,7 +70,7 @@ SLOW: dict[str, dict[str, str | tuple[str, ...]]] = {
     "interpret prompt hello": {
         "model.residual.ResidualModel.load": "loading model",
         "interpretation.prompt.explain_prompt": "features",
-        "interpretation.browser.writer.write_browser": "page",
+        "interpretation.prompt.write_browser": "page",
     },
 }
 

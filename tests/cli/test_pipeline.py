@@ -107,7 +107,7 @@ def assert_missed_target_is_named(ghosttrack: Callable[..., Ended]) -> None:
     missed = ghosttrack("status", "--check")
     file.write_text(settings())
     assert missed.code == 3
-    assert missed.error[0] == "the checklist failed: reconstruction loss"
+    assert missed.err == "error: the checklist failed: reconstruction loss\n"
 
 
 def look_at_features(ghosttrack: Callable[..., Ended]) -> None:
