@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Ended
 
-LOGS = {".log"}
+VARYING = {".log", ".lock"}
+"""Not equal after equal runs: when they ran, and who held a lock last."""
 DATA = Path("ghosttrack-data")
 TRAIN = ("--d-hidden", "48", "--target-l0", "5", "--epochs", "1")
 
@@ -30,16 +31,16 @@ def extract(tiny_model: Path, texts: Path, environment: None) -> tuple[str, ...]
 
 def planned_then_run(ghosttrack: Callable[..., Ended], *command: str) -> tuple[Ended, Ended]:
     """A plan, which changes nothing, and the run after it: both end alike."""
-    before = tree(Path.cwd(), without=LOGS)
+    before = tree(Path.cwd(), without=VARYING)
     plan = ghosttrack(*command, "--dry-run", "--json")
-    assert tree(Path.cwd(), without=LOGS) == before, command
+    assert tree(Path.cwd(), without=VARYING) == before, command
     ran = ghosttrack(*command, "--json", *(("--yes",) if "--overwrite" in command else ()))
     assert plan.code == ran.code, (command, plan.err, ran.err)
     if ran.code:
         refused = plan.document.get("refused") or plan.document["error"]
         assert refused["what"] == ran.document["error"]["what"]
         assert refused["hint"] == ran.document["error"]["hint"]
-        assert tree(Path.cwd(), without=LOGS) == before, command
+        assert tree(Path.cwd(), without=VARYING) == before, command
     return plan, ran
 
 

@@ -372,7 +372,7 @@ def test_keys_walk_through_the_list_and_up(site: Reports, visit: Visit) -> None:
         page.wait_for_function(
             "place => document.documentElement.dataset.shown === place", arg=place
         )
-    assert page.locator("h1").first.inner_text() == "Layers"
+    assert page.title() == "All layers · GhostTrack"
     page.keyboard.press("Escape")
     assert page.evaluate("document.documentElement.dataset.shown") == "#"
 
