@@ -17,7 +17,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 FEATURES_A_PASS = 256
 

@@ -34,8 +34,8 @@ from ghosttrack_cli.model.architectures import fuse_activations
 from ghosttrack_cli.model.identity import ModelIdentity
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
-from ghosttrack_cli.store.commit import new_commit
+from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.store.format.commit_record import new_commit
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
 from peers import installed
@@ -44,7 +44,7 @@ from saelens_cache import caching_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ghosttrack_cli.store.identity import StoreIdentity
+    from ghosttrack_cli.store.format.identity import StoreIdentity
     from ghosttrack_cli.text.documents import Corpus
 
 DEMO = Path(__file__).parents[1] / "src" / "ghosttrack_cli" / "demo"

@@ -20,16 +20,16 @@ import torch
 
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.blocks import ShuffledBlock
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.blocks import ShuffledBlock
+from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import LAYER, random_rows, write_store
 
 if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Progress
-    from ghosttrack_cli.training.state import State
+    from ghosttrack_cli.training.step.state import State
 
 D = 768
 BATCH_SIZES = (256, 4096)

@@ -26,17 +26,18 @@ import numpy as np
 import torch
 import transformers
 
-from ghosttrack_cli.interpretation.batch import RowBatch
-from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
-from ghosttrack_cli.interpretation.events import Rows
-from ghosttrack_cli.interpretation.layer_pass import LayerPass
-from ghosttrack_cli.interpretation.weights import decoder_neighbours, logit_lens
+from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
+from ghosttrack_cli.interpretation.collect.events import Rows
+from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
+from ghosttrack_cli.interpretation.collect.row_batch import RowBatch
+from ghosttrack_cli.interpretation.features.weight_directions import decoder_neighbours, logit_lens
+from ghosttrack_cli.machine.devices import resolve_device
+from ghosttrack_cli.machine.memory import keep_freed_memory
 from ghosttrack_cli.model.identity import ModelIdentity
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.runtime import keep_freed_memory, resolve_device
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import ModelSettings
 from peers import installed
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import ml_dtypes
 import numpy as np
 
-from ghosttrack_cli.store.identity import StoreIdentity
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.write.writer import StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,10 +22,10 @@ import torch
 
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.training.entries import MAX_ENTRIES, SPARSE_SHARE
-from ghosttrack_cli.training.plan import plan_training
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.training.engines.entry_lists import MAX_ENTRIES, SPARSE_SHARE
+from ghosttrack_cli.training.plan.plan import plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import LAYER, random_rows, write_store

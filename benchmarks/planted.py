@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import BLOCK_ROWS, LAYER, write_store

@@ -31,14 +31,14 @@ import torch
 import ghosttrack_cli
 from ghosttrack_cli.files import append_line, read_json
 from ghosttrack_cli.metrics import FiringCounts, ReconstructionSums
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.training.calibrate import count_ratios
-from ghosttrack_cli.training.engine import Scaling
-from ghosttrack_cli.training.evaluate import blocks
-from ghosttrack_cli.training.plan import steps_of
-from ghosttrack_cli.training.rows import LayerRows
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.training.engines.engine import Scaling
+from ghosttrack_cli.training.measure.calibrate import count_ratios
+from ghosttrack_cli.training.measure.evaluate import blocks
+from ghosttrack_cli.training.plan.recipe import steps_of
+from ghosttrack_cli.training.rows.layer_rows import LayerRows
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from peers import installed

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import SAETrainingSettings
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import SAETrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

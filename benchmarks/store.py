@@ -24,24 +24,29 @@ import numpy as np
 import torch
 import zarr
 
-import ghosttrack_cli.store.bfloat16  # noqa: F401 - registers the data type with zarr-python
+import ghosttrack_cli.store.format.bfloat16  # noqa: F401 - registers the data type with zarr-python
 from ghosttrack_cli import files
-from ghosttrack_cli.store import chunks, layout
-from ghosttrack_cli.store.batches import BLOCK_ROWS, RowBatches
-from ghosttrack_cli.store.commit import new_commit, write_commit
-from ghosttrack_cli.store.committer import COMMIT_CHUNKS
-from ghosttrack_cli.store.identity import StoreIdentity
-from ghosttrack_cli.store.order import permutation
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ArrayCommit, LayerSums, ResumePoint
-from ghosttrack_cli.store.segments import Segment, write_segment
-from ghosttrack_cli.store.statistics import NormSums
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.store.format import chunks, layout
+from ghosttrack_cli.store.format.commit_parts import (
+    SEGMENT_CHUNKS,
+    ArrayCommit,
+    LayerSums,
+    ResumePoint,
+)
+from ghosttrack_cli.store.format.commit_record import new_commit, write_commit
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.format.segments import Segment, write_segment
+from ghosttrack_cli.store.format.statistics import NormSums
+from ghosttrack_cli.store.read.batches import BLOCK_ROWS, RowBatches
+from ghosttrack_cli.store.read.order import permutation
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.write.committer import COMMIT_CHUNKS
+from ghosttrack_cli.store.write.writer import StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.format.dtypes import Array
 
 D = 768
 BATCH = 4096

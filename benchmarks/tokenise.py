@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from ghosttrack_cli.model.loading import load_parts
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 from ghosttrack_cli.text.tokens import Encoder
 
 DEMO = Path(__file__).parents[1] / "src" / "ghosttrack_cli" / "demo"

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import LAYER, random_rows, write_store

@@ -58,8 +58,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.slept: list[float] = []
-        monkeypatch.setattr("ghosttrack_cli.runtime.monotonic", lambda: self.now)
-        monkeypatch.setattr("ghosttrack_cli.runtime.sleep", self.sleep)
+        monkeypatch.setattr("ghosttrack_cli.machine.clock.monotonic", lambda: self.now)
+        monkeypatch.setattr("ghosttrack_cli.machine.clock.sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -68,7 +68,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of `ghosttrack_cli.runtime`, at 0 and under the test's control."""
+    """The clock of `ghosttrack_cli.machine.devices`, at 0 and under the test's control."""
     return Clock(monkeypatch)
 
 

@@ -9,9 +9,9 @@ import torch
 
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.extraction.plan import plan
+from ghosttrack_cli.machine.devices import resolve_device
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.runtime import resolve_device
-from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from tests.training.conftest import planted_rows, write_store
 
 import ghosttrack_cli
 from ghosttrack_cli import ActivationStore, GhostTrackError, JumpReLUSAE, train_sae_for_layer
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

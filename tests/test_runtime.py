@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ghosttrack_cli import runtime
+from ghosttrack_cli.machine import devices, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 FAULTS = """
 import resource
 import torch
-from ghosttrack_cli.runtime import keep_freed_memory
+from ghosttrack_cli.machine.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -57,14 +57,14 @@ def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cgroup").write_text("0::/job/step\n")
     (tmp_path / "groups/job/step").mkdir(parents=True)
     (tmp_path / "groups/job/step/memory.max").write_text("max\n")
-    monkeypatch.setattr(runtime, "MEMORY_FIGURES", tmp_path / "meminfo")
-    monkeypatch.setattr(runtime, "PROCESS_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(runtime, "CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(memory, "MEMORY_FIGURES", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "PROCESS_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path / "groups")
     return tmp_path
 
 
 def test_free_memory_is_what_the_system_has_available(figures: Path) -> None:
-    assert runtime.available_bytes(CPU) == 8_000_000 * 1024
+    assert memory.available_bytes(CPU) == 8_000_000 * 1024
 
 
 def test_free_memory_is_no_more_than_a_job_may_take(figures: Path) -> None:
@@ -73,15 +73,15 @@ def test_free_memory_is_no_more_than_a_job_may_take(figures: Path) -> None:
     (group / "memory.max").write_text("5000\n")
     (group / "memory.current").write_text("3000\n")
     (group / "memory.stat").write_text("anon 2000\ninactive_file 600\n")
-    assert runtime.available_bytes(CPU) == 5000 - (3000 - 600)
+    assert memory.available_bytes(CPU) == 5000 - (3000 - 600)
     (group / "memory.current").write_text("9000\n")
-    assert runtime.available_bytes(CPU) == 0
+    assert memory.available_bytes(CPU) == 0
 
 
 def test_a_system_that_does_not_tell_has_half_of_its_memory_free(figures: Path) -> None:
     (figures / "meminfo").unlink()
     (figures / "cgroup").unlink()
-    assert 2**28 < runtime.available_bytes(CPU) < 2**45
+    assert 2**28 < memory.available_bytes(CPU) < 2**45
 
 
 def test_workers_obey_the_number_of_threads_before_their_first_operation(
@@ -96,7 +96,7 @@ def test_workers_obey_the_number_of_threads_before_their_first_operation(
         return ask()
 
     monkeypatch.setattr(torch, "get_num_threads", recorded)
-    with runtime.torch_pool(3, 1, "test") as pool:
+    with devices.torch_pool(3, 1, "test") as pool:
         inside = list(pool.map(lambda _: (threading.get_ident() in asked, ask()), range(9)))
     assert inside == [(True, 1)] * 9
     assert ask() == before

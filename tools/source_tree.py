@@ -4,9 +4,10 @@ import ast
 from pathlib import Path
 
 SECTIONS = {
-    "L3, the command line": ("cli",),
-    "L2, the stages": ("extraction", "training", "interpretation", "overview", "export"),
-    "L1, the parts": ("text", "store", "model", "sae.py", "metrics.py"),
+    "L4, the command line": ("cli",),
+    "L3, the stages": ("extraction", "training", "interpretation", "status", "export"),
+    "L2, the page": ("browser",),
+    "L1, the parts": ("text", "store", "model", "sae", "report", "metrics.py"),
 }
 GROUND = "L0, the ground"
 MARKS = ("<!-- tree: written by tools/write_docs.py -->", "<!-- end of tree -->")

@@ -11,8 +11,8 @@ from tools.source_tree import with_tree
 
 from ghosttrack_cli.cli.app import app
 from ghosttrack_cli.cli.reference import command_reference
-from ghosttrack_cli.configuration import reference_toml
-from ghosttrack_cli.interpretation.report import json_schema
+from ghosttrack_cli.report.schema import json_schema
+from ghosttrack_cli.settings.resolve import reference_toml
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,14 +10,14 @@ from ghosttrack_cli._version import __version__
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.summary import print_feature_summary
-    from ghosttrack_cli.configuration import load_settings
     from ghosttrack_cli.errors import GhostTrackError
     from ghosttrack_cli.extraction.api import HiddenStateExtractor
     from ghosttrack_cli.interpretation.api import analyze_sae
     from ghosttrack_cli.model.residual import GPT2WithResidualHooks
-    from ghosttrack_cli.sae import JumpReLUSAE
-    from ghosttrack_cli.settings import Settings
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.settings.resolve import load_settings
+    from ghosttrack_cli.settings.schema import Settings
+    from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.text.hub import WikipediaCorpus
     from ghosttrack_cli.text.truthfulqa import load_truthfulqa
     from ghosttrack_cli.training.api import train_sae_for_layer

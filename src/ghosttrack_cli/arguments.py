@@ -14,7 +14,7 @@ from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import expand_home
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.settings import Section
+    from ghosttrack_cli.settings.schema import Section
 
     Settings = TypeVar("Settings", bound=Section)
 
@@ -83,7 +83,7 @@ def as_settings(section: type[Settings], value: Any, names: Mapping[str, str]) -
         words = first["msg"].removeprefix("Value error, ")
         raise UsageError(
             f"{names.get(field, field)}: {words}: {_shown(first['input'])}",
-            hint=f"ghosttrack_cli.settings.{section.__name__} says what is valid",
+            hint=f"ghosttrack_cli.settings.schema.{section.__name__} says what is valid",
         ) from None
 
 

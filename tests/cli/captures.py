@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from tests.cli.test_feature_views import feature
-from tests.overview.conftest import Builder
+from tests.status.conftest import Builder
 
-from ghosttrack_cli import files, runtime
+from ghosttrack_cli import files
+from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
 from ghosttrack_cli.cli.actions.feature_list import CONTRAST_COLUMNS, LIST_COLUMNS
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
@@ -26,13 +27,13 @@ from ghosttrack_cli.cli.actions.prompt import prompt_blocks
 from ghosttrack_cli.cli.actions.status import look
 from ghosttrack_cli.cli.actions.status_view import status_blocks, watched_blocks
 from ghosttrack_cli.cli.actions.train import PLAN_COLUMNS, RESULT_COLUMNS
-from ghosttrack_cli.cli.bars import frame, log_line
-from ghosttrack_cli.cli.board import Board
-from ghosttrack_cli.cli.console import Console
 from ghosttrack_cli.cli.options import Options
-from ghosttrack_cli.cli.output import Line, Table, line
 from ghosttrack_cli.cli.session import Session
-from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptLayer, PromptReport
+from ghosttrack_cli.cli.terminal.bars import frame, log_line
+from ghosttrack_cli.cli.terminal.board import Board
+from ghosttrack_cli.cli.terminal.console import Console
+from ghosttrack_cli.cli.terminal.output import Line, Table, line
+from ghosttrack_cli.machine import clock
 from ghosttrack_cli.monitor import Part, Progress, outline
 from ghosttrack_cli.workspace import Workspace
 
@@ -209,7 +210,7 @@ def progress() -> None:
     layer = Part("layer 11 (12 of 12)", 11 / 12, 1.0)
     figures: dict[str, float | str] = {"loss": 0.01234, "L0": 66.17, "FVU": 0.0815, "dead": "1.2%"}
     columns = int(os.environ["COLUMNS"])
-    with mock.patch.object(runtime, "monotonic", side_effect=lambda: now[0]):
+    with mock.patch.object(clock, "monotonic", side_effect=lambda: now[0]):
         board = Board("train")
         for part, shown in ((loading, {}), (steps, figures), (losses, {})):
             board.begin(part.within(layer))

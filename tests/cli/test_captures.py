@@ -7,7 +7,7 @@ import re
 import pytest
 from tests.cli.captures import FOLDER, SCENES, WATCHED_ROWS, WIDTHS, capture, path
 
-from ghosttrack_cli.cli.output import width
+from ghosttrack_cli.cli.terminal.output import width
 
 CASES = [(scene, columns) for scene in SCENES for columns in WIDTHS]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ghosttrack_cli.sae import KEYS, JumpReLUSAE
+from ghosttrack_cli.sae.jumprelu import KEYS, JumpReLUSAE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

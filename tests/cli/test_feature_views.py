@@ -6,8 +6,8 @@ from typing import Any
 
 from ghosttrack_cli.cli.actions.drawing import example_line
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
-from ghosttrack_cli.cli.output import Table, plain, plain_table
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.cli.terminal.output import Table, plain, plain_table
+from ghosttrack_cli.report.schema import (
     Contrast,
     ContrastEntry,
     Example,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
 from ghosttrack_cli.cli.actions.prompt import prompt_blocks
-from ghosttrack_cli.cli.output import Table, plain
-from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptLayer, PromptReport
+from ghosttrack_cli.cli.terminal.output import Table, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,16 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghosttrack_cli import runtime
-from ghosttrack_cli.cli import console as console_module
 from ghosttrack_cli.cli.actions.drawing import shade, sparkline, token_text
-from ghosttrack_cli.cli.bars import frame
-from ghosttrack_cli.cli.board import Board
-from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.meter import Meter
 from ghosttrack_cli.cli.options import Options
-from ghosttrack_cli.cli.output import Column, Span, Table, line, plain, plain_table, visible, width
 from ghosttrack_cli.cli.session import Session, shell_word
+from ghosttrack_cli.cli.terminal import console as console_module
+from ghosttrack_cli.cli.terminal.bars import frame
+from ghosttrack_cli.cli.terminal.board import Board
+from ghosttrack_cli.cli.terminal.console import Console
+from ghosttrack_cli.cli.terminal.meter import Meter
+from ghosttrack_cli.cli.terminal.output import (
+    Column,
+    Span,
+    Table,
+    line,
+    plain,
+    plain_table,
+    visible,
+    width,
+)
+from ghosttrack_cli.machine import clock as clocks
 from ghosttrack_cli.monitor import Part, Progress, outline
 from ghosttrack_cli.quantities import format_seconds
 
@@ -49,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def advance(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(runtime, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clocks, "monotonic", lambda: now[0])
     return advance
 
 

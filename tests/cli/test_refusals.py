@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from ghosttrack_cli.cli import failures
-from ghosttrack_cli.flags import FLAGS
-from ghosttrack_cli.training.loggers import MODULES
+from ghosttrack_cli.settings.flags import FLAGS
+from ghosttrack_cli.training.records.loggers import MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

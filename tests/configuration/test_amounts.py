@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ghosttrack_cli.configuration import load_settings
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import expand_home, parse_amount
+from ghosttrack_cli.settings.resolve import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ghosttrack_cli.configuration import explain_settings, load_settings, resolve
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.settings.resolve import explain_settings, load_settings, resolve
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.configuration import load_settings, reference_toml
-from ghosttrack_cli.flags import FLAGS
-from ghosttrack_cli.setting_fields import setting_fields
-from ghosttrack_cli.settings import Settings
+from ghosttrack_cli.settings.fields import setting_fields
+from ghosttrack_cli.settings.flags import FLAGS
+from ghosttrack_cli.settings.resolve import load_settings, reference_toml
+from ghosttrack_cli.settings.schema import Settings
 
 if TYPE_CHECKING:
     import pytest

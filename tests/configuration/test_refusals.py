@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli.configuration import load_settings, resolve
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.setting_fields import setting_fields
-from ghosttrack_cli.sources import key_lines
+from ghosttrack_cli.settings.fields import setting_fields
+from ghosttrack_cli.settings.origins import key_lines
+from ghosttrack_cli.settings.resolve import load_settings, resolve
 
 KEYS = sorted(setting_fields())
 FILE_CASES = {

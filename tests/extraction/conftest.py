@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghosttrack_cli.extraction.extract import extract
+from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from tests.forks import run_program
 from tests.store import synthetic
 
 from ghosttrack_cli.files import staging
-from ghosttrack_cli.runtime import torch_threads
-from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
-from ghosttrack_cli.store import committer
-from ghosttrack_cli.store.identity import StoreIdentity
+from ghosttrack_cli.machine.devices import torch_threads
+from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.write import committer
 from ghosttrack_cli.workspace import Workspace
 
 CHUNK_ROWS = 512
@@ -46,7 +46,7 @@ def use_small_parts() -> None:
 
 
 def extract(request: dict[str, Any]) -> None:
-    from ghosttrack_cli.extraction.extract import extract
+    from ghosttrack_cli.extraction.stage import extract
 
     model, corpus, extraction = request["sections"]
     with torch_threads(2):  # two forward passes at once, one thread each

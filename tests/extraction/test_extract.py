@@ -12,8 +12,8 @@ from ghosttrack_cli.errors import ConflictError, CorpusError, DiskError, ModelEr
 from ghosttrack_cli.extraction.batch_size import CPU_TOKENS
 from ghosttrack_cli.extraction.plan import plan
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format.commit_record import read_commit
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import pytest
 from tests.support.files import Tree, tree
 
 from ghosttrack_cli.errors import HubError
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format.commit_record import read_commit
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ WORDS: list[tuple[FaultKind, str]] = [
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ghosttrack_cli.text.fail_fast.READ_SECONDS", 0.5)
+    monkeypatch.setattr("ghosttrack_cli.hub.fail_fast.READ_SECONDS", 0.5)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
 
 

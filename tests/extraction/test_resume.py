@@ -18,7 +18,7 @@ from tests.support.files import Tree, tree
 from ghosttrack_cli.errors import HubError, ModelError, Stopped
 from ghosttrack_cli.extraction.api import HiddenStateExtractor
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.store.commit import has_store, read_commit
+from ghosttrack_cli.store.format.commit_record import has_store, read_commit
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.windows import TokenWindows
 from ghosttrack_cli.workspace import Workspace

@@ -11,7 +11,7 @@ import pytest
 from tests.support.files import tree
 
 from ghosttrack_cli.errors import ConflictError
-from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.store.format.commit_record import read_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

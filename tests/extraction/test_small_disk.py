@@ -11,10 +11,10 @@ import pytest
 from tests.support.files import tree
 
 from ghosttrack_cli.errors import DiskError
-from ghosttrack_cli.extraction.extract import extract
+from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ghosttrack_cli.errors import ConflictError, CorpusError, HubError, Stopped
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format.commit_record import read_commit
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.cli.app import run_program
-from ghosttrack_cli.configuration import resolve
 from ghosttrack_cli.errors import GhostTrackError
-from ghosttrack_cli.flags import FLAGS
-from ghosttrack_cli.setting_fields import setting_fields
+from ghosttrack_cli.settings.fields import setting_fields
+from ghosttrack_cli.settings.flags import FLAGS
+from ghosttrack_cli.settings.resolve import resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,7 @@ ANYTHING = st.recursive(
 
 def toml_of(key: str, value: object) -> str | None:
     """A settings file with one key, None if TOML cannot hold the value."""
-    from ghosttrack_cli.setting_fields import toml_value
+    from ghosttrack_cli.settings.fields import toml_value
 
     section, _, name = key.rpartition(".")
     try:

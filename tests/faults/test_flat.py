@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.extraction.extract import extract
+from ghosttrack_cli.cli.terminal.console import Console
+from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.settings import (
+from ghosttrack_cli.settings.schema import (
     CorpusSettings,
     ExtractionSettings,
     ModelSettings,
@@ -94,7 +94,7 @@ def test_extraction_stays_flat(stored: tuple[Workspace, Samples]) -> None:
 
 @pytest.mark.timeout(600)
 def test_training_stays_flat(stored: tuple[Workspace, Samples]) -> None:
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.trainer import Trainer
 
     workspace, samples = stored[0], Samples()
@@ -129,7 +129,7 @@ def test_eight_hours_of_progress_stay_flat(clock: Clock, monkeypatch: pytest.Mon
 
 def test_looking_for_hours_stays_flat(stored: tuple[Workspace, Samples]) -> None:
     """`status --watch` looks every two seconds; here 2,000 looks."""
-    from ghosttrack_cli.overview.gather import gather
+    from ghosttrack_cli.status.gather import gather
 
     samples = Samples()
     for look in range(2000):

@@ -45,15 +45,15 @@ def store(folder: Path) -> Path:
 
 
 def commit(_: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.store.commit import read_commit
+    from ghosttrack_cli.store.format.commit_record import read_commit
 
     path = store(folder)
     return Reader(path / "commit.json", lambda: read_commit(path), sealed)
 
 
 def segments(_: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.store.layout import TOKEN_IDS, segment_path
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.store.format.layout import TOKEN_IDS, segment_path
+    from ghosttrack_cli.store.read.reader import ActivationStore
 
     path = store(folder)
     return Reader(
@@ -62,8 +62,8 @@ def segments(_: Workspace, folder: Path) -> Reader:
 
 
 def chunks(_: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.store.layout import chunk_path, layer_array
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.store.format.layout import chunk_path, layer_array
+    from ghosttrack_cli.store.read.reader import ActivationStore
 
     path = store(folder)
     opened = ActivationStore.open(path)
@@ -71,8 +71,8 @@ def chunks(_: Workspace, folder: Path) -> Reader:
 
 
 def zarr_metadata(_: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.store.layout import layer_array
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.store.format.layout import layer_array
+    from ghosttrack_cli.store.read.reader import ActivationStore
 
     path = store(folder)
     return Reader(
@@ -91,7 +91,7 @@ def checkpoint_tensors(workspace: Workspace, _: Path) -> Reader:
 
 
 def _checkpoint(workspace: Workspace, suffix: str, seal: Callable[[Any], bytes] | None) -> Reader:
-    from ghosttrack_cli.training.checkpoint import load_checkpoint
+    from ghosttrack_cli.training.records.checkpoint import load_checkpoint
 
     folder = workspace.sae(0, "last")
     newest = max(folder.glob(f"*.{suffix}"))
@@ -106,7 +106,7 @@ def tensors(workspace: Workspace, _: Path) -> Reader:
 
 
 def sae_config(workspace: Workspace, _: Path) -> Reader:
-    from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
     folder = workspace.sae(2, "final")
     (folder / "checksums.json").unlink(missing_ok=True)
@@ -114,7 +114,7 @@ def sae_config(workspace: Workspace, _: Path) -> Reader:
 
 
 def sae_checksums(workspace: Workspace, _: Path) -> Reader:
-    from ghosttrack_cli.sae import JumpReLUSAE
+    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
     folder = workspace.sae(0, "final")
     return Reader(folder / "checksums.json", lambda: JumpReLUSAE.load(folder), unsealed)
@@ -130,7 +130,7 @@ def history(workspace: Workspace, _: Path) -> Reader:
 
 def _look(workspace: Workspace) -> Callable[[], Any]:
     from ghosttrack_cli.errors import CorruptionError
-    from ghosttrack_cli.overview.gather import gather
+    from ghosttrack_cli.status.gather import gather
 
     def look() -> None:
         problems = gather(workspace).problems
@@ -166,7 +166,7 @@ def parquet(_: Workspace, folder: Path) -> Reader:
 
 
 def _corpus(path: Path, data: bytes) -> Reader:
-    from ghosttrack_cli.settings import CorpusSettings
+    from ghosttrack_cli.settings.schema import CorpusSettings
     from ghosttrack_cli.text.corpus import open_corpus
 
     path.write_bytes(data)
@@ -185,7 +185,7 @@ def truthfulqa(_: Workspace, folder: Path) -> Reader:
 
 
 def settings_file(_: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.configuration import resolve
+    from ghosttrack_cli.settings.resolve import resolve
 
     path = folder / "ghosttrack.toml"
     path.write_text((Path(__file__).parents[2] / "ghosttrack.toml").read_text())
@@ -204,7 +204,7 @@ def _model(folder: Path, name: str) -> Reader:
     import shutil
 
     from ghosttrack_cli.model.description import describe_model
-    from ghosttrack_cli.settings import ModelSettings
+    from ghosttrack_cli.settings.schema import ModelSettings
 
     path = folder / "model"
     shutil.copytree(Path(__file__).parents[2] / "src/ghosttrack_cli/demo", path)

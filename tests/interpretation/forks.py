@@ -7,16 +7,18 @@ from typing import Any
 
 from tests.forks import run_program
 
-from ghosttrack_cli.interpretation import interpret as stage
-from ghosttrack_cli.interpretation import jobs, layer_report, layout, report, text_source
-from ghosttrack_cli.interpretation.browser import pack
+from ghosttrack_cli.browser import pack
+from ghosttrack_cli.interpretation import jobs, stage
+from ghosttrack_cli.interpretation.features import layer_report
+from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.report import report_files, schema
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
 from ghosttrack_cli.workspace import Workspace
 
 LATER_IMPORTS = [
-    "ghosttrack_cli.extraction.extract",
-    "ghosttrack_cli.interpretation.store_source",
+    "ghosttrack_cli.extraction.stage",
+    "ghosttrack_cli.interpretation.sources.store_source",
     "ghosttrack_cli.text.local",
     "jinja2",
     "transformers.models.auto.tokenization_auto",
@@ -31,11 +33,11 @@ def notices(workspace: Workspace) -> Path:
 
 def use_small_parts() -> None:
     """Small batches, each with a save after it, small shards and files of the page."""
-    from ghosttrack_cli.interpretation import store_source
+    from ghosttrack_cli.interpretation.sources import store_source
 
     for source in (text_source, store_source):
         source.BATCH_ROWS = 80  # type: ignore[attr-defined]
-    for module in (report, layout, layer_report):
+    for module in (schema, report_files, layer_report):
         module.SHARD_FEATURES = 16  # type: ignore[attr-defined]
     stage.SAVE_SECONDS = -1
     stage.PROBE_ROWS = 100  # type: ignore[attr-defined]

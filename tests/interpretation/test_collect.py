@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli.interpretation import firing_tokens
-from ghosttrack_cli.interpretation.moments import bin_edges, value_bins
-from ghosttrack_cli.interpretation.sampling import uniform_keys, weighted_keys
+from ghosttrack_cli.interpretation.collect import firing_tokens
+from ghosttrack_cli.interpretation.collect.moments import bin_edges, value_bins
+from ghosttrack_cli.interpretation.collect.sampling import uniform_keys, weighted_keys
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ghosttrack_cli.interpretation.collect import Collector
+    from ghosttrack_cli.interpretation.collect.collector import Collector
 
 quick = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ghosttrack_cli.interpretation.contrast import ContrastSums
-from ghosttrack_cli.interpretation.events import Events, Rows
+from ghosttrack_cli.interpretation.collect.contrast import ContrastSums
+from ghosttrack_cli.interpretation.collect.events import Events, Rows
 
 QUESTIONS, LENGTH, FEATURES = 60, 5, 30
 

@@ -17,10 +17,10 @@ from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Kill
 from tests.support.files import Tree, tree
 from tests.support.twins import Twins
 
-from ghosttrack_cli.extraction.extract import extract
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
-from ghosttrack_cli.stored_reports import layer_reports
+from ghosttrack_cli.extraction.stage import extract
+from ghosttrack_cli.report.stored import layer_reports
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

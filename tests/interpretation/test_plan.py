@@ -10,15 +10,15 @@ import pytest
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.interpretation import jobs
 from ghosttrack_cli.interpretation import plan as plan_module
-from ghosttrack_cli.interpretation.interpret import open_stage
 from ghosttrack_cli.interpretation.plan import plan_interpretation
+from ghosttrack_cli.interpretation.stage import open_stage
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.interpret import Stage
+    from ghosttrack_cli.interpretation.stage import Stage
     from ghosttrack_cli.workspace import Workspace
 
 

@@ -14,7 +14,7 @@ from ghosttrack_cli.interpretation.api import analyze_sae
 from ghosttrack_cli.interpretation.inputs import check_fits, load_trained
 from ghosttrack_cli.interpretation.prompt import explain_prompt
 from ghosttrack_cli.provenance import ModelRecord, sae_differences
-from ghosttrack_cli.settings import InterpretationSettings
+from ghosttrack_cli.settings.schema import InterpretationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from ghosttrack_cli.interpretation.recovered import Splice, measure_recovered
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.interpretation.features.loss_recovered import Splice, measure_recovered
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 LAYER = 3
 

@@ -9,21 +9,21 @@ import pytest
 import torch
 
 from ghosttrack_cli.errors import ConflictError, StateError
-from ghosttrack_cli.interpretation import store_source, text_source
-from ghosttrack_cli.interpretation.sources import open_source
-from ghosttrack_cli.interpretation.store_source import StoreSource
-from ghosttrack_cli.interpretation.text_source import TextSource
-from ghosttrack_cli.interpretation.texts import ListedTexts, TruthfulQATexts
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
-from ghosttrack_cli.store.identity import StoreIdentity
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.interpretation.sources import store_source, text_source
+from ghosttrack_cli.interpretation.sources.choose import open_source
+from ghosttrack_cli.interpretation.sources.prompt_sets import ListedTexts, TruthfulQATexts
+from ghosttrack_cli.interpretation.sources.store_source import StoreSource
+from ghosttrack_cli.interpretation.sources.text_source import TextSource
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.write.writer import StoreWriter
 from ghosttrack_cli.text.truthfulqa import TruthfulQAExample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.batch import RowBatch
+    from ghosttrack_cli.interpretation.collect.row_batch import RowBatch
     from ghosttrack_cli.workspace import Workspace
 
 LAYER = 2

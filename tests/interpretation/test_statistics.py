@@ -9,42 +9,44 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli.interpretation import statistics
-from ghosttrack_cli.interpretation.contrast import benjamini_hochberg, sign_test
-from ghosttrack_cli.interpretation.moments import bin_edges, position_edges, value_bins
-from ghosttrack_cli.interpretation.report import FiringToken, Neighbour
+from ghosttrack_cli.interpretation.collect.contrast import benjamini_hochberg, sign_test
+from ghosttrack_cli.interpretation.collect.moments import bin_edges, position_edges, value_bins
+from ghosttrack_cli.interpretation.features import feature_statistics
+from ghosttrack_cli.report.schema import FiringToken, Neighbour
 
 
 def test_wilson_bounds_as_in_the_tables() -> None:
-    rate = statistics.rate_of(8, 10)
+    rate = feature_statistics.rate_of(8, 10)
     assert rate.value == 0.8
     assert (rate.low, rate.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
 
 
 def test_a_feature_that_never_fired_has_a_bound() -> None:
-    assert statistics.rate_of(0, 60_000).high == 5e-5
-    assert statistics.rate_of(0, 0).high == 1.0
+    assert feature_statistics.rate_of(0, 60_000).high == 5e-5
+    assert feature_statistics.rate_of(0, 0).high == 1.0
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
 def test_bounds_enclose_the_rate(firings: int, rows: int) -> None:
-    rate = statistics.rate_of(min(firings, rows), rows)
+    rate = feature_statistics.rate_of(min(firings, rows), rows)
     assert 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
 def test_a_feature_that_fires_everywhere_alike_has_one_rate_at_all_positions() -> None:
     """Octaves hold ever more rows, so that the counts rise where the rate does not."""
     rows = np.array([0, 10, 20, 40, 80, 0])
-    found = statistics.position_bins(rows // 10, rows, np.array([0, 1, 2, 4, 8, 16, 32]))
+    found = feature_statistics.position_bins(rows // 10, rows, np.array([0, 1, 2, 4, 8, 16, 32]))
     assert found.edges == [1, 2, 4, 8, 16]
     assert (found.counts, found.rows) == ([1, 2, 4, 8], [10, 20, 40, 80])
     assert found.rates == [0.1] * 4
 
 
 def test_positions_without_firings_keep_their_rows() -> None:
-    found = statistics.position_bins(np.array([0, 6]), np.array([3, 8]), np.array([0, 1, 2]))
+    found = feature_statistics.position_bins(
+        np.array([0, 6]), np.array([3, 8]), np.array([0, 1, 2])
+    )
     assert (found.rows, found.rates) == ([3, 8], [0, 0.75])
-    dead = statistics.position_bins(np.zeros(2, int), np.array([3, 8]), np.array([0, 1, 2]))
+    dead = feature_statistics.position_bins(np.zeros(2, int), np.array([3, 8]), np.array([0, 1, 2]))
     assert dead.edges == dead.counts == dead.rows == dead.rates == []
 
 
@@ -53,11 +55,11 @@ def test_positions_without_firings_keep_their_rows() -> None:
 def test_bands_hold_equal_shares_to_within_a_bin(values: list[float]) -> None:
     acts = np.array(values, np.float32)
     counts = np.bincount(value_bins(acts), minlength=96)
-    edges = statistics.band_edges(counts, bin_edges(), float(acts.max()))
-    assert len(edges) == statistics.BANDS + 1
+    edges = feature_statistics.band_edges(counts, bin_edges(), float(acts.max()))
+    assert len(edges) == feature_statistics.BANDS + 1
     assert (np.diff(edges) >= -1e-9).all()
     assert edges[-1] == pytest.approx(float(acts.max()))
-    wanted = np.linspace(0, len(acts), statistics.BANDS + 1)
+    wanted = np.linspace(0, len(acts), feature_statistics.BANDS + 1)
     below = np.array([(acts < edge).sum() for edge in edges])
     up_to = np.array([(acts <= edge).sum() for edge in edges])
     assert (below - counts.max() <= wanted).all()
@@ -66,7 +68,7 @@ def test_bands_hold_equal_shares_to_within_a_bin(values: list[float]) -> None:
 
 def test_histogram_loses_its_empty_ends() -> None:
     counts = np.array([0, 0, 3, 0, 1, 0])
-    trimmed = statistics.trimmed(counts, np.arange(7))
+    trimmed = feature_statistics.trimmed(counts, np.arange(7))
     assert trimmed.edges == [2, 3, 4, 5]
     assert trimmed.counts == [3, 0, 1]
 
@@ -90,7 +92,7 @@ def test_a_frequent_token_needs_more_than_its_share() -> None:
         firing_token(0.2, 50, " meet"),  # 0.2 log 50 = 0.78
         firing_token(0.05, 400, " met"),  # 0.05 log 400 = 0.30
     ]
-    ranked = statistics.most_telling_first(tokens)
+    ranked = feature_statistics.most_telling_first(tokens)
     assert [token.text for token in ranked] == [" meet", " met", " the", " of"]
 
 
@@ -103,8 +105,8 @@ def flags(**changes: Any) -> list[str]:
         "cosine": 0.2,
     } | changes
     return list(
-        statistics.flags_of(
-            statistics.rate_of(given["firings"], given["rows"]),
+        feature_statistics.flags_of(
+            feature_statistics.rate_of(given["firings"], given["rows"]),
             given["firings"],
             [firing_token(given["share"], 1)],
             np.array(given["by_position"]),

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ghosttrack_cli.errors import CorpusError, UsageError
-from ghosttrack_cli.interpretation import text_source
-from ghosttrack_cli.interpretation.batch import not_read, with_batch
+from ghosttrack_cli.interpretation.collect.row_batch import not_read, with_batch
 from ghosttrack_cli.interpretation.prompt import explain_prompt
-from ghosttrack_cli.interpretation.sources import open_source
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings
+from ghosttrack_cli.interpretation.sources import text_source
+from ghosttrack_cli.interpretation.sources.choose import open_source
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.workspace import Workspace
 
 LAYER = 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from ghosttrack_cli.interpretation.token_text import TokenTexts
+from ghosttrack_cli.report.token_text import TokenTexts
 from ghosttrack_cli.text.tokens import Encoder
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ghosttrack_cli.interpretation import weights
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.interpretation.features import weight_directions
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 
 def test_neighbours_equal_the_whole_matrix_in_any_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,8 +16,8 @@ def test_neighbours_equal_the_whole_matrix_in_any_chunks(monkeypatch: pytest.Mon
     cosines = (directions @ directions.T).fill_diagonal_(-2)
     expected = cosines.sort(dim=1, descending=True)
     for elements in (1, 100, 10**6):
-        monkeypatch.setattr(weights, "CHUNK_ELEMENTS", elements)
-        found = weights.decoder_neighbours(W_dec, 4)
+        monkeypatch.setattr(weight_directions, "CHUNK_ELEMENTS", elements)
+        found = weight_directions.decoder_neighbours(W_dec, 4)
         assert torch.equal(found.indices, expected.indices[:, :4])
         assert found.values == pytest.approx(expected.values[:, :4], abs=1e-6)
     assert found.indices[5, 0] == 11
@@ -25,12 +25,12 @@ def test_neighbours_equal_the_whole_matrix_in_any_chunks(monkeypatch: pytest.Mon
 
 
 def test_logit_lens_names_the_planted_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "CHUNK_ELEMENTS", 64)
+    monkeypatch.setattr(weight_directions, "CHUNK_ELEMENTS", 64)
     unembedding = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
     unembedding[3] = torch.tensor([10.0, 0, 0, 0, 0, 0])
     unembedding[7] = torch.tensor([-10.0, 0, 0, 0, 0, 0])
     W_dec = torch.eye(6)[:2] * 5
-    promoted, suppressed = weights.logit_lens(W_dec, unembedding, vocabulary=19, count=3)
+    promoted, suppressed = weight_directions.logit_lens(W_dec, unembedding, vocabulary=19, count=3)
     assert promoted.indices[0, 0] == 3
     assert suppressed.indices[0, 0] == 7
     centred = unembedding[:19] - unembedding[:19].mean(dim=0)
@@ -40,12 +40,12 @@ def test_logit_lens_names_the_planted_tokens(monkeypatch: pytest.MonkeyPatch) ->
 def test_padding_rows_of_the_unembedding_are_left_out() -> None:
     unembedding = torch.zeros(5, 2)
     unembedding[4, 0] = 100
-    promoted, _ = weights.logit_lens(torch.eye(2), unembedding, vocabulary=4, count=4)
+    promoted, _ = weight_directions.logit_lens(torch.eye(2), unembedding, vocabulary=4, count=4)
     assert 4 not in promoted.indices
 
 
 def test_tied_encoder_has_cosine_one() -> None:
     sae = JumpReLUSAE(8, 5)
-    assert weights.encoder_decoder_cosine(sae).tolist() == pytest.approx([1.0] * 5)
+    assert weight_directions.encoder_decoder_cosine(sae).tolist() == pytest.approx([1.0] * 5)
     sae.W_enc.neg_()
-    assert weights.encoder_decoder_cosine(sae).tolist() == pytest.approx([-1.0] * 5)
+    assert weight_directions.encoder_decoder_cosine(sae).tolist() == pytest.approx([-1.0] * 5)

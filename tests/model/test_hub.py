@@ -9,7 +9,7 @@ import pytest
 from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.model.description import describe_model
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from tests.model.tiny import tiny_config, tiny_model
 from ghosttrack_cli.errors import GhostTrackError, ModelError
 from ghosttrack_cli.model.description import describe_model
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from tests.model.tiny import tiny_model
 from torch import nn
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.interpretation.weights import promoted_tokens
+from ghosttrack_cli.interpretation.features.weight_directions import promoted_tokens
 from ghosttrack_cli.model.weights import settled
 
 

@@ -13,7 +13,7 @@ from ghosttrack_cli.errors import GhostTrackError, HubError, ModelError, UsageEr
 from ghosttrack_cli.model.description import describe_model
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.model.tokenizer import load_tokenizer
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ import torch
 from tests.model.test_residual import FAMILIES, T, wrap
 
 from ghosttrack_cli.errors import HubError
+from ghosttrack_cli.machine.devices import torch_threads
 from ghosttrack_cli.model.passes import lanes, residual_passes
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.runtime import torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from ghosttrack_cli.errors import ModelError, UsageError
 from ghosttrack_cli.model.identity import ModelIdentity
 from ghosttrack_cli.model.loading import LoadedModel
 from ghosttrack_cli.model.residual import GPT2WithResidualHooks, ResidualModel
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.model.tokenizer import load_tokenizer
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ghosttrack_cli.export.dictionary_learning import export_sae
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 if TYPE_CHECKING:
     from pathlib import Path

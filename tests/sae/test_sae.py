@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorruptionError, ModelError, StateError
 from ghosttrack_cli.files import places
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 SAE_LENS_KEYS = {"W_enc": [8, 24], "W_dec": [24, 8], "b_enc": [24], "b_dec": [8], "threshold": [24]}
 

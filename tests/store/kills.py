@@ -11,14 +11,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.files import places, staging, system
-from ghosttrack_cli.store.commit import has_store, read_commit
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format.commit_record import has_store, read_commit
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from ghosttrack_cli.store.verify import BadChunk
+    from ghosttrack_cli.store.read.verify import BadChunk
 
 WRITE = "in the middle of a write"
 BACKGROUND_WRITE = "in the middle of a background write"

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tests.store import kills
 
-from ghosttrack_cli.store import committer, records, repair, segments, writer
-from ghosttrack_cli.store.dtypes import numpy_dtype
-from ghosttrack_cli.store.identity import StoreIdentity
-from ghosttrack_cli.store.order import splitmix64
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.store.format import commit_parts, segments
+from ghosttrack_cli.store.format.dtypes import numpy_dtype
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.read.order import splitmix64
+from ghosttrack_cli.store.write import committer, repair, writer
+from ghosttrack_cli.store.write.writer import StoreWriter
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.format.dtypes import Array
 
 IDENTITY = StoreIdentity(
     model="tiny",
@@ -99,7 +100,7 @@ class Plan:
 
 def use_small_segments(chunks: int = 4) -> None:
     """Seal a segment every few chunks, so that small stores have some."""
-    for module in (committer, records, repair, segments, writer):
+    for module in (committer, commit_parts, repair, segments, writer):
         module.SEGMENT_CHUNKS = chunks  # type: ignore[attr-defined]
 
 

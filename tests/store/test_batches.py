@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.store.synthetic import IDENTITY, Plan
 
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.batches import RowBatches, shuffled_blocks
-from ghosttrack_cli.store.dtypes import to_torch
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.format.dtypes import to_torch
+from ghosttrack_cli.store.read.batches import RowBatches, shuffled_blocks
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from pathlib import Path

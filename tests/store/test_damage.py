@@ -14,17 +14,17 @@ from tests.support.files import tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorruptionError, DiskError, StateError
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.repair import StoreRepair
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.format.commit_record import read_commit
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.write.repair import StoreRepair
+from ghosttrack_cli.store.write.writer import StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ghosttrack_cli.store.identity import Compression
+    from ghosttrack_cli.store.format.identity import Compression
 
 pytestmark = pytest.mark.usefixtures("no_fsync", "small_segments")
 ROWS = 333

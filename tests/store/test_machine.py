@@ -23,11 +23,11 @@ from tests.store import kills, synthetic
 from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan
 
 from ghosttrack_cli.errors import LockedError
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.commit import has_store, read_commit
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.repair import StoreRepair
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.format.commit_record import has_store, read_commit
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.write.repair import StoreRepair
+from ghosttrack_cli.store.write.writer import StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghosttrack_cli.store.order import fold_keys, permutation, splitmix64
-from ghosttrack_cli.store.rows import row_mask, split_documents, split_rows
+from ghosttrack_cli.store.read.order import fold_keys, permutation, splitmix64
+from ghosttrack_cli.store.read.row_order import row_mask, split_documents, split_rows
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.store.dtypes import Array
+    from ghosttrack_cli.store.format.dtypes import Array
 
 
 def test_each_row_is_left_out_for_its_first_reason() -> None:

@@ -10,8 +10,8 @@ from tests.store.synthetic import Plan
 
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.store import chunks
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format import chunks
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,17 +21,17 @@ from tests.store.synthetic import (
 from tests.support.files import tree
 
 from ghosttrack_cli.errors import ConflictError, LockedError, ModelError, StateError
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.norms import norms_of, square_norms
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.store.format.commit_record import read_commit
+from ghosttrack_cli.store.format.norms import norms_of, square_norms
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.write.writer import StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ghosttrack_cli.store.dtypes import Array
-    from ghosttrack_cli.store.identity import Compression, StoreDtype
+    from ghosttrack_cli.store.format.dtypes import Array
+    from ghosttrack_cli.store.format.identity import Compression, StoreDtype
 
 pytestmark = pytest.mark.usefixtures("no_fsync", "small_segments")
 

@@ -14,13 +14,13 @@ import pytest
 import zarr
 from tests.store.synthetic import IDENTITY, Plan
 
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.store.identity import Compression, StoreDtype
+    from ghosttrack_cli.store.format.identity import Compression, StoreDtype
 
 pytestmark = pytest.mark.usefixtures("no_fsync", "small_segments")
 

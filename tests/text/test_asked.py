@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghosttrack_cli.settings import CorpusSettings
+from ghosttrack_cli.settings.schema import CorpusSettings
 from ghosttrack_cli.text.asked import known_differences
 from ghosttrack_cli.text.corpus import open_corpus
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli.configuration import load_settings
 from ghosttrack_cli.errors import CorpusError, UsageError
-from ghosttrack_cli.settings import CorpusSettings
+from ghosttrack_cli.settings.resolve import load_settings
+from ghosttrack_cli.settings.schema import CorpusSettings
 from ghosttrack_cli.text.encodings import detect_encoding
 from ghosttrack_cli.text.local import LocalCorpus
 

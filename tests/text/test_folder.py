@@ -11,8 +11,8 @@ import pytest
 
 from ghosttrack_cli.errors import ConflictError, CorpusError
 from ghosttrack_cli.text import fingerprint
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.local import LocalCorpus
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.hub.repositories import CONFIGS, articles
 
-from ghosttrack_cli import hub_errors
 from ghosttrack_cli.errors import ConflictError, CorpusError, CorruptionError, HubError
-from ghosttrack_cli.settings import CorpusSettings
+from ghosttrack_cli.hub import errors
+from ghosttrack_cli.settings.schema import CorpusSettings
 from ghosttrack_cli.text import retry
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.hub import HubCorpus, WikipediaCorpus
@@ -194,7 +194,7 @@ def test_without_a_hub_the_error_points_to_what_works(
         port = closed.getsockname()[1]
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
     start = time.monotonic()
-    for load in (simple().load, load_truthfulqa, lambda: hub_errors.look_up("model", "gpt2")):
+    for load in (simple().load, load_truthfulqa, lambda: errors.look_up("model", "gpt2")):
         with pytest.raises(HubError, match=r"offline: cannot reach the hub, http://127") as caught:
             load()
         for way in ("--model DIR", "--corpus PATH", "ghosttrack demo"):
@@ -213,15 +213,15 @@ def test_offline_mode_is_named(hub_here: Hub, monkeypatch: pytest.MonkeyPatch) -
 def test_a_name_server_that_is_silent_does_not_hold_it_up(
     hub_here: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_errors, "DEADLINE_SECONDS", 0.3)
-    monkeypatch.setattr(hub_errors, "REQUEST_SECONDS", 60.0)
+    monkeypatch.setattr(errors, "DEADLINE_SECONDS", 0.3)
+    monkeypatch.setattr(errors, "REQUEST_SECONDS", 60.0)
     hub_here.fail("hang")
     with pytest.raises(HubError, match="does not answer"):
-        hub_errors.look_up("model", "gpt2")
+        errors.look_up("model", "gpt2")
 
 
 def test_a_model_is_found_under_its_old_name(hub_here: Hub) -> None:
-    found = hub_errors.look_up("model", "gpt2")
+    found = errors.look_up("model", "gpt2")
     assert found.commit == hub_here.commit("models", "openai-community/gpt2")
     assert "model.safetensors" in found.files
 
@@ -229,7 +229,7 @@ def test_a_model_is_found_under_its_old_name(hub_here: Hub) -> None:
 @pytest.mark.parametrize("name", ["a/b/c", "../x", "", "a b", "x" * 300])
 def test_what_cannot_be_a_name_is_refused(name: str, hub_here: Hub) -> None:
     with pytest.raises(HubError):
-        hub_errors.look_up("model", name)
+        errors.look_up("model", name)
 
 
 @pytest.mark.parametrize("kind", [429, 503, "drop"])
@@ -278,7 +278,7 @@ def test_what_will_not_pass_is_not_retried(hub_here: Hub, clock: Clock) -> None:
 def test_a_silent_hub_is_noticed_in_the_middle(
     hub_here: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ghosttrack_cli.text.fail_fast.READ_SECONDS", 0.5)
+    monkeypatch.setattr("ghosttrack_cli.hub.fail_fast.READ_SECONDS", 0.5)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
     stream = WikipediaCorpus().documents()
     next(stream)

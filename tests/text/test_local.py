@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.settings import CorpusSettings
+from ghosttrack_cli.settings.schema import CorpusSettings
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.local import LocalCorpus
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.text import words
+from ghosttrack_cli.text import token_cache
+from ghosttrack_cli.text.token_cache import WordMemory
 from ghosttrack_cli.text.tokens import Encoder, piece_bounds, runs
-from ghosttrack_cli.text.words import WordMemory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -140,7 +140,7 @@ def test_other_kinds_of_tokenizers_are_left_alone(change: str, bpe: Any) -> None
 
 
 def test_the_memory_of_words_is_bounded(bpe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "MAX_WORDS", 50)
+    monkeypatch.setattr(token_cache, "MAX_WORDS", 50)
     encoder = Encoder(bpe)
     for number in range(20):
         text = " ".join(str(word) for word in range(10 * number, 10 * number + 10)) + "x" * 100

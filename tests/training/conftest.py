@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ghosttrack_cli.monitor import Monitor, Progress
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.identity import StoreIdentity
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.writer import StoreWriter
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.write.writer import StoreWriter
 from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:

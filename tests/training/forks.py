@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.forks import run_program
 
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.training.checkpoint import load_checkpoint
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.training.records.checkpoint import load_checkpoint
 from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 if TYPE_CHECKING:

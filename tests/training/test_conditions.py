@@ -9,15 +9,15 @@ import pytest
 import torch
 from tests.training.conftest import LAYER, planted_rows, write_store
 
-from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import ConflictError
-from ghosttrack_cli.training.conditions import held_out
-from ghosttrack_cli.training.plan import plan_training
+from ghosttrack_cli.machine import devices
+from ghosttrack_cli.training.plan.conditions import held_out
+from ghosttrack_cli.training.plan.plan import plan_training
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench
 
-    from ghosttrack_cli.training.plan import TrainingPlan
+    from ghosttrack_cli.training.plan.plan import TrainingPlan
 
 SHORT: dict[str, Any] = {"epochs": 1, "evaluations": 1}
 
@@ -54,7 +54,7 @@ def test_a_device_that_the_cpu_stands_in_for_is_said(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert plan_of(bench).device == "cpu"
-    monkeypatch.setattr(runtime, "resolve_device", lambda _: torch.device("mps"))
+    monkeypatch.setattr(devices, "resolve_device", lambda _: torch.device("mps"))
     plan = plan_of(bench)
     assert plan.device == "cpu"
     assert any("training on the CPU: Apple's MPS" in notice for notice in plan.notices)

@@ -9,8 +9,8 @@ import pytest
 from tests.training.outcomes import LAYER, tree
 
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.overview.gather import gather
-from ghosttrack_cli.training.plan import plan_training
+from ghosttrack_cli.status.gather import gather
+from ghosttrack_cli.training.plan.plan import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path

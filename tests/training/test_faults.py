@@ -31,7 +31,7 @@ from tests.training.outcomes import (
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import DiskError, Stopped
-from ghosttrack_cli.training.retraining import forget
+from ghosttrack_cli.training.records.retraining import forget
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ghosttrack_cli.settings import SAETrainingSettings
-from ghosttrack_cli.training.engine import CpuEngine, Scaling
-from ghosttrack_cli.training.graph import TABLE_STEPS, GraphEngine, Table, table_step
-from ghosttrack_cli.training.objective import Objective, Sparsity
-from ghosttrack_cli.training.schedule import Schedule
-from ghosttrack_cli.training.state import State, initial_state
-from ghosttrack_cli.training.step import StepSettings
+from ghosttrack_cli.settings.schema import SAETrainingSettings
+from ghosttrack_cli.training.engines.cpu import CpuEngine
+from ghosttrack_cli.training.engines.cuda_graph import TABLE_STEPS, GraphEngine, Table, table_step
+from ghosttrack_cli.training.engines.engine import Scaling
+from ghosttrack_cli.training.step.objective import Objective, Sparsity
+from ghosttrack_cli.training.step.schedule import Schedule
+from ghosttrack_cli.training.step.settings import StepSettings
+from ghosttrack_cli.training.step.state import State, initial_state
 
 OBJECTIVE = Objective("target", target_l0=4.0, bandwidth=0.05, slope=1.0)
 SCALING = Scaling(0.5, torch.full((8,), 0.1))

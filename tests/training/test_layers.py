@@ -13,13 +13,14 @@ import torch
 from tests.training.conftest import planted_rows, write_store
 from tests.training.outcomes import StopAfter
 
-from ghosttrack_cli import files, runtime
+from ghosttrack_cli import files
 from ghosttrack_cli.errors import Stopped, TrainingError, UsageError
+from ghosttrack_cli.machine import memory
+from ghosttrack_cli.machine.devices import torch_threads
 from ghosttrack_cli.monitor import SILENT, Monitor, Part, Progress
-from ghosttrack_cli.runtime import torch_threads
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.training.layers import check_at_once, layers_at_once, train_layers
-from ghosttrack_cli.training.rows import fits
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.training.rows.layer_rows import fits
+from ghosttrack_cli.training.side_by_side import check_at_once, layers_at_once, train_layers
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 
@@ -232,7 +233,7 @@ def test_how_many_go_at_once(
 def test_too_little_memory_for_two_is_said(
     store: ActivationStore, bench: Bench, two_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "available_bytes", lambda _device: 1_000_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda _device: 1_000_000)
     notices: list[str] = []
     assert layers_at_once(store, bench.sae, bench.training, 3, notices.append) == 1
     assert "one layer at a time" in notices[0]
@@ -250,7 +251,7 @@ def test_layers_at_once_share_the_memory(
 ) -> None:
     """Rows stay in memory if they take half of what is free."""
     one = store.rows * store.identity.row_bytes
-    monkeypatch.setattr(runtime, "available_bytes", lambda _device: 3 * one)
+    monkeypatch.setattr(memory, "available_bytes", lambda _device: 3 * one)
     cpu = torch.device("cpu")
     assert fits(store, cpu, 1)
     assert not fits(store, cpu, 2)

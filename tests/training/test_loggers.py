@@ -10,7 +10,7 @@ import pytest
 from tests.training.outcomes import LAYER, StopAfter, elsewhere, ending, tree
 
 from ghosttrack_cli.errors import Stopped, UsageError
-from ghosttrack_cli.settings import SAETrainingSettings
+from ghosttrack_cli.settings.schema import SAETrainingSettings
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ghosttrack_cli.training import memory, rows
-from ghosttrack_cli.training.memory import host_bytes
-from ghosttrack_cli.training.state import state_bytes
+from ghosttrack_cli.training.plan import peak_memory
+from ghosttrack_cli.training.plan.peak_memory import host_bytes
+from ghosttrack_cli.training.rows import layer_rows
+from ghosttrack_cli.training.step.state import state_bytes
 
 if TYPE_CHECKING:
     from tests.training.conftest import Bench
@@ -51,21 +52,21 @@ def test_a_layer_that_does_not_fit_is_planned_as_blocks(
 ) -> None:
     store = bench.store()
     row_bytes = store.identity.row_bytes
-    assert memory.stored_bytes(store, 100, resident=True) == 6_100 * row_bytes
-    monkeypatch.setattr(rows, "BLOCK_ROWS", 1000)
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 0)
-    assert memory.stored_bytes(store, 100, resident=False) == 3_100 * row_bytes
-    assert rows.block_rows(store) == 1000
-    assert memory.order_bytes(store) == 48_000
+    assert peak_memory.stored_bytes(store, 100, resident=True) == 6_100 * row_bytes
+    monkeypatch.setattr(layer_rows, "BLOCK_ROWS", 1000)
+    monkeypatch.setattr(layer_rows, "BLOCK_BYTES", 0)
+    assert peak_memory.stored_bytes(store, 100, resident=False) == 3_100 * row_bytes
+    assert layer_rows.block_rows(store) == 1000
+    assert peak_memory.order_bytes(store) == 48_000
 
 
 def test_a_layer_no_larger_than_three_blocks_is_mixed_whole(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = bench.store()
-    monkeypatch.setattr(rows, "BLOCK_BYTES", 0)
-    monkeypatch.setattr(rows, "BLOCK_ROWS", 2000)
-    assert rows.block_rows(store) == store.rows == 6000
-    assert memory.stored_bytes(store, 100, resident=False) == 6_100 * store.identity.row_bytes
-    monkeypatch.setattr(rows, "BLOCK_ROWS", 1999)
-    assert rows.block_rows(store) == 1999
+    monkeypatch.setattr(layer_rows, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(layer_rows, "BLOCK_ROWS", 2000)
+    assert layer_rows.block_rows(store) == store.rows == 6000
+    assert peak_memory.stored_bytes(store, 100, resident=False) == 6_100 * store.identity.row_bytes
+    monkeypatch.setattr(layer_rows, "BLOCK_ROWS", 1999)
+    assert layer_rows.block_rows(store) == 1999

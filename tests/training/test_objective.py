@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ghosttrack_cli.training.objective import (
+from ghosttrack_cli.training.step.objective import (
     Objective,
     Sparsity,
     Weights,

@@ -10,7 +10,7 @@ from tests.training.outcomes import LAYER, STEPS, StopAfter, elsewhere, ending, 
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorruptionError, Stopped
-from ghosttrack_cli.training.checkpoint import load_checkpoint
+from ghosttrack_cli.training.records.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

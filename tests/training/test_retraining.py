@@ -13,9 +13,9 @@ from tests.training.outcomes import LAYER, StopAfter, assert_sound, elsewhere, t
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorpusError, Stopped, TrainingError, UsageError
-from ghosttrack_cli.overview.layers import Retraining, read_training
-from ghosttrack_cli.training import retraining
-from ghosttrack_cli.training.plan import plan_training
+from ghosttrack_cli.status.layer_status import Retraining, read_training
+from ghosttrack_cli.training.plan.plan import plan_training
+from ghosttrack_cli.training.records import retraining
 from ghosttrack_cli.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.training.conftest import Bench
 
-    from ghosttrack_cli.training.plan import TrainingPlan
+    from ghosttrack_cli.training.plan.plan import TrainingPlan
     from ghosttrack_cli.workspace import Workspace
 
 SHORT: dict[str, Any] = {"epochs": 1, "evaluations": 2}

@@ -8,10 +8,10 @@ import pytest
 import torch
 from tests.training.conftest import LAYER, planted_rows, write_store
 
-from ghosttrack_cli.settings import SAETrainingSettings
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.training import rows as rows_module
-from ghosttrack_cli.training.rows import FOLDS, LayerRows
+from ghosttrack_cli.settings.schema import SAETrainingSettings
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.training.rows import layer_rows as rows_module
+from ghosttrack_cli.training.rows.layer_rows import FOLDS, LayerRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

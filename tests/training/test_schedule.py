@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghosttrack_cli.settings import SAETrainingSettings
-from ghosttrack_cli.training.schedule import Schedule
+from ghosttrack_cli.settings.schema import SAETrainingSettings
+from ghosttrack_cli.training.step.schedule import Schedule
 
 
 def of(total: int, **changes: object) -> Schedule:

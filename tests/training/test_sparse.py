@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ghosttrack_cli.training import entries as at_entries
-from ghosttrack_cli.training import sparse
-from ghosttrack_cli.training.entries import (
+from ghosttrack_cli.training.engines import cpu_sparse
+from ghosttrack_cli.training.engines import entry_lists as at_entries
+from ghosttrack_cli.training.engines.cpu_sparse import gradients
+from ghosttrack_cli.training.engines.entry_lists import (
     Entries,
     Scratch,
     error_products,
     find_entries,
     mark_above,
 )
-from ghosttrack_cli.training.objective import Objective, Sparsity, Weights, dense_gradients
-from ghosttrack_cli.training.sparse import gradients
+from ghosttrack_cli.training.step.objective import Objective, Sparsity, Weights, dense_gradients
 
 MODES: list[Sparsity] = ["target", "l0", "tanh", "l1", "batchtopk"]
 
@@ -97,7 +97,7 @@ def test_a_wide_batch_is_done_in_blocks(
 ) -> None:
     """Also where entries are few, but more than are taken one by one."""
     weights, x = case(level=level)
-    monkeypatch.setattr(sparse, "DENSE_ENTRIES", 5 * 200)
+    monkeypatch.setattr(cpu_sparse, "DENSE_ENTRIES", 5 * 200)
     monkeypatch.setattr(at_entries, "MAX_ENTRIES", 10)
     assert find_entries(weights, x, weights.threshold - 0.05, Scratch()) is None
     found = gradients(weights, x, 0.3, objective(sparsity), Scratch())

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from ghosttrack_cli.settings import SAETrainingSettings
-from ghosttrack_cli.training.fused import fused_update
-from ghosttrack_cli.training.gates import next_bias, next_threshold, quiet_decay
-from ghosttrack_cli.training.objective import Objective, dense_gradients
-from ghosttrack_cli.training.schedule import Controls, Schedule
-from ghosttrack_cli.training.state import State, by_columns, initial_state
-from ghosttrack_cli.training.step import Betas, Moves, Rates, StepSettings, train_step, update
+from ghosttrack_cli.settings.schema import SAETrainingSettings
+from ghosttrack_cli.training.engines.cpu_dense import fused_update
+from ghosttrack_cli.training.step.objective import Objective, dense_gradients
+from ghosttrack_cli.training.step.schedule import Controls, Schedule
+from ghosttrack_cli.training.step.settings import Betas, Moves, Rates, StepSettings
+from ghosttrack_cli.training.step.state import State, by_columns, initial_state
+from ghosttrack_cli.training.step.thresholds import next_bias, next_threshold, quiet_decay
+from ghosttrack_cli.training.step.update import train_step, update
 
 SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),

@@ -10,10 +10,10 @@ import torch
 from tests.training.conftest import LAYER, planted_rows, write_store
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.store.norms import column_sums
-from ghosttrack_cli.store.reader import ActivationStore
-from ghosttrack_cli.store.rows import Split
-from ghosttrack_cli.training.survey import survey_layer
+from ghosttrack_cli.store.format.norms import column_sums
+from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.store.read.row_order import Split
+from ghosttrack_cli.training.rows.survey import survey_layer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ghosttrack_cli import runtime
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import failures
 from ghosttrack_cli.cli.session import shell_word
+from ghosttrack_cli.machine import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def execute(
 @contextmanager
 def log_lines(session: Session, words: str) -> Iterator[None]:
     """Write to the workspace's log what is run, and how it ended."""
-    started = runtime.monotonic()
+    started = clock.monotonic()
     code = 0
     session.log(f"started: {words}")
     session.log(f"with {versions()}")
@@ -62,7 +62,7 @@ def log_lines(session: Session, words: str) -> Iterator[None]:
             session.log(f"error: {what}" + (f"; hint: {hint}" if hint else ""))
         raise
     finally:
-        session.log(f"ended with {code} after {runtime.monotonic() - started:.1f} s")
+        session.log(f"ended with {code} after {clock.monotonic() - started:.1f} s")
 
 
 def versions() -> str:

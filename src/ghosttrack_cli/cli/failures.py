@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from ghosttrack_cli.errors import GhostTrackError, Stopped
-from ghosttrack_cli.flags import FLAGS, LIST, PROMPT
+from ghosttrack_cli.settings.flags import FLAGS, LIST, PROMPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ghosttrack_cli.cli.console import Console
+    from ghosttrack_cli.cli.terminal.console import Console
 
 COMMITTED = "Stopped. Progress is saved; run the same command to resume."
 NOTHING_CHANGED = "Stopped. Nothing was changed: the earlier results are kept."

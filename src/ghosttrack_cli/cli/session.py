@@ -12,22 +12,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli import files, runtime
-from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.output import visible
+from ghosttrack_cli import files
+from ghosttrack_cli.cli.terminal.console import Console
+from ghosttrack_cli.cli.terminal.output import visible
 from ghosttrack_cli.errors import DiskError, UsageError
-from ghosttrack_cli.flags import flag_names
+from ghosttrack_cli.machine import clock, signals
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.remembered import remember
+from ghosttrack_cli.settings.flags import flag_names
+from ghosttrack_cli.settings.remembered import remember
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ghosttrack_cli.cli.options import Options
-    from ghosttrack_cli.configuration import Resolved
-    from ghosttrack_cli.remembered import Stage
-    from ghosttrack_cli.settings import Settings
+    from ghosttrack_cli.settings.remembered import Stage
+    from ghosttrack_cli.settings.resolve import Resolved
+    from ghosttrack_cli.settings.schema import Settings
 
 LOG_BYTES = 2**22
 """Of the log; one that is full becomes ghosttrack.log.1, and what that was is gone."""
@@ -65,7 +66,7 @@ class Session:
     @cached_property
     def resolved(self) -> Resolved:
         """The settings in force with their origins."""
-        from ghosttrack_cli.configuration import resolve
+        from ghosttrack_cli.settings.resolve import resolve
 
         config = None if self.options.config is None else Path(self.options.config)
         given = dict(self.overrides)
@@ -123,7 +124,7 @@ class Session:
         if stage != "extract":
             self.say_earlier_store()
         with (
-            runtime.stop_on_signals() as stop,
+            signals.stop_on_signals() as stop,
             self.console.progress(title or self.command) as (begin, report),
         ):
             stop_signal, accepted = self._announced(stop), self._remembering(stage)
@@ -151,7 +152,7 @@ class Session:
 
     def _say_remembered(self, stage: Stage | None) -> None:
         """Which settings of a stage are as they were, because nobody gives them now."""
-        from ghosttrack_cli.setting_fields import setting_fields
+        from ghosttrack_cli.settings.fields import setting_fields
 
         fields = setting_fields()
         words = [
@@ -192,9 +193,9 @@ class Session:
 
     def log(self, event: str) -> None:
         """Append one line to the workspace's log; a disk that refuses it does not end the run."""
-        from ghosttrack_cli.configuration import mask_secrets
+        from ghosttrack_cli.settings.resolve import mask_secrets
 
-        words = f"{runtime.utc_now()} {self.command} process {os.getpid()}: {event}"
+        words = f"{clock.utc_now()} {self.command} process {os.getpid()}: {event}"
         self._unwritten.append(visible(mask_secrets(words)))
         self._write_log()
 

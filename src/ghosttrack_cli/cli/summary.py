@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ghosttrack_cli.cli.actions.drawing import quoted, token_text
-from ghosttrack_cli.cli.console import Console
-from ghosttrack_cli.cli.output import Line, Span, line
+from ghosttrack_cli.cli.terminal.console import Console
+from ghosttrack_cli.cli.terminal.output import Line, Span, line
 from ghosttrack_cli.errors import UsageError
 
 EXAMPLES = 5

@@ -14,7 +14,7 @@ import torch
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError
 from ghosttrack_cli.provenance import sae_differences
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import ConflictError, CorpusError, HubError
 from ghosttrack_cli.extraction.plan import check_disk, existing_commit, pinned
-from ghosttrack_cli.store.identity import check_identity
+from ghosttrack_cli.store.format.identity import check_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ghosttrack_cli.extraction.plan import ExtractionPlan
-    from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
-    from ghosttrack_cli.store.commit import Commit
-    from ghosttrack_cli.store.identity import StoreIdentity
+    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.store.format.commit_record import Commit
+    from ghosttrack_cli.store.format.identity import StoreIdentity
     from ghosttrack_cli.text.documents import Corpus
     from ghosttrack_cli.workspace import Workspace
 

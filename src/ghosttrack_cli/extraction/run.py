@@ -25,13 +25,13 @@ from ghosttrack_cli.extraction.overlap import HostRows, WriteBehind, WriteNow, h
 from ghosttrack_cli.extraction.parts import BATCH_SIZE, LAST_CHUNKS, TOKENS
 from ghosttrack_cli.extraction.task import ExtractionResult, Task
 from ghosttrack_cli.leftovers import clear_leftovers
+from ghosttrack_cli.machine.signals import raise_if_stopped
 from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.quantities import format_bytes
-from ghosttrack_cli.runtime import raise_if_stopped
-from ghosttrack_cli.store.commit import Commit, read_commit
-from ghosttrack_cli.store.writer import StoreWriter
-from ghosttrack_cli.text.kept import LeftOut
+from ghosttrack_cli.store.format.commit_record import Commit, read_commit
+from ghosttrack_cli.store.write.writer import StoreWriter
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from ghosttrack_cli.extraction.plan import context_length
+from ghosttrack_cli.machine.devices import dtype_name
 from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.runtime import dtype_name
-from ghosttrack_cli.store.identity import StoreDtype, StoreIdentity
+from ghosttrack_cli.store.format.identity import StoreDtype, StoreIdentity
 from ghosttrack_cli.text.windows import TokenWindows
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.identity import ModelIdentity
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.settings import ExtractionSettings
-    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.settings.schema import ExtractionSettings
+    from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.text.documents import JSON, Corpus
 
 

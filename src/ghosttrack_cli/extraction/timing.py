@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import runtime
+from ghosttrack_cli.machine import clock
 
 if TYPE_CHECKING:
     from ghosttrack_cli.extraction.checks import Asked
@@ -30,6 +30,6 @@ def seconds(asked: Asked, planned: ExtractionPlan, monitor: Monitor) -> float | 
     guess = planned.batch_size or batch_size.first_guess(model, planned.layers, context)
     windows = batch_size.probe(model, planned.layers, context, guess, monitor)
     ids = model.some_ids(windows * context).reshape(windows, context)
-    started = runtime.monotonic()
+    started = clock.monotonic()
     model.residuals(ids, planned.layers)
-    return (runtime.monotonic() - started) / ids.numel() * (planned.rows - planned.rows_done)
+    return (clock.monotonic() - started) / ids.numel() * (planned.rows - planned.rows_done)

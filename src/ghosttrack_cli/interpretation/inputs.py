@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, GhostTrackError, ModelError
-from ghosttrack_cli.interpretation.report import SCHEMA_VERSION, ModelFacts, SAEFacts
 from ghosttrack_cli.provenance import Fields, model_differences, sae_differences
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.sae_files import WEIGHTS
+from ghosttrack_cli.report.schema import SCHEMA_VERSION, ModelFacts, SAEFacts
+from ghosttrack_cli.sae.checksums import WEIGHTS
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ghosttrack_cli.interpretation.batch import RowSource
-    from ghosttrack_cli.interpretation.report import SettingValue
+    from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.report.schema import SettingValue
+    from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 
 ALGORITHM = 1
@@ -126,7 +126,7 @@ def fingerprint(
 
 def median_norm(layer: int, model: ResidualModel, workspace: Workspace) -> float | None:
     """The layer's median row norm from the store, if there is one of this model."""
-    from ghosttrack_cli.store.commit import read_commit
+    from ghosttrack_cli.store.format.commit_record import read_commit
 
     try:
         commit = read_commit(workspace.store)

@@ -11,11 +11,11 @@ from ghosttrack_cli.interpretation.used_settings import used_settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.interpretation.report import SettingValue
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.report.schema import SettingValue
+    from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 
 STATE_BYTES = 4 << 30

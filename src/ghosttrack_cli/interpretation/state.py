@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation.report import SCHEMA_VERSION, SourceFacts
+from ghosttrack_cli.report.schema import SCHEMA_VERSION, SourceFacts
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ghosttrack_cli.interpretation.batch import JSON
-    from ghosttrack_cli.interpretation.layer_pass import LayerPass
+    from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
+    from ghosttrack_cli.interpretation.collect.row_batch import JSON
     from ghosttrack_cli.workspace import Workspace
 
 UNFINISHED, STATE = ".unfinished", "state.json"

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.interpretation.report import SettingValue
-    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.report.schema import SettingValue
+    from ghosttrack_cli.settings.schema import InterpretationSettings
 
 SAE_SECTION = "sae."
 MAX_BYTES = 1 << 24

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, ModelError
 from ghosttrack_cli.model.kinds import check_language_model, layer_count_name, text_config
-from ghosttrack_cli.model.source import MAX_SMALL_FILE, find_source, weight_bytes
+from ghosttrack_cli.model.model_files import MAX_SMALL_FILE
+from ghosttrack_cli.model.source import find_source, weight_bytes
 from ghosttrack_cli.model.unused import check_adapter
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig
 
-    from ghosttrack_cli.model.source import ModelSource
-    from ghosttrack_cli.settings import ModelSettings
+    from ghosttrack_cli.model.model_files import ModelSource
+    from ghosttrack_cli.settings.schema import ModelSettings
 
 MAX_LAYERS = 2048
 MAX_WIDTH = 2**20

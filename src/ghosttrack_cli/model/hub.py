@@ -6,15 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import hub_errors
 from ghosttrack_cli.errors import HubError
-from ghosttrack_cli.model.source import (
-    CONFIG,
-    TOKENIZER_FILES,
-    WEIGHTS_INDEX,
-    ModelSource,
-    without_config,
-)
+from ghosttrack_cli.hub import errors
+from ghosttrack_cli.model.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX, ModelSource
+from ghosttrack_cli.model.source import without_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +25,7 @@ def find(name: str, revision: str | None, cache_dir: Path | None) -> ModelSource
         HubError: the hub cannot be reached, or refuses, and the cache does not have the model.
     """
     try:
-        repository = hub_errors.look_up("model", name, revision)
+        repository = errors.look_up("model", name, revision)
     except HubError:
         cached = _cached(name, revision, cache_dir)
         if cached is None:
@@ -89,7 +84,7 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        translated = hub_errors.translate_hub_error(error, what)
+        translated = errors.translate_hub_error(error, what)
         if translated is None:
             raise
         raise translated from error

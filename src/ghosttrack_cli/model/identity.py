@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
-    from ghosttrack_cli.model.source import ModelSource
+    from ghosttrack_cli.model.model_files import ModelSource
 
 
 @dataclass(frozen=True)

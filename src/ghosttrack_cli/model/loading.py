@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.machine.devices import resolve_device, resolve_dtype
+from ghosttrack_cli.machine.memory import keep_freed_memory
 from ghosttrack_cli.model.description import describe, read_config
 from ghosttrack_cli.model.identity import identify
 from ghosttrack_cli.model.source import fetch_weights, find_source
 from ghosttrack_cli.model.tokenizer import open_tokenizer, special_token_ids
 from ghosttrack_cli.model.weights import load_model
-from ghosttrack_cli.runtime import keep_freed_memory, resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.description import ModelDescription
     from ghosttrack_cli.model.identity import ModelIdentity
-    from ghosttrack_cli.settings import ModelSettings
+    from ghosttrack_cli.settings.schema import ModelSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import torch
 
-from ghosttrack_cli.runtime import torch_pool
+from ghosttrack_cli.machine.devices import torch_pool
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator

@@ -14,14 +14,14 @@ import torch
 
 from ghosttrack_cli.arguments import as_path, as_settings
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.machine.devices import dtype_name
 from ghosttrack_cli.model import architectures
 from ghosttrack_cli.model.architectures import block_output, weight_of
 from ghosttrack_cli.model.kinds import text_config
 from ghosttrack_cli.model.lens import find_lens
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.stream import TOKENS, check_stream
-from ghosttrack_cli.runtime import dtype_name
-from ghosttrack_cli.settings import ModelSettings
+from ghosttrack_cli.settings.schema import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

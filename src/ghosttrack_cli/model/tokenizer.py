@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerFast
 
-    from ghosttrack_cli.model.source import ModelSource
-    from ghosttrack_cli.settings import ModelSettings
+    from ghosttrack_cli.model.model_files import ModelSource
+    from ghosttrack_cli.settings.schema import ModelSettings
 
 SENTENCEPIECE_FILES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 WITHOUT_SENTENCEPIECE = frozenset({"tokenizer.json", "vocab.json", "vocab.txt"})

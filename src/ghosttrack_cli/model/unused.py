@@ -12,7 +12,7 @@ from ghosttrack_cli.quantities import counted
 if TYPE_CHECKING:
     from torch import nn
 
-    from ghosttrack_cli.model.source import ModelSource
+    from ghosttrack_cli.model.model_files import ModelSource
 
 MADE_ANEW = (".masked_bias", ".inv_freq", ".position_ids")
 """Buffers that older files hold and every model makes by itself."""

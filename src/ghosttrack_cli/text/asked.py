@@ -11,7 +11,7 @@ from ghosttrack_cli.text.hub import WIKIPEDIA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ghosttrack_cli.settings import CorpusSettings
+    from ghosttrack_cli.settings.schema import CorpusSettings
     from ghosttrack_cli.text.documents import JSON
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

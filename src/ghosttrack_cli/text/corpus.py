@@ -12,7 +12,7 @@ from ghosttrack_cli.text.formats import kind_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ghosttrack_cli.settings import CorpusSettings
+    from ghosttrack_cli.settings.schema import CorpusSettings
     from ghosttrack_cli.text.documents import JSON, Corpus
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)

@@ -12,7 +12,7 @@ from ghosttrack_cli.text.fingerprint import Fingerprint, fingerprint
 from ghosttrack_cli.text.first_look import FirstLook, look_at
 from ghosttrack_cli.text.folder import find_texts
 from ghosttrack_cli.text.formats import TextFile
-from ghosttrack_cli.text.kept import Keeper
+from ghosttrack_cli.text.usable_texts import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import HubError
+from ghosttrack_cli.machine import clock
 from ghosttrack_cli.monitor import SILENT, Monitor
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class RetryingStream:
             try:
                 document = self._next()
             except HubError as error:
-                now = runtime.monotonic()
+                now = clock.monotonic()
                 lost_at = now if lost_at is None else lost_at
                 if not self._worth_retrying(error, now - lost_at):
                     raise
@@ -93,9 +93,9 @@ class RetryingStream:
     def _pause(self, wait: float, error: HubError) -> None:
         wait *= self._jitter.uniform(0.5, 1.5)
         self._monitor.notice(f"{error.what}; trying again in {wait:.0f} s")
-        end = runtime.monotonic() + wait
-        while self._wanted() and (left := end - runtime.monotonic()) > 0:
-            runtime.sleep(min(left, TICK_SECONDS))
+        end = clock.monotonic() + wait
+        while self._wanted() and (left := end - clock.monotonic()) > 0:
+            clock.sleep(min(left, TICK_SECONDS))
 
     def state(self) -> JSON | None:
         """Where the stream is."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.text.words import WordMemory
+from ghosttrack_cli.text.token_cache import WordMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

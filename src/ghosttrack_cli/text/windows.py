@@ -14,11 +14,11 @@ import numpy as np
 
 from ghosttrack_cli.errors import CorpusError, HubError
 from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.text.ahead import Ahead
 from ghosttrack_cli.text.cursor import Cursor, text_hash
-from ghosttrack_cli.text.kept import LeftOut
+from ghosttrack_cli.text.prefetch import Ahead
 from ghosttrack_cli.text.retry import RetryingStream
 from ghosttrack_cli.text.tokens import Encoder
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

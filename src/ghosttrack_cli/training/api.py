@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.arguments import as_layer, as_path, as_settings
 from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.commit import has_store
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.format.commit_record import has_store
+from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 

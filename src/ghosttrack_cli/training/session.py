@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ghosttrack_cli import runtime
 from ghosttrack_cli.errors import Stopped
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.training import books, guard
-from ghosttrack_cli.training.checkpoint import prune, save_checkpoint
-from ghosttrack_cli.training.evaluate import Evaluation, evaluate
-from ghosttrack_cli.training.history import History
+from ghosttrack_cli.machine import clock
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.training import reporting
+from ghosttrack_cli.training.measure import guard
+from ghosttrack_cli.training.measure.evaluate import Evaluation, evaluate
 from ghosttrack_cli.training.parts import READING, SAVING, STEPS
-from ghosttrack_cli.training.progress import write_progress
+from ghosttrack_cli.training.records.checkpoint import prune, save_checkpoint
+from ghosttrack_cli.training.records.history import History
+from ghosttrack_cli.training.records.manifest import write_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.monitor import Monitor
-    from ghosttrack_cli.settings import SAETrainingSettings
-    from ghosttrack_cli.training.engine import Engine
-    from ghosttrack_cli.training.loggers import Logger
-    from ghosttrack_cli.training.objective import Objective
-    from ghosttrack_cli.training.rows import TrainingRows
-    from ghosttrack_cli.training.schedule import Schedule
+    from ghosttrack_cli.settings.schema import SAETrainingSettings
+    from ghosttrack_cli.training.engines.engine import Engine
+    from ghosttrack_cli.training.records.loggers import Logger
+    from ghosttrack_cli.training.rows.layer_rows import TrainingRows
+    from ghosttrack_cli.training.step.objective import Objective
+    from ghosttrack_cli.training.step.schedule import Schedule
     from ghosttrack_cli.training.targets import Band
     from ghosttrack_cli.workspace import Workspace
 
@@ -65,7 +66,7 @@ class Session:
     loggers: Sequence[Logger] = ()
 
     def __post_init__(self) -> None:
-        self._started = self._saved = runtime.monotonic()
+        self._started = self._saved = clock.monotonic()
 
     def train(self) -> None:
         """Take all steps that are left; every evaluation, checkpoint and stop is in here."""
@@ -79,7 +80,7 @@ class Session:
                 self._halt()
             if self.step in self.evaluation_steps:
                 self._evaluate()
-            self.monitor.progress(books.progress(self))
+            self.monitor.progress(reporting.progress(self))
             if self.done():
                 break
             self._save_if_due()
@@ -143,14 +144,14 @@ class Session:
             self._halt()
         sae = self.folded()
         evaluation = self.look(sae, self.evaluated_rows())
-        entry = books.history_entry(self, evaluation)
+        entry = reporting.history_entry(self, evaluation)
         guard.check_entry(self.layer, self.history, entry, self.training, self.schedule.peak)
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
         for logger in self.loggers:
             logger.write(entry)
-        self.metrics = books.manifest_metrics(self, evaluation, *books.dead(self))
+        self.metrics = reporting.manifest_metrics(self, evaluation, *reporting.dead(self))
         self.write_progress("running")
 
     def evaluated_rows(self) -> Iterator[Tensor]:
@@ -184,7 +185,7 @@ class Session:
 
     def _save_if_due(self) -> None:
         every = self.training.checkpoint_steps
-        late = runtime.monotonic() - self._saved > 60 * self.training.checkpoint_minutes
+        late = clock.monotonic() - self._saved > 60 * self.training.checkpoint_minutes
         signal_number = self.monitor.stop_signal()
         if signal_number is not None:
             self.save("stopped")
@@ -205,7 +206,7 @@ class Session:
             "seconds": self.elapsed(),
         }
         save_checkpoint(self._checkpoints, self.engine.state, body)
-        self._saved = runtime.monotonic()
+        self._saved = clock.monotonic()
         self.write_progress(state)
 
     @property
@@ -227,10 +228,10 @@ class Session:
 
     def elapsed(self) -> float:
         """Seconds of training, those before a stop included."""
-        return self.seconds + runtime.monotonic() - self._started
+        return self.seconds + clock.monotonic() - self._started
 
     def write_progress(self, state: str, **extra: Any) -> dict[str, Any]:
         """Write the manifest that `status` reads, and return it."""
-        document = books.manifest(self, state) | extra
+        document = reporting.manifest(self, state) | extra
         write_progress(self.workspace.training_progress(self.layer), document)
         return document

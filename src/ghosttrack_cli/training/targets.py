@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
 
 DEFAULT_L0 = 75.0
 BAND_BELOW, BAND_ABOVE = 2 / 3, 4 / 3

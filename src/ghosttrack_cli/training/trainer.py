@@ -11,36 +11,36 @@ from ghosttrack_cli.arguments import as_layer
 from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.training import books, retraining
-from ghosttrack_cli.training.checkpoint import has_checkpoint, load_checkpoint
-from ghosttrack_cli.training.conditions import conditions
-from ghosttrack_cli.training.engine import CpuEngine, Scaling
-from ghosttrack_cli.training.finish import finish
-from ghosttrack_cli.training.graph import GraphEngine
-from ghosttrack_cli.training.history import read_history
-from ghosttrack_cli.training.identity import (
+from ghosttrack_cli.training import reporting
+from ghosttrack_cli.training.engines.cpu import CpuEngine
+from ghosttrack_cli.training.engines.cuda_graph import GraphEngine
+from ghosttrack_cli.training.engines.engine import Scaling
+from ghosttrack_cli.training.final_sae import finish
+from ghosttrack_cli.training.parts import OPENING
+from ghosttrack_cli.training.plan.conditions import conditions
+from ghosttrack_cli.training.plan.plan import products_on, step_settings, training_device
+from ghosttrack_cli.training.plan.recipe import (
+    evaluation_rows,
+    learning_rate,
+    objective_of,
+    sparsity_weight,
+    steps_of,
+)
+from ghosttrack_cli.training.records import retraining
+from ghosttrack_cli.training.records.checkpoint import has_checkpoint, load_checkpoint
+from ghosttrack_cli.training.records.history import read_history
+from ghosttrack_cli.training.records.identity import (
     check_same,
     environment,
     settings_identity,
     store_identity,
 )
-from ghosttrack_cli.training.loggers import RunInfo, logger_names, open_loggers
-from ghosttrack_cli.training.parts import OPENING
-from ghosttrack_cli.training.plan import (
-    evaluation_rows,
-    learning_rate,
-    objective_of,
-    products_on,
-    sparsity_weight,
-    step_settings,
-    steps_of,
-    training_device,
-)
-from ghosttrack_cli.training.progress import read_progress
-from ghosttrack_cli.training.rows import LayerRows
-from ghosttrack_cli.training.schedule import Schedule
+from ghosttrack_cli.training.records.loggers import RunInfo, logger_names, open_loggers
+from ghosttrack_cli.training.records.manifest import read_progress
+from ghosttrack_cli.training.rows.layer_rows import LayerRows
 from ghosttrack_cli.training.session import Session
-from ghosttrack_cli.training.state import State, initial_state, state_bytes
+from ghosttrack_cli.training.step.schedule import Schedule
+from ghosttrack_cli.training.step.state import State, initial_state, state_bytes
 from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     import torch
 
     from ghosttrack_cli.monitor import Monitor
-    from ghosttrack_cli.settings import SAESettings, SAETrainingSettings
-    from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training.engine import Engine
-    from ghosttrack_cli.training.objective import Objective
-    from ghosttrack_cli.training.rows import TrainingRows
+    from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.store.read.reader import ActivationStore
+    from ghosttrack_cli.training.engines.engine import Engine
+    from ghosttrack_cli.training.rows.layer_rows import TrainingRows
+    from ghosttrack_cli.training.step.objective import Objective
     from ghosttrack_cli.workspace import Workspace
 
 HEADER_BYTES = 2**16
@@ -318,7 +318,7 @@ class Trainer:
 
     def _restore(self, session: Session, record: dict[str, Any] | None) -> None:
         if record is None:
-            books.announce(session)
+            reporting.announce(session)
             return
         session.restore(record)
         before, now = record["environment"], session.identity["environment"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
-from ghosttrack_cli.cli.output import Column, Span, Table
+from ghosttrack_cli.cli.terminal.output import Column, Span, Table
 from ghosttrack_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.cli.console import Console
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.cli.terminal.console import Console
 
 COLUMNS = (Column("setting"), Column("value"), Column("origin"))
 FILE_NAME = "ghosttrack.toml"
@@ -20,7 +20,7 @@ FILE_NAME = "ghosttrack.toml"
 
 def show(session: Session) -> None:
     """Show every setting in force with its origin."""
-    from ghosttrack_cli.configuration import explain
+    from ghosttrack_cli.settings.resolve import explain
 
     settings = explain(session.resolved)
     document = {one.key: {"value": one.value, "origin": one.origin} for one in settings}
@@ -41,7 +41,7 @@ def show(session: Session) -> None:
 
 def init(session: Session, path: Path, *, yes: bool) -> None:
     """Write the commented settings file to `path`."""
-    from ghosttrack_cli.configuration import reference_toml
+    from ghosttrack_cli.settings.resolve import reference_toml
 
     if (path.exists() or path.is_symlink()) and not yes:
         raise UsageError(f"file already exists: {path}", hint="add --yes to replace it")

@@ -22,15 +22,15 @@ from ghosttrack_cli.cli.actions.status import look, status_document
 from ghosttrack_cli.cli.actions.status_view import status_blocks
 from ghosttrack_cli.cli.demo_settings import SETTINGS, WORKSPACE
 from ghosttrack_cli.cli.execution import log_lines
-from ghosttrack_cli.cli.output import Line, Span, Table, command_line, line
 from ghosttrack_cli.cli.session import Session
+from ghosttrack_cli.cli.terminal.output import Line, Span, Table, command_line, line
 from ghosttrack_cli.errors import GhostTrackError, UsageError
-from ghosttrack_cli.sources import MAX_CONFIG_BYTES, PREFIX
+from ghosttrack_cli.settings.origins import MAX_CONFIG_BYTES, PREFIX
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.cli.console import Console
-    from ghosttrack_cli.configuration import Resolved
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from ghosttrack_cli.cli.terminal.console import Console
+    from ghosttrack_cli.report.schema import FeatureReport
+    from ghosttrack_cli.settings.resolve import Resolved
 
 MARK = b"# The settings of ghosttrack demo."
 OTHER_FOLDER = "leave --workspace out, or name a folder that is empty or does not exist"
@@ -121,7 +121,7 @@ def check_own(root: Path) -> None:
 
 def settings_toml(model: Path) -> str:
     """The demo's settings as a file that the other commands can read too."""
-    from ghosttrack_cli.setting_fields import toml_value
+    from ghosttrack_cli.settings.fields import toml_value
 
     sections = {"model": {"name": str(model)}, **SETTINGS}
     lines = [MARK.decode()]

@@ -6,12 +6,12 @@ import re
 from math import log
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.cli.output import Line, Span
+from ghosttrack_cli.cli.terminal.output import Line, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ghosttrack_cli.interpretation.report import Example
+    from ghosttrack_cli.report.schema import Example
 
 BARS = "▁▂▃▄▅▆▇█"
 RAMP = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
-from ghosttrack_cli.cli.output import line
+from ghosttrack_cli.cli.terminal.output import line
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.monitor import Part
 from ghosttrack_cli.quantities import format_bytes
@@ -53,7 +53,7 @@ def plan_export(
     session: Session, layers: tuple[int, ...], kind: CheckpointKind, folder: Path
 ) -> Outcome:
     """What an export would write, with bytes needed against bytes free."""
-    from ghosttrack_cli.sae_files import WEIGHTS
+    from ghosttrack_cli.sae.checksums import WEIGHTS
 
     targets = {layer: folder / f"layer_{layer}" for layer in layers}
     needed = 0

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.output import Line, Span, line
+from ghosttrack_cli.cli.terminal.output import Line, Span, line
 from ghosttrack_cli.errors import GhostTrackError, UsageError
 from ghosttrack_cli.quantities import counted, format_bytes, format_layers, format_seconds
 
@@ -52,7 +52,7 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     workspace = session.workspace
     settings = session.settings
     with session.monitor("extract", stage="extract") as monitor:
-        from ghosttrack_cli.extraction.extract import extract as run
+        from ghosttrack_cli.extraction.stage import extract as run
 
         result = run(
             settings.model,
@@ -76,8 +76,8 @@ def _held_out(session: Session, documents: int | None) -> dict[str, Any] | None:
     """What training will hold out, which is said where there are few documents."""
     if documents is None:
         return None
-    from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training.conditions import held_out
+    from ghosttrack_cli.store.read.reader import ActivationStore
+    from ghosttrack_cli.training.plan.conditions import held_out
 
     store = ActivationStore.open(session.workspace.store)
     few = held_out(store, session.settings.sae_training)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import example_line, quoted, sparkline
-from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
+from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.interpretation.report import Contrast, FeatureReport, LogitEntry, Neighbour
+    from ghosttrack_cli.report.schema import Contrast, FeatureReport, LogitEntry, Neighbour
 
 TOKEN_ROWS = 8
 TOP_EXAMPLES = 10

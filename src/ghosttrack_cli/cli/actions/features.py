@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.interpretation.report import LayerReport
-    from ghosttrack_cli.stored_reports import StoredReport
+    from ghosttrack_cli.report.schema import LayerReport
+    from ghosttrack_cli.report.stored import StoredReport
 
 
 def show_feature(session: Session, layers: str | None, feature: int, source: str | None) -> None:

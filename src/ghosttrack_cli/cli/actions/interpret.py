@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
-from ghosttrack_cli.cli.output import Line, Table, line
+from ghosttrack_cli.cli.terminal.output import Line, Table, line
 from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.interpretation.plan import InterpretationPlan
-    from ghosttrack_cli.interpretation.report import LayerSummary
+    from ghosttrack_cli.report.schema import LayerSummary
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -31,7 +31,7 @@ def interpret(
 
 def confirm_reports(session: Session, layers: tuple[int, ...], *, yes: bool) -> None:
     """Ask before reports are replaced that are there; those over other sources are not."""
-    from ghosttrack_cli.interpretation.sources import source_slug
+    from ghosttrack_cli.interpretation.sources.choose import source_slug
 
     settings, workspace = session.settings, session.workspace
     slug = source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
@@ -50,7 +50,7 @@ def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool =
     """Interpret the SAEs of `layers` in one pass; `again`: those with a current report too."""
     settings, workspace = session.settings, session.workspace
     with session.monitor("interpret", stage="interpret") as monitor:
-        from ghosttrack_cli.interpretation.interpret import interpret as run_interpretation
+        from ghosttrack_cli.interpretation.stage import interpret as run_interpretation
 
         summaries = run_interpretation(
             layers,
@@ -92,8 +92,8 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
     """What interpretation would read and take; a little of it is done to find out."""
     whole = session.settings
     with session.monitor("plan") as monitor:
-        from ghosttrack_cli.interpretation.interpret import open_stage
         from ghosttrack_cli.interpretation.plan import plan_interpretation
+        from ghosttrack_cli.interpretation.stage import open_stage
 
         stage = open_stage(
             whole.interpretation,

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ghosttrack_cli.cli.output import command_line
+from ghosttrack_cli.cli.terminal.output import command_line
 from ghosttrack_cli.errors import GhostTrackError, StateError, UsageError
 from ghosttrack_cli.quantities import format_layers, parse_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ghosttrack_cli.cli.console import Console
-    from ghosttrack_cli.cli.output import Line, Table
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.cli.terminal.console import Console
+    from ghosttrack_cli.cli.terminal.output import Line, Table
     from ghosttrack_cli.workspace import CheckpointKind
 
 MAX_LAYERS = 10**6

@@ -15,14 +15,14 @@ from ghosttrack_cli.cli.actions.train import (
     stored_layers,
     train_layers,
 )
-from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
 from ghosttrack_cli.errors import ConflictError, GhostTrackError
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.quantities import format_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.store.read.reader import ActivationStore
 
 LATER = "the time is measured once there are SAEs: ghosttrack interpret --dry-run"
 
@@ -42,7 +42,7 @@ def check_texts(session: Session) -> str:
     Raises:
         CorpusError: no such texts.
     """
-    from ghosttrack_cli.interpretation.sources import open_texts, source_slug
+    from ghosttrack_cli.interpretation.sources.choose import open_texts, source_slug
 
     settings = session.settings
     if settings.interpretation.texts not in {"store", "truthfulqa"}:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ghosttrack_cli import runtime
 from ghosttrack_cli.cli.actions.status_view import status_blocks, watched_blocks
-from ghosttrack_cli.cli.meter import Meter
+from ghosttrack_cli.cli.terminal.meter import Meter
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.overview.gather import Overview, gather
-from ghosttrack_cli.overview.next_step import Step, next_step
+from ghosttrack_cli.machine import clock
+from ghosttrack_cli.status.gather import Overview, gather
+from ghosttrack_cli.status.next_step import Step, next_step
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.cli.console import Console
-    from ghosttrack_cli.cli.output import Line, Table
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.cli.terminal.console import Console
+    from ghosttrack_cli.cli.terminal.output import Line, Table
 
 STATE_EXIT = 3
 
@@ -53,7 +53,7 @@ def watch_status(session: Session) -> None:
         overview, step = look(session)
         store = overview.store
         if store is not None:
-            pace.update(runtime.monotonic(), store.rows)
+            pace.update(clock.monotonic(), store.rows)
         left = pace.seconds_left(store.asked_rows) if store else None
         if columns is None or rows is None:
             return status_blocks(session, overview, step, left)
@@ -106,7 +106,7 @@ def _command_line(session: Session, step: Step) -> str | None:
 def verify_store(session: Session) -> list[str]:
     """Read the store back and name every bad chunk."""
     with session.monitor("verify") as monitor:
-        from ghosttrack_cli.store.reader import ActivationStore
+        from ghosttrack_cli.store.read.reader import ActivationStore
 
         bad = ActivationStore.open(session.workspace.store).verify(monitor)
     return [str(one) for one in bad]

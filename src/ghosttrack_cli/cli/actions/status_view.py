@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import curve
-from ghosttrack_cli.cli.layout import lay_out
-from ghosttrack_cli.cli.output import Column, Line, Span, Table, command_line, line
-from ghosttrack_cli.overview.layers import CURVES
+from ghosttrack_cli.cli.terminal.layout import lay_out
+from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, command_line, line
 from ghosttrack_cli.quantities import (
     format_amount,
     format_bytes,
@@ -16,18 +15,19 @@ from ghosttrack_cli.quantities import (
     format_seconds,
     format_share,
 )
+from ghosttrack_cli.status.layer_status import CURVES
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.overview.checklist import Check
-    from ghosttrack_cli.overview.gather import Overview
-    from ghosttrack_cli.overview.layers import (
+    from ghosttrack_cli.status.checklist import Check
+    from ghosttrack_cli.status.gather import Overview
+    from ghosttrack_cli.status.layer_status import (
         InterpretationStatus,
         LayerStatus,
         Retraining,
         TrainingStatus,
     )
-    from ghosttrack_cli.overview.next_step import Step
+    from ghosttrack_cli.status.next_step import Step
 
 NOTHING = "-"
 VERDICTS = {True: Span("met", "green"), False: Span("not met", "red"), None: Span("open", "yellow")}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
-from ghosttrack_cli.cli.output import Column, Line, Span, Table, line
+from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.monitor import SILENT, Part
-from ghosttrack_cli.overview.layers import TrainingStatus, read_training
 from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
-from ghosttrack_cli.store.commit import read_commit
+from ghosttrack_cli.status.layer_status import TrainingStatus, read_training
+from ghosttrack_cli.store.format.commit_record import read_commit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.monitor import Monitor
-    from ghosttrack_cli.store.reader import ActivationStore
-    from ghosttrack_cli.training.plan import TrainingPlan
+    from ghosttrack_cli.store.read.reader import ActivationStore
+    from ghosttrack_cli.training.plan.plan import TrainingPlan
     from ghosttrack_cli.workspace import Workspace
 
 STORE = Part("opening the store")
@@ -56,12 +56,12 @@ def train(
 
 def check_settings(session: Session) -> None:
     """Refuse what training would refuse, before hours of work end without it."""
-    from ghosttrack_cli.training.loggers import logger_names
+    from ghosttrack_cli.training.records.loggers import logger_names
 
     training = session.settings.sae_training
     logger_names(training.log_to)
     if training.layers_at_once is not None:  # to ask for the device loads torch
-        from ghosttrack_cli.training.layers import check_at_once
+        from ghosttrack_cli.training.side_by_side import check_at_once
 
         check_at_once(training)
 
@@ -89,7 +89,7 @@ def check_layers(
 
 def plan_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool = False) -> Outcome:
     """What training will do, what it needs, how long it takes, and whether it will be refused."""
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.store.read.reader import ActivationStore
 
     store = ActivationStore.open(session.workspace.store)
     return plan_store(session, store, layers, overwrite=overwrite)
@@ -108,9 +108,9 @@ def plan_store(
     sae, training = settings.sae, settings.sae_training
     with session.monitor("plan") as monitor:
         monitor.begin(STORE)
-        from ghosttrack_cli.training import timing
-        from ghosttrack_cli.training.layers import layers_at_once
-        from ghosttrack_cli.training.plan import plan_training
+        from ghosttrack_cli.training.plan import timing
+        from ghosttrack_cli.training.plan.plan import plan_training
+        from ghosttrack_cli.training.side_by_side import layers_at_once
 
         at_once = layers_at_once(store, sae, training, len(layers), monitor.notice)
         plans = [
@@ -169,7 +169,7 @@ def training_seconds(
     """Seconds for all `plans`, from a few steps on `raw` rows; None on a GPU."""
     import torch
 
-    from ghosttrack_cli.training import timing
+    from ghosttrack_cli.training.plan import timing
 
     training = session.settings.sae_training
     if not any(timing.rows_to_see(plan, training) for plan in plans):
@@ -209,8 +209,8 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
     sae, training = session.settings.sae, session.settings.sae_training
     workspace = session.workspace
     with session.monitor("train", stage="train") as monitor:
-        from ghosttrack_cli.store.reader import ActivationStore
-        from ghosttrack_cli.training import layers as several
+        from ghosttrack_cli.store.read.reader import ActivationStore
+        from ghosttrack_cli.training import side_by_side as several
         from ghosttrack_cli.training.trainer import Trainer
 
         def train_layer(layer: int, part: Monitor) -> None:

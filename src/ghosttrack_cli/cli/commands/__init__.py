@@ -1,0 +1,1 @@
+"""The commands as Typer sees them: flags in, an action out."""

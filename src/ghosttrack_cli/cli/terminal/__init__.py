@@ -1,0 +1,1 @@
+"""Everything that is drawn: the only modules that print."""

@@ -1,0 +1,1 @@
+"""One pass over the rows: what each feature does on them, in bounded memory."""

@@ -1,0 +1,1 @@
+"""What was collected, as the report of each feature and layer."""

@@ -1,0 +1,1 @@
+"""Where the rows to interpret come from: the store, or texts."""

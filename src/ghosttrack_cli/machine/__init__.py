@@ -1,0 +1,1 @@
+"""The process and the machine around a stage: clock, signals, memory, devices."""

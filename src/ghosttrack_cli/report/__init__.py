@@ -1,0 +1,1 @@
+"""What an interpretation leaves on disk: schema, files, search."""

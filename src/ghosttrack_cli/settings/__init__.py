@@ -1,0 +1,1 @@
+"""Settings: their schema, their flags, and where each value came from."""

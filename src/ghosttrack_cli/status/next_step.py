@@ -1,0 +1,85 @@
+"""Which command comes next in a workspace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ghosttrack_cli.quantities import format_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ghosttrack_cli.status.gather import Overview
+    from ghosttrack_cli.status.layer_status import LayerStatus
+
+LOG_TAIL_BYTES = 2**18
+
+
+@dataclass(frozen=True)
+class Step:
+    """What comes next: `command` behind "ghosttrack", None where none is left; `why` in words."""
+
+    command: str | None
+    why: str
+
+
+def next_step(overview: Overview, log: Path) -> Step:
+    """The next command for the workspace whose log is `log`."""
+    layers = overview.layers
+    untrained = _numbers(layers, lambda one: one.training is None or not one.training.finished)
+    unread = _numbers(layers, lambda one: not one.interpreted)
+    if overview.store is None and not layers:
+        return Step("extract --layer 6 --tokens 1M", "this workspace is empty")
+    if overview.store is None and untrained:
+        return Step("extract --overwrite", "the store cannot be read")
+    if overview.store and not overview.store.complete and not ended_well(log, "extract"):
+        rows = f"{overview.store.rows:,} of {overview.store.asked_rows:,} rows are stored"
+        return Step(
+            last_command(log, "extract") or "extract", f"extraction is not finished: {rows}"
+        )
+    if untrained:
+        return Step(_for_layers("train", untrained, layers), "some layers have no trained SAE yet")
+    if unread:
+        return Step(_for_layers("interpret", unread, layers), _why_unread(layers))
+    return Step(None, "everything is done")
+
+
+def _why_unread(layers: tuple[LayerStatus, ...]) -> str:
+    newest = [one.interpretation for one in layers if one.interpretation and not one.interpreted]
+    if any(one.damaged for one in newest):
+        return "some reports are damaged"
+    return "some reports are of an earlier SAE" if newest else "some layers have no report yet"
+
+
+def _numbers(layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], bool]) -> list[int]:
+    return [one.layer for one in layers if missing(one)]
+
+
+def _for_layers(command: str, chosen: list[int], layers: tuple[LayerStatus, ...]) -> str:
+    return command if len(chosen) == len(layers) else f"{command} --layers {format_layers(chosen)}"
+
+
+def last_command(log: Path, command: str) -> str | None:
+    """The newest command line of `command` in the log, without "ghosttrack"."""
+    found = _events(log, rf"{command} process \d+: started: ghosttrack (.+)")
+    return found[-1] if found else None
+
+
+def ended_well(log: Path, command: str) -> bool:
+    """Whether the newest run of `command` ended with exit code 0: an extraction out of text."""
+    found = _events(log, rf"(?:{command}|run|demo) process \d+: (started|ended with \d+)\b.*")
+    return bool(found) and found[-1] == "ended with 0"
+
+
+def _events(log: Path, pattern: str) -> list[str]:
+    """What `pattern` picks out of the newest lines of the log, the oldest first."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            text = file.read(LOG_TAIL_BYTES).decode("ascii", "replace")
+    except OSError:
+        return []
+    return [str(one) for one in re.findall(rf"^\S+ {pattern}$", text, re.MULTILINE)]

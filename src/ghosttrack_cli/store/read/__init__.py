@@ -1,0 +1,1 @@
+"""Reading a store: rows, batches, verification."""

@@ -1,0 +1,1 @@
+"""What takes the steps: dense and sparse on a CPU, a graph on CUDA."""

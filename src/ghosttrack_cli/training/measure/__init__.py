@@ -1,0 +1,1 @@
+"""What training measures on held-out rows, and when it must stop."""

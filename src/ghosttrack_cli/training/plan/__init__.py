@@ -1,0 +1,1 @@
+"""What a training will do before it begins: recipe, steps, memory, time."""

@@ -1,0 +1,1 @@
+"""The rows of one layer, as training draws them."""
