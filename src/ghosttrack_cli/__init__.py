@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ActivationStore": "store.reader",
+    "ActivationStore": "store.read.reader",
     "GPT2WithResidualHooks": "model.residual",
     "GhostTrackError": "errors",
     "HiddenStateExtractor": "extraction.api",
-    "JumpReLUSAE": "sae",
-    "Settings": "settings",
+    "JumpReLUSAE": "sae.jumprelu",
+    "Settings": "settings.schema",
     "Trainer": "training.trainer",
     "WikipediaCorpus": "text.hub",
     "analyze_sae": "interpretation.api",
-    "load_settings": "configuration",
+    "load_settings": "settings.resolve",
     "load_truthfulqa": "text.truthfulqa",
     "print_feature_summary": "cli.summary",
     "train_sae_for_layer": "training.api",
