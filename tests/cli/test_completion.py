@@ -14,8 +14,8 @@ import pytest
 
 from ghosttrack_cli.cli.actions.feature_list import ORDERS, SEPARATION
 from ghosttrack_cli.cli.app import run_program
-from ghosttrack_cli.cli.interpret import FLAG_NAMES, SORTS
-from ghosttrack_cli.interpretation.report import FLAGS
+from ghosttrack_cli.cli.commands.interpret import FLAG_NAMES, SORTS
+from ghosttrack_cli.report.schema import FLAGS
 from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 if TYPE_CHECKING:

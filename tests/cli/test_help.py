@@ -15,8 +15,8 @@ from ghosttrack_cli.cli.app import app
 from ghosttrack_cli.cli.demo_settings import DEFAULTS
 from ghosttrack_cli.cli.options import Options
 from ghosttrack_cli.cli.session import Session
-from ghosttrack_cli.configuration import explain
-from ghosttrack_cli.flags import DEMO, LIST, flags_of
+from ghosttrack_cli.settings.flags import DEMO, LIST, flags_of
+from ghosttrack_cli.settings.resolve import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

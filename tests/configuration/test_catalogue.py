@@ -7,10 +7,10 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from ghosttrack_cli.catalogue import CATALOGUE, shown_default
-from ghosttrack_cli.configuration import load_settings, resolve
-from ghosttrack_cli.flags import FLAGS
-from ghosttrack_cli.setting_fields import setting_fields
-from ghosttrack_cli.settings import Settings
+from ghosttrack_cli.settings.fields import setting_fields
+from ghosttrack_cli.settings.flags import FLAGS
+from ghosttrack_cli.settings.resolve import load_settings, resolve
+from ghosttrack_cli.settings.schema import Settings
 
 
 def words_of(key: str) -> tuple[str, ...] | None:

@@ -20,29 +20,24 @@ from ghosttrack_cli.errors import (
     Stopped,
     UsageError,
 )
-from ghosttrack_cli.interpretation import interpret as stage
-from ghosttrack_cli.interpretation import jobs, text_source
+from ghosttrack_cli.interpretation import jobs, stage
 from ghosttrack_cli.interpretation.api import analyze_sae
-from ghosttrack_cli.interpretation.layout import read_record
 from ghosttrack_cli.interpretation.parts import ROWS
 from ghosttrack_cli.interpretation.prompt import explain_prompt, show_on_page
-from ghosttrack_cli.interpretation.report import (
-    FeatureShard,
-    LayerReport,
-    LayerSummary,
-    OriginalRecord,
-)
+from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
-from ghosttrack_cli.stored_reports import layer_reports
-from ghosttrack_cli.training.progress import write_progress
+from ghosttrack_cli.report.report_files import read_record
+from ghosttrack_cli.report.schema import FeatureShard, LayerReport, LayerSummary, OriginalRecord
+from ghosttrack_cli.report.stored import layer_reports
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.training.records.manifest import write_progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.report import Contrast, FeatureReport
+    from ghosttrack_cli.report.schema import Contrast, FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
 CONTEXT = 48

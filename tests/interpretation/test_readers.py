@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ghosttrack_cli import files
+from ghosttrack_cli.browser.prompt import PromptReport
 from ghosttrack_cli.errors import LockedError
 from ghosttrack_cli.interpretation import inputs
 from ghosttrack_cli.interpretation.api import analyze_sae
-from ghosttrack_cli.interpretation.browser.prompt import PromptReport
 from ghosttrack_cli.interpretation.prompt import explain_prompt, show_on_page
-from ghosttrack_cli.sae_files import reading_folder
-from ghosttrack_cli.settings import InterpretationSettings
+from ghosttrack_cli.sae.checksums import reading_folder
+from ghosttrack_cli.settings.schema import InterpretationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

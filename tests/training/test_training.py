@@ -13,24 +13,20 @@ from tests.training.outcomes import elsewhere, tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import ORIGINAL_PRESET, SAESettings, SAETrainingSettings
-from ghosttrack_cli.store.rows import split_documents
-from ghosttrack_cli.training import finish, guard
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import ORIGINAL_PRESET, SAESettings, SAETrainingSettings
+from ghosttrack_cli.store.read.row_order import split_documents
+from ghosttrack_cli.training import final_sae
 from ghosttrack_cli.training.api import train_sae_for_layer
-from ghosttrack_cli.training.calibrate import count_ratios
-from ghosttrack_cli.training.checkpoint import load_checkpoint
-from ghosttrack_cli.training.guard import check_entry, dying
-from ghosttrack_cli.training.history import COLUMNS, History
-from ghosttrack_cli.training.plan import (
-    evaluation_rows,
-    learning_rate,
-    moves,
-    plan_training,
-    revive_rows,
-)
+from ghosttrack_cli.training.measure import guard
+from ghosttrack_cli.training.measure.calibrate import count_ratios
+from ghosttrack_cli.training.measure.guard import check_entry, dying
+from ghosttrack_cli.training.plan.plan import plan_training
+from ghosttrack_cli.training.plan.recipe import evaluation_rows, learning_rate, moves, revive_rows
+from ghosttrack_cli.training.records.checkpoint import load_checkpoint
+from ghosttrack_cli.training.records.history import COLUMNS, History
 from ghosttrack_cli.training.session import Session
-from ghosttrack_cli.training.step import PLAIN, Rates
+from ghosttrack_cli.training.step.settings import PLAIN, Rates
 from ghosttrack_cli.training.targets import good_fvu
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
@@ -39,8 +35,8 @@ if TYPE_CHECKING:
     from tests.training.conftest import Bench
     from torch import Tensor
 
-    from ghosttrack_cli.training.calibrate import Calibration
-    from ghosttrack_cli.training.evaluate import Evaluation
+    from ghosttrack_cli.training.measure.calibrate import Calibration
+    from ghosttrack_cli.training.measure.evaluate import Evaluation
 
 LAYER = 3
 SEED_KEYS = {
@@ -228,7 +224,7 @@ def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A final SAE that is bad on them, and perfect on all rows, as if those were easier."""
-    calibrated, ended = finish.calibrated, []
+    calibrated, ended = final_sae.calibrated, []
 
     def spoiled(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibration]:
         ended.append(session.step)
@@ -242,7 +238,7 @@ def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
         if session.step < session.schedule.total_steps:
             offer(session, sae, fvu, min(l0, 4.0))
 
-    monkeypatch.setattr(finish, "calibrated", spoiled)
+    monkeypatch.setattr(final_sae, "calibrated", spoiled)
     monkeypatch.setattr(Session, "offer", early)
     bench.trainer(evaluation_rows=100).run()
     progress = files.read_sealed(bench.workspace.training_progress(LAYER))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ghosttrack_cli._version import __version__
-from ghosttrack_cli.cli import config, demo, export, extract, interpret, run, status, train
-from ghosttrack_cli.cli import open as open_command
 from ghosttrack_cli.cli.command import group
+from ghosttrack_cli.cli.commands import config, demo, export, extract, interpret, run, status, train
+from ghosttrack_cli.cli.commands import open as open_command
 from ghosttrack_cli.cli.parser import Group
 from ghosttrack_cli.errors import StateError
 
@@ -32,7 +32,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> bool:
     if asked:
-        from ghosttrack_cli.cli.console import Console
+        from ghosttrack_cli.cli.terminal.console import Console
 
         Console().lines(f"ghosttrack {__version__}")
         raise typer.Exit
@@ -123,7 +123,7 @@ def run_program(arguments: list[str]) -> int:
 
 def _report(error: Exception, arguments: list[str]) -> int:
     from ghosttrack_cli.cli import failures
-    from ghosttrack_cli.cli.console import Console
+    from ghosttrack_cli.cli.terminal.console import Console
 
     json, debug = "--json" in arguments, "--debug" in arguments
     return failures.report(error, Console(), json=json, debug=debug)

@@ -11,7 +11,7 @@ import typer
 from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.options import COMMON, Options, workspace_option
 from ghosttrack_cli.cli.parser import Command
-from ghosttrack_cli.flags import Flag, flags_of
+from ghosttrack_cli.settings.flags import Flag, flags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,8 +12,8 @@ import typer
 from ghosttrack_cli.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.quantities import expand_home
-from ghosttrack_cli.sources import find_config, from_file
-from ghosttrack_cli.stored_reports import stored_reports
+from ghosttrack_cli.report.stored import stored_reports
+from ghosttrack_cli.settings.origins import find_config, from_file
 from ghosttrack_cli.workspace import Workspace
 
 Completer = Callable[[str], list[str]]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ghosttrack_cli.cli import completion
-from ghosttrack_cli.flags import WORKSPACE, with_default
+from ghosttrack_cli.settings.flags import WORKSPACE, with_default
 
 EVERYWHERE = "Everywhere"
 

@@ -9,7 +9,7 @@ import typer
 
 from ghosttrack_cli.cli.options import COMMON
 from ghosttrack_cli.cli.parser import ORDER
-from ghosttrack_cli.flags import flags_of
+from ghosttrack_cli.settings.flags import flags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,25 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ghosttrack_cli import runtime
+from ghosttrack_cli.browser.pack import feature_files
+from ghosttrack_cli.browser.script import script
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.interpretation.answer_pairs import PairFinder
-from ghosttrack_cli.interpretation.browser.pack import feature_files
-from ghosttrack_cli.interpretation.browser.script import script
-from ghosttrack_cli.interpretation.build import FeatureBuilder
+from ghosttrack_cli.interpretation.collect.answer_pairs import PairFinder
+from ghosttrack_cli.interpretation.features.feature_reports import FeatureBuilder
+from ghosttrack_cli.interpretation.features.loss_recovered import (
+    PROBE_ROWS,
+    Splice,
+    measure_recovered,
+)
 from ghosttrack_cli.interpretation.jobs import groups
-from ghosttrack_cli.interpretation.layout import original_record
 from ghosttrack_cli.interpretation.parts import COUNTING, TIMING
-from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
-from ghosttrack_cli.interpretation.report import SHARD_FEATURES, FeatureShard
+from ghosttrack_cli.machine import clock
+from ghosttrack_cli.report.report_files import original_record
+from ghosttrack_cli.report.schema import SHARD_FEATURES, FeatureShard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ghosttrack_cli.interpretation.batch import RowBatch, RowCount
-    from ghosttrack_cli.interpretation.interpret import Stage
+    from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
+    from ghosttrack_cli.interpretation.collect.row_batch import RowBatch, RowCount
     from ghosttrack_cli.interpretation.jobs import Job
-    from ghosttrack_cli.interpretation.layer_pass import LayerPass
+    from ghosttrack_cli.interpretation.stage import Stage
 
 Result = TypeVar("Result")
 COUNTED_ROWS = 1 << 18
@@ -171,6 +175,6 @@ def _write_nowhere(builder: FeatureBuilder, chosen: Sequence[int]) -> None:
 
 def timed(run: Callable[[], Result]) -> tuple[float, Result]:
     """Seconds that `run` took, and what it gave."""
-    start = runtime.monotonic()
+    start = clock.monotonic()
     result = run()
-    return runtime.monotonic() - start, result
+    return clock.monotonic() - start, result

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ghosttrack_cli import sources
 from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.remembered import is_kept, recall
-from ghosttrack_cli.setting_fields import SettingField, reference_toml, setting_fields, toml_value
-from ghosttrack_cli.settings import ORIGINAL_PRESET, Settings
-from ghosttrack_cli.sources import Given
+from ghosttrack_cli.settings import origins
+from ghosttrack_cli.settings.fields import SettingField, reference_toml, setting_fields, toml_value
+from ghosttrack_cli.settings.origins import Given
+from ghosttrack_cli.settings.remembered import is_kept, recall
+from ghosttrack_cli.settings.schema import ORIGINAL_PRESET, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pydantic_core import ErrorDetails
 
-    from ghosttrack_cli.remembered import Stage
+    from ghosttrack_cli.settings.remembered import Stage
 
 __all__ = ["Explained", "Resolved", "explain_settings", "load_settings", "reference_toml"]
 
@@ -102,10 +102,10 @@ def resolve(
     Without `environment` no GHOSTTRACK_* variable counts.
     """
     fields = setting_fields()
-    path = sources.find_config(config)
-    given = {} if path is None else sources.from_file(path, fields)
-    given |= sources.from_environment(fields) if environment else {}
-    given |= sources.from_mapping(overrides or {}, fields, "flag", labels or {})
+    path = origins.find_config(config)
+    given = {} if path is None else origins.from_file(path, fields)
+    given |= origins.from_environment(fields) if environment else {}
+    given |= origins.from_mapping(overrides or {}, fields, "flag", labels or {})
     root = _workspace(given)
     given = _workspace_file(root, path, fields) | given
     remembered, problems = _recalled(root)
@@ -133,12 +133,12 @@ def _workspace(given: Mapping[str, Given]) -> Path:
 
 def _workspace_file(root: Path, path: Path | None, fields: Iterable[str]) -> dict[str, Given]:
     """The settings file that lies in the workspace, if it is another one."""
-    inside = root / sources.DEFAULT_FILE
+    inside = root / origins.DEFAULT_FILE
     try:
         known = not inside.is_file() or (path is not None and path.samefile(inside))
     except (OSError, ValueError):
         return {}
-    found = {} if known else sources.from_file(inside, fields)
+    found = {} if known else origins.from_file(inside, fields)
     found.pop("paths.workspace", None)
     return found
 
@@ -162,7 +162,7 @@ def _merged(
     given = {key: one for key, one in given.items() if key in fields or one.kind != "remembered"}
     if "preset" in given and given["preset"].value in ("original", "seed"):
         labels = dict.fromkeys(fields, "preset original")
-        given = sources.from_mapping(ORIGINAL_PRESET, fields, "preset", labels) | given
+        given = origins.from_mapping(ORIGINAL_PRESET, fields, "preset", labels) | given
     _refuse_booleans(given, fields)
     try:
         settings = Settings.model_validate(_nest(given))

@@ -38,7 +38,7 @@ def export(
         return
     with session.monitor() as monitor:
         from ghosttrack_cli.export.dictionary_learning import export_sae
-        from ghosttrack_cli.sae_files import reading
+        from ghosttrack_cli.sae.checksums import reading
 
         for layer in monitor.counted(SAES, chosen, len(chosen), "layers"):
             written[layer] = folder / f"layer_{layer}"

@@ -8,16 +8,16 @@ from ghosttrack_cli.cli.actions.drawing import quoted, shade, token_text
 from ghosttrack_cli.cli.actions.feature_files import read_report
 from ghosttrack_cli.cli.actions.features import warn_outdated
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
-from ghosttrack_cli.cli.output import Line, Span, Table, line
+from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
 from ghosttrack_cli.errors import DiskError, GhostTrackError, LockedError
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
-from ghosttrack_cli.stored_reports import layer_reports
+from ghosttrack_cli.report.stored import layer_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ghosttrack_cli.browser.prompt import PromptFeature, PromptReport
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptReport
 
 TOKENS, INDENT = 5, 9
 

@@ -8,7 +8,7 @@ import typer
 from ghosttrack_cli.cli.command import command
 from ghosttrack_cli.cli.options import Yes
 from ghosttrack_cli.cli.parser import Group
-from ghosttrack_cli.flags import with_default
+from ghosttrack_cli.settings.flags import with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session

@@ -6,7 +6,7 @@ import typer
 
 from ghosttrack_cli.cli.command import command
 from ghosttrack_cli.cli.demo_settings import DEFAULTS
-from ghosttrack_cli.flags import DEMO
+from ghosttrack_cli.settings.flags import DEMO
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session

@@ -8,7 +8,7 @@ from ghosttrack_cli.catalogue import CATALOGUE
 from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.command import command
 from ghosttrack_cli.cli.options import DryRun, Layers
-from ghosttrack_cli.flags import with_default
+from ghosttrack_cli.settings.flags import with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session

@@ -8,7 +8,7 @@ from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.command import command, group
 from ghosttrack_cli.cli.options import DryRun, Layers, Overwrite, Yes
 from ghosttrack_cli.cli.parser import Group
-from ghosttrack_cli.flags import INTERPRET, LIST, PROMPT, with_default
+from ghosttrack_cli.settings.flags import INTERPRET, LIST, PROMPT, with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session

@@ -1,7 +1,7 @@
 """When training must not go on: values that are not finite, spikes, collapse.
 
-The step itself refuses an update that is not finite or whose loss jumped (update.py, `is_sound`), so
-the state that is kept is always the last good one; what is seen over many steps is judged here.
+The step itself refuses an update that is not finite or whose loss jumped (`is_sound` in update.py),
+so the state that is kept is always the last good one; what is seen over many steps is judged here.
 """
 
 from __future__ import annotations

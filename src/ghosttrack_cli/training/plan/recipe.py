@@ -68,7 +68,7 @@ def learning_rate(
 
 
 def moves(sae: SAESettings, training: SAETrainingSettings) -> Moves:
-    """How gradients move the weights (docs/recipe.md has the trials); with `l1` as the seed has it.
+    """How gradients move the weights (docs/recipe.md has the trials); with `l1` as in the original.
 
     Of the learning rate W_enc takes 0.7, W_dec 2, threshold 10 / L0, b_enc 4 / L0, the last two at
     most 1: the more features share a row, the smaller their activations are, so that thresholds and
