@@ -9,12 +9,12 @@ import pytest
 import typer
 from tests.cli.test_reference import COMMANDS
 
-from ghosttrack_cli.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.cli.actions.demo import demo_session
 from ghosttrack_cli.cli.app import app
 from ghosttrack_cli.cli.demo_settings import DEFAULTS
 from ghosttrack_cli.cli.options import Options
 from ghosttrack_cli.cli.session import Session
+from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.settings.flags import DEMO, LIST, flags_of
 from ghosttrack_cli.settings.resolve import explain
 

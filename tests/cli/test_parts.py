@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from tests.support.settings import small_settings
 
-from ghosttrack_cli import runtime
-from ghosttrack_cli.cli import console
-from ghosttrack_cli.cli.board import Board
+from ghosttrack_cli.cli.terminal import console
+from ghosttrack_cli.cli.terminal.board import Board
+from ghosttrack_cli.machine import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], list[
         return seen
 
     monkeypatch.setattr(console, "Board", WatchedBoard)
-    monkeypatch.setattr(runtime, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     return watch
 
 

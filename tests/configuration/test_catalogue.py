@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from ghosttrack_cli.catalogue import CATALOGUE, shown_default
+from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.settings.fields import setting_fields
 from ghosttrack_cli.settings.flags import FLAGS
 from ghosttrack_cli.settings.resolve import load_settings, resolve

@@ -30,10 +30,10 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import DiskError, HubError, LockedError, ModelError, Stopped
 from ghosttrack_cli.extraction.plan import plan
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.overview.gather import gather
-from ghosttrack_cli.store.commit import read_commit, standing
-from ghosttrack_cli.store.layout import previous_path
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.status.gather import gather
+from ghosttrack_cli.store.format.commit_record import read_commit, standing
+from ghosttrack_cli.store.format.layout import previous_path
+from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.text.windows import TokenWindows
 
 if TYPE_CHECKING:

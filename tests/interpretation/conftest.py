@@ -14,14 +14,14 @@ import pytest
 import torch
 
 import ghosttrack_cli
-from ghosttrack_cli.interpretation import interpret as interpret_stage
-from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
-from ghosttrack_cli.interpretation.events import Block, Rows
+from ghosttrack_cli.interpretation import stage as interpret_stage
+from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
+from ghosttrack_cli.interpretation.collect.events import Block, Rows
 from ghosttrack_cli.model.architectures import weight_of
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.sae import JumpReLUSAE
-from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ from tests.support.files import tree
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.feature_files import open_search, read_feature, read_report
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation.layout import WholeReport
-from ghosttrack_cli.interpretation.search_index import search
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.stored_reports import StoredReport, layer_reports
+from ghosttrack_cli.report.report_files import WholeReport
+from ghosttrack_cli.report.search_index import search
+from ghosttrack_cli.report.stored import StoredReport, layer_reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ghosttrack_cli.interpretation.search import caseless
-from ghosttrack_cli.interpretation.search_index import Hit, Searched, search
+from ghosttrack_cli.report.search import caseless
+from ghosttrack_cli.report.search_index import Hit, Searched, search
 
 TABLE = json.loads(Path(__file__).with_name("search_cases.json").read_text())
 LISTS = ("flags", "tokens", "promoted", "suppressed", "top", "other")

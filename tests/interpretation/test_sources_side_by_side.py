@@ -12,12 +12,12 @@ from tests.interpretation.conftest import CORPUS, write_texts
 from tests.support.files import tree
 
 from ghosttrack_cli.errors import Stopped
-from ghosttrack_cli.interpretation import text_source
-from ghosttrack_cli.interpretation.layout import read_summary
-from ghosttrack_cli.interpretation.sources import source_slug
+from ghosttrack_cli.interpretation.sources import text_source
+from ghosttrack_cli.interpretation.sources.choose import source_slug
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import InterpretationSettings
-from ghosttrack_cli.stored_reports import layer_reports
+from ghosttrack_cli.report.report_files import read_summary
+from ghosttrack_cli.report.stored import layer_reports
+from ghosttrack_cli.settings.schema import InterpretationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ghosttrack_cli.setting_fields import toml_value
+from ghosttrack_cli.settings.fields import toml_value
 
 SMALL: dict[str, dict[str, Any]] = {
     "extraction": {"context_length": 32, "batch_size": 4},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ghosttrack_cli.runtime import torch_threads
+from ghosttrack_cli.machine.devices import torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.python_docs import PythonDocsCorpus, split_text
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.truthfulqa import (
     SHARES,
     TruthfulQAExample,
@@ -18,6 +17,7 @@ from ghosttrack_cli.text.truthfulqa import (
     read_truthfulqa,
     split_examples,
 )
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 ORIGINAL = Path(__file__).parents[2].parent / "shared/data/truthfulqa/TruthfulQA.csv"
 HEADER = ["Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers"]

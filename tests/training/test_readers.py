@@ -9,7 +9,7 @@ from tests.training.outcomes import LAYER, tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import LockedError, StateError
-from ghosttrack_cli.overview.gather import gather
+from ghosttrack_cli.status.gather import gather
 from ghosttrack_cli.store.replace import remove_store
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation.report import FeatureShard, LayerReport
-from ghosttrack_cli.stored_reports import how_to_make
+from ghosttrack_cli.report.schema import FeatureShard, LayerReport
+from ghosttrack_cli.report.stored import how_to_make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ghosttrack_cli.interpretation.layout import WholeReport
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from ghosttrack_cli.report.report_files import WholeReport
+    from ghosttrack_cli.report.schema import FeatureReport
 
 SHARD_PATTERN = r"features/\d{3,}\.json"
 

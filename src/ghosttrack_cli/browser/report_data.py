@@ -15,6 +15,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli._version import __version__
+from ghosttrack_cli.browser.pack import feature_files
+from ghosttrack_cli.browser.reading import features
+from ghosttrack_cli.browser.script import script
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import (
     make_folder,
@@ -24,19 +27,16 @@ from ghosttrack_cli.files import (
     write_bytes,
     write_json,
 )
-from ghosttrack_cli.interpretation.browser.pack import feature_files
-from ghosttrack_cli.interpretation.browser.reading import features
-from ghosttrack_cli.interpretation.browser.script import script
-from ghosttrack_cli.interpretation.layout import REPORT, WholeReport
-from ghosttrack_cli.interpretation.report import FLAGS, LayerReport
-from ghosttrack_cli.stored_reports import MISSING, SUMMARY
+from ghosttrack_cli.report.report_files import REPORT, WholeReport
+from ghosttrack_cli.report.schema import FLAGS, LayerReport
+from ghosttrack_cli.report.stored import MISSING, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.report import FeatureIndex
-    from ghosttrack_cli.stored_reports import StoredReport
+    from ghosttrack_cli.report.schema import FeatureIndex
+    from ghosttrack_cli.report.stored import StoredReport
 
 MADE_FROM = "made_from.json"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
-from ghosttrack_cli.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.quantities import expand_home
 from ghosttrack_cli.report.stored import stored_reports
+from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.settings.origins import find_config, from_file
 from ghosttrack_cli.workspace import Workspace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ghosttrack_cli.catalogue import written
+from ghosttrack_cli.settings.catalogue import written
 
 WORKSPACE = "ghosttrack-demo"
 SETTINGS: dict[str, dict[str, Any]] = {

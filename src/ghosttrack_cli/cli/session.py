@@ -132,7 +132,7 @@ class Session:
 
     def say_earlier_store(self) -> None:
         """Say that `extract --overwrite` has no rows yet, so that what was there before is used."""
-        from ghosttrack_cli.store.commit import standing
+        from ghosttrack_cli.store.format.commit_record import standing
 
         if standing(self.workspace.store) != self.workspace.store:
             self.console.notice(EARLIER_STORE)

@@ -11,7 +11,7 @@ from ghosttrack_cli.extraction.plan import existing_commit
 from ghosttrack_cli.extraction.run import run
 from ghosttrack_cli.extraction.task import Task
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import ExtractionSettings, PathSettings
+from ghosttrack_cli.settings.schema import ExtractionSettings, PathSettings
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from ghosttrack_cli.store.commit import new_commit, standing
-from ghosttrack_cli.store.identity import StoreIdentity
-from ghosttrack_cli.store.reader import ActivationStore
+from ghosttrack_cli.store.format.commit_record import new_commit, standing
+from ghosttrack_cli.store.format.identity import StoreIdentity
+from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
     from ghosttrack_cli.extraction.plan import ExtractionPlan
-    from ghosttrack_cli.store.commit import Commit
-    from ghosttrack_cli.store.identity import StoreDtype
+    from ghosttrack_cli.store.format.commit_record import Commit
+    from ghosttrack_cli.store.format.identity import StoreDtype
     from ghosttrack_cli.workspace import Workspace
 
 UNKNOWN = "0" * 64

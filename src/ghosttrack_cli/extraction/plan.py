@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Literal
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, DiskError, StateError, UsageError
 from ghosttrack_cli.leftovers import tree_bytes
+from ghosttrack_cli.machine.devices import dtype_name, resolve_device, resolve_dtype
 from ghosttrack_cli.model.description import ModelDescription, describe_model
 from ghosttrack_cli.quantities import format_bytes, parse_layers
-from ghosttrack_cli.runtime import dtype_name, resolve_device, resolve_dtype
-from ghosttrack_cli.store.commit import Commit, has_store, read_commit, read_folder, standing
-from ghosttrack_cli.store.identity import ITEM_SIZE, StoreIdentity
-from ghosttrack_cli.store.layout import ROW_ARRAYS, ROW_ITEM_SIZE
+from ghosttrack_cli.store.format.commit_record import (
+    Commit,
+    has_store,
+    read_commit,
+    read_folder,
+    standing,
+)
+from ghosttrack_cli.store.format.identity import ITEM_SIZE, StoreIdentity
+from ghosttrack_cli.store.format.layout import ROW_ARRAYS, ROW_ITEM_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
     from ghosttrack_cli.workspace import Workspace
 
 DEFAULT_CONTEXT = 1024
@@ -54,7 +60,7 @@ class ExtractionPlan:
     @property
     def bytes_beside(self) -> int:
         """What has to fit beside the earlier store, which is deleted after the first commit."""
-        from ghosttrack_cli.store.committer import most_uncommitted_bytes
+        from ghosttrack_cli.store.write.committer import most_uncommitted_bytes
 
         chunk_row = StoreIdentity.chunk_rows * self.model.d_model * ITEM_SIZE[self.dtype]
         return min(self.bytes_needed, most_uncommitted_bytes(chunk_row * len(self.layers)))

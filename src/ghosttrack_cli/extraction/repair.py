@@ -12,14 +12,14 @@ from ghosttrack_cli.extraction.overlap import PlainCopies
 from ghosttrack_cli.extraction.parts import CHUNKS, CORPUS_AGAIN, MODEL_AGAIN, VERIFYING
 from ghosttrack_cli.extraction.plan import pinned
 from ghosttrack_cli.extraction.task import Task
+from ghosttrack_cli.machine.signals import raise_if_stopped
 from ghosttrack_cli.model.passes import residual_passes
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
-from ghosttrack_cli.runtime import raise_if_stopped
-from ghosttrack_cli.store.commit import read_commit
-from ghosttrack_cli.store.repair import RepairPass, StoreRepair
+from ghosttrack_cli.store.format.commit_record import read_commit
+from ghosttrack_cli.store.read.verify import verify_store
 from ghosttrack_cli.store.replace import settle_store
-from ghosttrack_cli.store.verify import verify_store
+from ghosttrack_cli.store.write.repair import RepairPass, StoreRepair
 from ghosttrack_cli.text.corpus import open_corpus
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.model.passes import Streams
-    from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
-    from ghosttrack_cli.store.commit import Commit
-    from ghosttrack_cli.store.verify import BadChunk
+    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.store.format.commit_record import Commit
+    from ghosttrack_cli.store.read.verify import BadChunk
     from ghosttrack_cli.text.windows import WindowBatch
     from ghosttrack_cli.workspace import Workspace
 

@@ -10,19 +10,20 @@ import torch
 from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_layer, as_path, as_texts, require
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.interpretation import inputs, layout
-from ghosttrack_cli.interpretation.batch import not_read, with_batch
-from ghosttrack_cli.interpretation.build import FeatureBuilder, WeightFacts
-from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
-from ghosttrack_cli.interpretation.layer_pass import LayerPass
-from ghosttrack_cli.interpretation.text_source import TextSource
-from ghosttrack_cli.interpretation.texts import ListedTexts
-from ghosttrack_cli.interpretation.token_text import TokenTexts
-from ghosttrack_cli.interpretation.weights import Ranked
-from ghosttrack_cli.sae import sae_folder
-from ghosttrack_cli.sae_files import reading_folder
-from ghosttrack_cli.settings import InterpretationSettings
-from ghosttrack_cli.text.kept import warn
+from ghosttrack_cli.interpretation import inputs
+from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
+from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
+from ghosttrack_cli.interpretation.collect.row_batch import not_read, with_batch
+from ghosttrack_cli.interpretation.features.feature_reports import FeatureBuilder, WeightFacts
+from ghosttrack_cli.interpretation.features.weight_directions import Ranked
+from ghosttrack_cli.interpretation.sources.prompt_sets import ListedTexts
+from ghosttrack_cli.interpretation.sources.text_source import TextSource
+from ghosttrack_cli.report import report_files
+from ghosttrack_cli.report.token_text import TokenTexts
+from ghosttrack_cli.sae.checksums import reading_folder
+from ghosttrack_cli.sae.jumprelu import sae_folder
+from ghosttrack_cli.settings.schema import InterpretationSettings
+from ghosttrack_cli.text.usable_texts import warn
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.interpretation.report import SourceFacts
     from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.report.schema import SourceFacts
 
 
 def analyze_sae(
@@ -69,11 +70,11 @@ def analyze_sae(
         collector, _no_facts(trained.sae.d_hidden), TokenTexts(model_wrapper.tokenizer)
     )
     features = map(builder.feature, range(trained.sae.d_hidden))
-    records = [layout.original_record(feature) for feature in features]
+    records = [report_files.original_record(feature) for feature in features]
     if results is not None:
         path = results / Workspace(results).interpretation(layer_idx).name
         files.make_folder(results)
-        files.write_bytes(path, layout.original_file(records))
+        files.write_bytes(path, report_files.original_file(records))
     return [record.model_dump() for record in records]
 
 

@@ -11,20 +11,15 @@ import numpy as np
 import torch
 
 from ghosttrack_cli import files
+from ghosttrack_cli.browser.prompt import PROMPT_FILE, PromptFeature, PromptLayer, PromptReport
+from ghosttrack_cli.browser.writer import write_browser
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.interpretation import inputs
-from ghosttrack_cli.interpretation.browser.prompt import (
-    PROMPT_FILE,
-    PromptFeature,
-    PromptLayer,
-    PromptReport,
-)
-from ghosttrack_cli.interpretation.browser.writer import write_browser
-from ghosttrack_cli.interpretation.layout import write_record
-from ghosttrack_cli.interpretation.token_text import TokenTexts
-from ghosttrack_cli.sae_files import reading
-from ghosttrack_cli.text.kept import encodable, is_replaced
+from ghosttrack_cli.report.report_files import write_record
+from ghosttrack_cli.report.token_text import TokenTexts
+from ghosttrack_cli.sae.checksums import reading
 from ghosttrack_cli.text.tokens import Encoder
+from ghosttrack_cli.text.usable_texts import encodable, is_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.sae import JumpReLUSAE
-    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 
 

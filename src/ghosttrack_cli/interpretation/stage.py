@@ -5,35 +5,42 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli import files, runtime
+from ghosttrack_cli import files
+from ghosttrack_cli.browser.writer import write_browser
 from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
-from ghosttrack_cli.interpretation import inputs, layout, parts, weights
-from ghosttrack_cli.interpretation.answer_pairs import compare_answers
-from ghosttrack_cli.interpretation.batch import not_read, with_batch
-from ghosttrack_cli.interpretation.browser.writer import write_browser
-from ghosttrack_cli.interpretation.build import WeightFacts
-from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
+from ghosttrack_cli.interpretation import inputs, parts
+from ghosttrack_cli.interpretation.collect.answer_pairs import compare_answers
+from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
+from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
+from ghosttrack_cli.interpretation.collect.row_batch import not_read, with_batch
+from ghosttrack_cli.interpretation.features import weight_directions
+from ghosttrack_cli.interpretation.features.feature_reports import WeightFacts
+from ghosttrack_cli.interpretation.features.layer_report import Finished, write_layer
+from ghosttrack_cli.interpretation.features.loss_recovered import (
+    PROBE_ROWS,
+    Splice,
+    measure_recovered,
+)
 from ghosttrack_cli.interpretation.jobs import Job, groups, load_job
-from ghosttrack_cli.interpretation.layer_pass import LayerPass
-from ghosttrack_cli.interpretation.layer_report import Finished, write_layer
-from ghosttrack_cli.interpretation.recovered import PROBE_ROWS, Splice, measure_recovered
-from ghosttrack_cli.interpretation.sources import HUB_TEXTS, open_source
+from ghosttrack_cli.interpretation.sources.choose import HUB_TEXTS, open_source
 from ghosttrack_cli.interpretation.state import PassState, Place
-from ghosttrack_cli.interpretation.token_text import TokenTexts
 from ghosttrack_cli.leftovers import clear_leftovers
+from ghosttrack_cli.machine import clock, signals
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress, by_layers
-from ghosttrack_cli.sae_files import reading
-from ghosttrack_cli.store.commit import has_store
+from ghosttrack_cli.report import report_files
+from ghosttrack_cli.report.token_text import TokenTexts
+from ghosttrack_cli.sae.checksums import reading
+from ghosttrack_cli.store.format.commit_record import has_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.batch import RowSource
+    from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.interpretation.report import LayerSummary, Recovered, SourceFacts
-    from ghosttrack_cli.settings import CorpusSettings, InterpretationSettings, ModelSettings
+    from ghosttrack_cli.report.schema import LayerSummary, Recovered, SourceFacts
+    from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
     from ghosttrack_cli.workspace import Workspace
 
 SAVE_SECONDS = 60.0
@@ -142,7 +149,7 @@ class Stage:
         return [summary for summary in summaries if summary is not None]
 
     def _summary(self, layer: int) -> LayerSummary | None:
-        return layout.read_summary(self.workspace, layer, self.slug)
+        return report_files.read_summary(self.workspace, layer, self.slug)
 
     def todo(self, layers: Sequence[int], *, again: bool = False) -> list[Job]:
         """The layers to interpret, with their SAEs: without `again`, those not current."""
@@ -156,7 +163,7 @@ class Stage:
     def _is_current(self, job: Job) -> bool:
         folder = self.workspace.report(job.layer, self.slug)
         try:
-            found = layout.WholeReport(folder)
+            found = report_files.WholeReport(folder)
             if found.summary.fingerprint != job.fingerprint:
                 return False
             found.check(self.workspace.interpretation(job.layer, self.slug))
@@ -204,15 +211,15 @@ class Stage:
     def weight_facts(self, trained: Trained) -> WeightFacts:
         """What the weights of an SAE say without any text."""
         sae = trained.sae
-        promoted, suppressed, missing = weights.promoted_tokens(sae.W_dec, self.model)
+        promoted, suppressed, missing = weight_directions.promoted_tokens(sae.W_dec, self.model)
         if missing and not self._no_lens:
             self.monitor.notice(missing)
         self._no_lens = missing
         return WeightFacts(
-            neighbours=weights.decoder_neighbours(sae.W_dec),
+            neighbours=weight_directions.decoder_neighbours(sae.W_dec),
             promoted=promoted,
             suppressed=suppressed,
-            encoder_decoder_cosine=weights.encoder_decoder_cosine(sae).numpy(),
+            encoder_decoder_cosine=weight_directions.encoder_decoder_cosine(sae).numpy(),
         )
 
     def layer_pass(self, job: Job, facts: WeightFacts) -> LayerPass:
@@ -243,16 +250,16 @@ class Stage:
         return place.facts
 
     def _read_on(self, passes: list[LayerPass], state: PassState, place: Place) -> Place:
-        saved = runtime.monotonic()
+        saved = clock.monotonic()
         for batch in self.source.batches([one.layer for one in passes], place.cursor):
             for one in passes:
                 one.update(batch)
             place = Place(batch.cursor, with_batch(place.facts, batch), done=False)
             self._report(passes, place.facts)
             signal_number = self.monitor.stop_signal()
-            if signal_number is not None or runtime.monotonic() - saved > SAVE_SECONDS:
+            if signal_number is not None or clock.monotonic() - saved > SAVE_SECONDS:
                 state.save(place, passes)
-                saved = runtime.monotonic()
+                saved = clock.monotonic()
             if signal_number is not None:
                 raise Stopped(signal_number)
         for one in passes:
@@ -295,7 +302,7 @@ class Stage:
             nonlocal done
             done += tokens
             self.monitor.progress(Progress(parts.LOSSES.name, done, total, "tokens"))
-            runtime.raise_if_stopped(self.monitor.stop_signal)
+            signals.raise_if_stopped(self.monitor.stop_signal)
 
         return after
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.report.schema import (
     SHARD_FEATURES,
     FeatureShard,
     FileFacts,
@@ -20,13 +20,13 @@ from ghosttrack_cli.interpretation.report import (
     Record,
     shard_name,
 )
-from ghosttrack_cli.stored_reports import MISSING, SUMMARY, how_to_make, wrong_size
+from ghosttrack_cli.report.stored import MISSING, SUMMARY, how_to_make, wrong_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from ghosttrack_cli.report.schema import FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
 REPORT = "report.json"

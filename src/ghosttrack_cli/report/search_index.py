@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.interpretation.search import caseless, terms
-from ghosttrack_cli.interpretation.search_files import KINDS, PLACES
+from ghosttrack_cli.report.search import caseless, terms
+from ghosttrack_cli.report.search_files import KINDS, PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ghosttrack_cli.catalogue import CATALOGUE, shown_default
+from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 
 EXTRACT, TRAIN, INTERPRET, RUN, DEMO = "extract", "train", "interpret", "run", "demo"
 PROMPT = "prompt"

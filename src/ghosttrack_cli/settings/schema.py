@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from ghosttrack_cli.catalogue import CATALOGUE, LOGGER_NAMES
 from ghosttrack_cli.quantities import expand_home, parse_amount
+from ghosttrack_cli.settings.catalogue import CATALOGUE, LOGGER_NAMES
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.leftovers import reclaimable_bytes, tree_bytes
-from ghosttrack_cli.overview.checklist import Check, checklist
-from ghosttrack_cli.overview.layers import LayerStatus, read_interpretations, read_training
-from ghosttrack_cli.store.commit import has_store, read_commit, standing
-from ghosttrack_cli.store.layout import layer_array
+from ghosttrack_cli.status.checklist import Check, checklist
+from ghosttrack_cli.status.layer_status import LayerStatus, read_interpretations, read_training
+from ghosttrack_cli.store.format.commit_record import has_store, read_commit, standing
+from ghosttrack_cli.store.format.layout import layer_array
 from ghosttrack_cli.store.replace import replaced_by_rows
 from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.store.commit import Commit
+    from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.workspace import Workspace
 
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.overview.manifests import Manifest, read_manifest, read_object
-from ghosttrack_cli.sae_files import is_another_sae
-from ghosttrack_cli.stored_reports import (
-    SUMMARY,
-    SUMMARY_SCHEMA,
-    layer_reports,
-    wrong_sizes,
-)
+from ghosttrack_cli.report.stored import SUMMARY, SUMMARY_SCHEMA, layer_reports, wrong_sizes
+from ghosttrack_cli.sae.checksums import is_another_sae
+from ghosttrack_cli.status.manifests import Manifest, read_manifest, read_object
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.stored_reports import StoredReport
+    from ghosttrack_cli.report.stored import StoredReport
     from ghosttrack_cli.workspace import Workspace
 
 CURVES = {"loss": "val_loss", "L0": "sparsity", "FVU": "fvu", "dead": "dead_fraction"}

@@ -17,8 +17,8 @@ from ghosttrack_cli.errors import CorruptionError, DiskError, StateError
 from ghosttrack_cli.leftovers import tree_bytes
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.quantities import format_bytes
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.commit import has_rows, read_folder
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.format.commit_record import has_rows, read_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.text.encodings import detect_encoding
 from ghosttrack_cli.text.formats import TextFile, kind_of, open_parquet
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.opening import BLOCK, open_utf8
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from ghosttrack_cli.text.local import LocalCorpus

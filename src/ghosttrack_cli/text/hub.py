@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.arguments import as_count, as_path
 from ghosttrack_cli.errors import CorpusError, CorruptionError
-from ghosttrack_cli.hub_errors import HubRepository, look_up
-from ghosttrack_cli.text.fail_fast import HubWatch
+from ghosttrack_cli.hub.errors import HubRepository, look_up
+from ghosttrack_cli.hub.fail_fast import HubWatch
 from ghosttrack_cli.text.formats import checked_text, missing_column
-from ghosttrack_cli.text.kept import Keeper, LeftOut, warn
+from ghosttrack_cli.text.usable_texts import Keeper, LeftOut, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

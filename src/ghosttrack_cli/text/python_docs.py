@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.kept import Keeper
+from ghosttrack_cli.text.usable_texts import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.text import separated
 from ghosttrack_cli.text.formats import kind_of
-from ghosttrack_cli.text.kept import LeftOut, encodable, is_replaced, warn
+from ghosttrack_cli.text.usable_texts import LeftOut, encodable, is_replaced, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from playwright.sync_api import sync_playwright
 
-from ghosttrack_cli.interpretation.browser.prompt import PromptFeature, PromptLayer, PromptReport
-from ghosttrack_cli.interpretation.browser.writer import write_browser
-from ghosttrack_cli.interpretation.layout import NewReport, WholeReport, facts_of, write_record
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
+from ghosttrack_cli.browser.writer import write_browser
+from ghosttrack_cli.report.report_files import NewReport, WholeReport, facts_of, write_record
+from ghosttrack_cli.report.schema import (
     FLAGS,
     SHARD_FEATURES,
     AnswerPair,
@@ -47,7 +47,7 @@ from ghosttrack_cli.interpretation.report import (
     flag_bits,
     shard_name,
 )
-from ghosttrack_cli.interpretation.search_files import SearchFiles
+from ghosttrack_cli.report.search_files import SearchFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

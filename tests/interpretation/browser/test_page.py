@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ghosttrack_cli.interpretation.layout import sealed_record
-from ghosttrack_cli.interpretation.search import caseless, strength, terms
+from ghosttrack_cli.report.report_files import sealed_record
+from ghosttrack_cli.report.search import caseless, strength, terms
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from tests.interpretation.browser.conftest import Reports, Visit
 
-    from ghosttrack_cli.interpretation.report import ContrastEntry, FeatureReport
+    from ghosttrack_cli.report.schema import ContrastEntry, FeatureReport
 
 VIEWS = {
     "overview": "#",

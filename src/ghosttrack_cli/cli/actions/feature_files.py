@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorruptionError, StateError, UsageError
-from ghosttrack_cli.interpretation.layout import REPORT, WholeReport
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.report.report_files import REPORT, WholeReport
+from ghosttrack_cli.report.schema import (
     FeatureReport,
     FeatureShard,
     LayerReport,
     flag_names,
     shard_name,
 )
-from ghosttrack_cli.interpretation.search_files import read_tokens, read_words
-from ghosttrack_cli.interpretation.search_index import Searched
-from ghosttrack_cli.sae_files import is_another_sae
-from ghosttrack_cli.stored_reports import StoredReport, how_to_make, stored_reports
+from ghosttrack_cli.report.search_files import read_tokens, read_words
+from ghosttrack_cli.report.search_index import Searched
+from ghosttrack_cli.report.stored import StoredReport, how_to_make, stored_reports
+from ghosttrack_cli.sae.checksums import is_another_sae
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -31,7 +31,7 @@ def wanted_source(session: Session, source: str | None) -> str | None:
     """
     if source is not None or "interpretation.texts" not in session.overrides:
         return source
-    from ghosttrack_cli.interpretation.sources import source_slug
+    from ghosttrack_cli.interpretation.sources.choose import source_slug
 
     settings = session.settings
     return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)

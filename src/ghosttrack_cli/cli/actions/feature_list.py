@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.drawing import quoted
 from ghosttrack_cli.cli.actions.feature_files import open_search
-from ghosttrack_cli.cli.output import Column, Line, Span, Table
+from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.interpretation.report import FLAGS, flag_names
-from ghosttrack_cli.interpretation.search_index import search
+from ghosttrack_cli.report.schema import FLAGS, flag_names
+from ghosttrack_cli.report.search_index import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ghosttrack_cli.interpretation.report import (
-        Contrast,
-        ContrastEntry,
-        FeatureIndex,
-        LayerReport,
-    )
-    from ghosttrack_cli.stored_reports import StoredReport
+    from ghosttrack_cli.report.schema import Contrast, ContrastEntry, FeatureIndex, LayerReport
+    from ghosttrack_cli.report.stored import StoredReport
 
 LAYER = Column("layer", "right")
 TOKENS = Column("tokens", cut=True)  # a break inside the quotes would read as a space

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ghosttrack_cli.catalogue import CATALOGUE
 from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.command import command
 from ghosttrack_cli.cli.options import DryRun, Layers
+from ghosttrack_cli.settings.catalogue import CATALOGUE
 from ghosttrack_cli.settings.flags import with_default
 
 if TYPE_CHECKING:

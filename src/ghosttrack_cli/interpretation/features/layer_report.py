@@ -14,10 +14,12 @@ import numpy as np
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation import layout, statistics
-from ghosttrack_cli.interpretation.build import FeatureBuilder
+from ghosttrack_cli.interpretation.features import feature_statistics
+from ghosttrack_cli.interpretation.features.feature_reports import FeatureBuilder
 from ghosttrack_cli.interpretation.parts import FEATURES, WRITING
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.monitor import SILENT
+from ghosttrack_cli.report import report_files
+from ghosttrack_cli.report.schema import (
     FLAGS,
     SHARD_FEATURES,
     Curve,
@@ -29,19 +31,20 @@ from ghosttrack_cli.interpretation.report import (
     flag_bits,
     shard_name,
 )
-from ghosttrack_cli.interpretation.search_files import SearchFiles
-from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.stored_reports import SUMMARY, report_sources
+from ghosttrack_cli.report.search_files import SearchFiles
+from ghosttrack_cli.report.stored import SUMMARY, report_sources
 from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ghosttrack_cli.interpretation.build import WeightFacts
+    from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
+    from ghosttrack_cli.interpretation.features.feature_reports import WeightFacts
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.interpretation.layer_pass import LayerPass
-    from ghosttrack_cli.interpretation.report import (
+    from ghosttrack_cli.metrics import ReconstructionSums
+    from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.report.schema import (
         Contrast,
         FeatureReport,
         FileFacts,
@@ -51,9 +54,7 @@ if TYPE_CHECKING:
         SettingValue,
         SourceFacts,
     )
-    from ghosttrack_cli.interpretation.token_text import TokenTexts
-    from ghosttrack_cli.metrics import ReconstructionSums
-    from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.report.token_text import TokenTexts
     from ghosttrack_cli.workspace import Workspace
 
 X_AXES = ("step", "epoch")
@@ -90,7 +91,7 @@ def write_layer(
     count = finished.trained.sae.d_hidden
     numbers = monitor.counted(FEATURES, range(count), count, "features")
     features = map(builder.feature, numbers)
-    new, rows = layout.NewReport(temporary), IndexRows()
+    new, rows = report_files.NewReport(temporary), IndexRows()
     search = SearchFiles(new, layer, source)
     for feature in new.write_features(layer, features):
         rows.add(feature)
@@ -98,10 +99,10 @@ def write_layer(
     monitor.begin(WRITING)
     search.finish()
     report = _report(finished, rows.index())
-    new.write_record(layout.REPORT, report)
-    records = layout.original_file(rows.original)
-    summary = _summary(finished, report, new.files, layout.facts_of(records))
-    layout.write_record(temporary / SUMMARY, summary)
+    new.write_record(report_files.REPORT, report)
+    records = report_files.original_file(rows.original)
+    summary = _summary(finished, report, new.files, report_files.facts_of(records))
+    report_files.write_record(temporary / SUMMARY, summary)
     files.write_bytes(workspace.interpretation(layer, source), records)
     if MAIN_SOURCE not in report_sources(folder.parent):
         files.write_bytes(workspace.interpretation(layer), records)
@@ -118,7 +119,7 @@ class IndexRows:
 
     def add(self, feature: FeatureReport) -> None:
         """Note one feature."""
-        self.original.append(layout.original_record(feature))
+        self.original.append(report_files.original_record(feature))
         row = {
             "firings": feature.firings,
             "rate": feature.rate,
@@ -151,7 +152,7 @@ def _report(finished: Finished, index: FeatureIndex) -> LayerReport:
         recovered=finished.recovered,
         recovered_all_rows=finished.recovered_all_rows,
         counts=_counts(index, one.collector.moments.rows),
-        density=statistics.density_histogram(rates),
+        density=feature_statistics.density_histogram(rates),
         training=training_curves(finished.trained.history),
         contrast=finished.contrast,
         shards=[shard_name(first) for first in range(0, len(rates), SHARD_FEATURES)],
@@ -187,7 +188,7 @@ def _counts(index: FeatureIndex, rows: int) -> FeatureCounts:
         rows=rows,
         features=len(rates),
         active=int((rates > 0).sum()),
-        dead_bound=statistics.rate_of(0, rows).high,
+        dead_bound=feature_statistics.rate_of(0, rows).high,
         above_1_percent=float((rates > 0.01).mean()),
         above_10_percent=float((rates > 0.1).mean()),
         **flagged,

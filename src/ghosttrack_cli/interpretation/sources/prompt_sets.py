@@ -6,14 +6,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ghosttrack_cli.interpretation.events import FACTUAL, HALLUCINATED, NO_ANSWER
-from ghosttrack_cli.interpretation.slugs import hashed, plain_name
-from ghosttrack_cli.text.kept import LeftOut, encodable, is_replaced
+from ghosttrack_cli.interpretation.collect.events import FACTUAL, HALLUCINATED, NO_ANSWER
+from ghosttrack_cli.interpretation.sources.slugs import hashed, plain_name
+from ghosttrack_cli.text.usable_texts import LeftOut, encodable, is_replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ghosttrack_cli.interpretation.batch import JSON
+    from ghosttrack_cli.interpretation.collect.row_batch import JSON
     from ghosttrack_cli.text.documents import Corpus
     from ghosttrack_cli.text.truthfulqa import TruthfulQAExample
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from ghosttrack_cli.errors import StateError
-from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
-from ghosttrack_cli.interpretation.events import NO_ANSWER, Rows
-from ghosttrack_cli.interpretation.report import SourceFacts
-from ghosttrack_cli.interpretation.slugs import limited
-from ghosttrack_cli.store.dtypes import to_torch
+from ghosttrack_cli.interpretation.collect.events import NO_ANSWER, Rows
+from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, RowBatch, RowCount
+from ghosttrack_cli.interpretation.sources.slugs import limited
+from ghosttrack_cli.report.schema import SourceFacts
+from ghosttrack_cli.store.format.dtypes import to_torch
 from ghosttrack_cli.text.folder import FILE_COUNTS
-from ghosttrack_cli.text.kept import LeftOut
+from ghosttrack_cli.text.usable_texts import LeftOut
 from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ghosttrack_cli.interpretation.arrays import IntArray
-    from ghosttrack_cli.settings import InterpretationSettings
-    from ghosttrack_cli.store.reader import ActivationStore
+    from ghosttrack_cli.interpretation.collect.arrays import IntArray
+    from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.store.read.reader import ActivationStore
 
 
 class StoreSource:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.interpretation.batch import BATCH_ROWS, JSON, RowBatch, RowCount
-from ghosttrack_cli.interpretation.events import Rows
-from ghosttrack_cli.interpretation.report import SourceFacts
-from ghosttrack_cli.interpretation.slugs import limited
+from ghosttrack_cli.interpretation.collect.events import Rows
+from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, RowBatch, RowCount
+from ghosttrack_cli.interpretation.sources.slugs import limited
+from ghosttrack_cli.report.schema import SourceFacts
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ghosttrack_cli.interpretation.arrays import IntArray
-    from ghosttrack_cli.interpretation.texts import Text, Texts
+    from ghosttrack_cli.interpretation.collect.arrays import IntArray
+    from ghosttrack_cli.interpretation.sources.prompt_sets import Text, Texts
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.settings import InterpretationSettings
+    from ghosttrack_cli.settings.schema import InterpretationSettings
 
 DEFAULT_CONTEXT = 1024
 NUMBERS_A_TEXT = 1 << 20

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
-from ghosttrack_cli.store.identity import ITEM_SIZE, StoreIdentity
+from ghosttrack_cli.store.format.identity import ITEM_SIZE, StoreIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,11 +13,11 @@ from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import StateError, UsageError
 from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.store import chunks, layout
-from ghosttrack_cli.store.chunks import ChunkSpec
-from ghosttrack_cli.store.commit import read_commit, read_folder, standing
-from ghosttrack_cli.store.segments import read_checksums
-from ghosttrack_cli.store.verify import BadChunk, verify_store
+from ghosttrack_cli.store.format import chunks, layout
+from ghosttrack_cli.store.format.chunks import ChunkSpec
+from ghosttrack_cli.store.format.commit_record import read_commit, read_folder, standing
+from ghosttrack_cli.store.format.segments import read_checksums
+from ghosttrack_cli.store.read.verify import BadChunk, verify_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from ghosttrack_cli.store.commit import Commit
-    from ghosttrack_cli.store.dtypes import Array
-    from ghosttrack_cli.store.identity import StoreIdentity
-    from ghosttrack_cli.store.statistics import NormSums
+    from ghosttrack_cli.store.format.commit_record import Commit
+    from ghosttrack_cli.store.format.dtypes import Array
+    from ghosttrack_cli.store.format.identity import StoreIdentity
+    from ghosttrack_cli.store.format.statistics import NormSums
 
 READ_THREADS = 2
 

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.commit import Commit, has_commit, new_commit, read_folder, write_commit
-from ghosttrack_cli.store.identity import StoreIdentity, check_identity
-from ghosttrack_cli.store.records import START, ResumePoint
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.format.commit_parts import START, ResumePoint
+from ghosttrack_cli.store.format.commit_record import (
+    Commit,
+    has_commit,
+    new_commit,
+    read_folder,
+    write_commit,
+)
+from ghosttrack_cli.store.format.identity import StoreIdentity, check_identity
 from ghosttrack_cli.store.replace import remove_store
 
 if TYPE_CHECKING:

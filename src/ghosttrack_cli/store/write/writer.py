@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 from ghosttrack_cli import files
 from ghosttrack_cli.files import DiskQueue
 from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.store.chunks import ChunkSpec
-from ghosttrack_cli.store.committer import Committer, Job
-from ghosttrack_cli.store.opening import mend_metadata, open_commit, pass_layers
-from ghosttrack_cli.store.records import SEGMENT_CHUNKS, ResumePoint
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.store.format.chunks import ChunkSpec
+from ghosttrack_cli.store.format.commit_parts import SEGMENT_CHUNKS, ResumePoint
+from ghosttrack_cli.store.format.segments import read_checksums
 from ghosttrack_cli.store.replace import Earlier, settle
-from ghosttrack_cli.store.segments import read_checksums
-from ghosttrack_cli.store.streams import LayerStream, RowStream
+from ghosttrack_cli.store.write.committer import Committer, Job
+from ghosttrack_cli.store.write.open_store import mend_metadata, open_commit, pass_layers
+from ghosttrack_cli.store.write.streams import LayerStream, RowStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ghosttrack_cli.store.commit import Commit
-    from ghosttrack_cli.store.dtypes import Array
-    from ghosttrack_cli.store.identity import JSON, StoreIdentity
+    from ghosttrack_cli.store.format.commit_record import Commit
+    from ghosttrack_cli.store.format.dtypes import Array
+    from ghosttrack_cli.store.format.identity import JSON, StoreIdentity
 
 
 class StoreWriter:

@@ -14,15 +14,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
+from ghosttrack_cli.browser.script import script, script_payload
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation.browser.script import script, script_payload
-from ghosttrack_cli.interpretation.search import caseless, strength
+from ghosttrack_cli.report.search import caseless, strength
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ghosttrack_cli.interpretation.layout import NewReport, WholeReport
-    from ghosttrack_cli.interpretation.report import FeatureReport
+    from ghosttrack_cli.report.report_files import NewReport, WholeReport
+    from ghosttrack_cli.report.schema import FeatureReport
 
 TOKENS = "search/tokens"
 WORDS_CHARACTERS = 4_000_000
