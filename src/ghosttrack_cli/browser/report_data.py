@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.browser.pack import feature_files
 from ghosttrack_cli.browser.reading import features
-from ghosttrack_cli.browser.script import script
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import (
     make_folder,
@@ -29,6 +28,7 @@ from ghosttrack_cli.files import (
 )
 from ghosttrack_cli.report.report_files import REPORT, WholeReport
 from ghosttrack_cli.report.schema import FLAGS, LayerReport
+from ghosttrack_cli.report.script import script
 from ghosttrack_cli.report.stored import MISSING, SUMMARY
 
 if TYPE_CHECKING:

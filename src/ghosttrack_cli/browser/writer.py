@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.browser.prompt import PROMPT_FILE, PromptReport
 from ghosttrack_cli.browser.report_data import asset, data_folder, write_report
-from ghosttrack_cli.browser.script import script
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import make_folder, remove, write_bytes
 from ghosttrack_cli.report.report_files import read_record
+from ghosttrack_cli.report.script import script
 from ghosttrack_cli.report.stored import StoredReport, stored_reports
 
 if TYPE_CHECKING:

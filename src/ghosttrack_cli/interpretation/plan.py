@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from ghosttrack_cli.browser.pack import feature_files
-from ghosttrack_cli.browser.script import script
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.interpretation.collect.answer_pairs import PairFinder
 from ghosttrack_cli.interpretation.features.feature_reports import FeatureBuilder
@@ -25,6 +24,7 @@ from ghosttrack_cli.interpretation.parts import COUNTING, TIMING
 from ghosttrack_cli.machine import clock
 from ghosttrack_cli.report.report_files import original_record
 from ghosttrack_cli.report.schema import SHARD_FEATURES, FeatureShard
+from ghosttrack_cli.report.script import script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
-from ghosttrack_cli.browser.script import script, script_payload
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.report.script import script, script_payload
 from ghosttrack_cli.report.search import caseless, strength
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghosttrack_cli._version import __version__
-from ghosttrack_cli.browser.script import script
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import seal_text, sealed_text
+from ghosttrack_cli.report.script import script
 
 if TYPE_CHECKING:
     from pathlib import Path
