@@ -81,6 +81,25 @@ def test_extraction(extract: tuple[str, ...], ghosttrack: Callable[..., Ended]) 
         assert ran.code == 2, refused
 
 
+def test_the_plan_counts_what_the_run_leaves_out(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    folder = Path("corpus")
+    folder.mkdir()
+    (folder / "notes.md").write_text("no text")
+    (folder / "short.txt").write_text("short")
+    for number in range(5):
+        (folder / f"{number}.txt").write_text(f"text {number} " * 400)
+    plan, ran = planned_then_run(ghosttrack, *extract, "--corpus", str(folder), "--tokens", "1M")
+    text = plan.document["plan"]["text"]
+    assert text.pop("whole") is True
+    assert text == ran.document["text"]
+    assert (text["documents"], text["short"], text["files_in_other_formats"]) == (5, 1, 1)
+    for ended in (plan, ran):
+        assert "skipped: 1 short text of fewer than 100 characters (--min-characters)" in ended.err
+        assert "skipped: 1 file in other formats (.md)" in ended.err
+
+
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_bad_texts_lose_nothing(

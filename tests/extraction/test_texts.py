@@ -81,6 +81,33 @@ def test_a_file_that_changed_in_the_middle_is_noticed(extraction: Any, corpus: P
         extraction(**asked)
 
 
+def test_text_that_is_bad_where_the_first_look_did_not_come(
+    extraction: Any, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ghosttrack_cli.text.first_look.WHOLE_CHARACTERS", 1000)
+    (corpus / "y.jsonl").write_text('{"text": "good"}\n{"text": 7}\n{"text": "good"}\n')
+    with pytest.raises(CorpusError, match=r"y\.jsonl, line 2"):
+        extraction(corpus_source=str(corpus), corpus_min_characters=100, tokens="1M")
+    rows = read_commit(extraction.workspace.store).rows
+    assert rows > 9000
+    assert extraction.notices[-1].startswith(f"{rows:,} tokens from before the bad text are stored")
+    (corpus / "y.jsonl").unlink()
+    asked = {"corpus_source": str(corpus), "corpus_min_characters": 100, "tokens": "1M"}
+    with pytest.raises(ConflictError) as caught:
+        extraction(**asked)
+    assert "--overwrite" in str(caught.value.hint)
+    assert extraction(**asked, overwrite=True).documents == 41
+
+
+def test_a_bad_file_among_many_is_found_before_anything_is_stored(
+    extraction: Any, corpus: Path
+) -> None:
+    (corpus / "y.txt").write_bytes("größer ".encode("latin-1") * 40)
+    with pytest.raises(CorpusError, match=r"y\.txt, byte 2"):
+        extraction(corpus_source=str(corpus), tokens=500)
+    assert not extraction.workspace.store.exists()
+
+
 def test_a_folder_that_was_renamed_is_the_same_corpus(extraction: Any, corpus: Path) -> None:
     asked = {"corpus_min_characters": 100, "tokens": 9000}
     with pytest.raises(Stopped):

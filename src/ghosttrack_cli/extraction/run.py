@@ -155,6 +155,11 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
             task.monitor.begin(LAST_CHUNKS)
             writing.drain()
             writer.seal(complete=False)
+            if isinstance(error, CorpusError) and writer.rows:
+                task.monitor.notice(
+                    f"{writer.rows:,} tokens from before the bad text are stored and can be trained"
+                    " on; once the text is changed, --overwrite starts over"
+                )
             raise
         task.monitor.begin(LAST_CHUNKS)
         writing.drain()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import codecs
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.text.encodings import detect_encoding
 from ghosttrack_cli.text.formats import TextFile, kind_of, open_parquet
 from ghosttrack_cli.text.opening import BLOCK, open_utf8
 from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ghosttrack_cli.text.local import LocalCorpus
 
 WHOLE_CHARACTERS = 2**25
@@ -27,6 +30,16 @@ class FirstLook:
     documents: int
     left_out: LeftOut
     whole: bool
+    skipped_files: Mapping[str, int] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int | bool]:
+        """All of it by name, as a store has it of its text."""
+        counts = {"documents": self.documents, **self.left_out.counts(), **self.skipped_files}
+        return {"whole": self.whole, **counts}
+
+    def in_words(self) -> str:
+        """The number of documents."""
+        return f"{'' if self.whole else 'at least '}{counted(self.documents, 'document')}"
 
 
 def look_at(corpus: LocalCorpus) -> FirstLook:
@@ -51,7 +64,7 @@ def look_at(corpus: LocalCorpus) -> FirstLook:
                 _check_beginning(TextFile(path, corpus.column, corpus.encoding))
         except OSError as error:
             raise CorpusError(f"cannot read the text: {path}: {error.strerror or error}") from error
-    return FirstLook(documents, LeftOut.of(state), whole)
+    return FirstLook(documents, LeftOut.of(state), whole, corpus.skipped_files())
 
 
 def _check_beginning(file: TextFile) -> None:

@@ -13,6 +13,9 @@ from ghosttrack_cli.quantities import counted, format_bytes, format_layers, form
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.extraction.plan import ExtractionPlan, Replaced
+    from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.text.documents import Corpus
+    from ghosttrack_cli.text.first_look import FirstLook
 
 
 def extract(session: Session, *, dry_run: bool, overwrite: bool, repair: bool, yes: bool) -> None:
@@ -107,16 +110,22 @@ def run_repair(session: Session) -> Outcome:
 
 @dataclass(frozen=True)
 class ExtractionOutlook:
-    """What an extraction is going to do, how it will end if it is refused, and its seconds."""
+    """What an extraction is going to do, how it will end if it is refused, and its seconds.
+
+    `text` is what was seen of local text that is read from its beginning.
+    """
 
     planned: ExtractionPlan
     refusal: GhostTrackError | None
     seconds: float | None
+    text: FirstLook | None = None
 
     def outcome(self) -> Outcome:
         """The plan as it is shown."""
-        document = {"plan": {**asdict(self.planned), "seconds": self.seconds}}
-        return Outcome(document, _plan_lines(self.planned, self.seconds), refusal=self.refusal)
+        text = None if self.text is None else self.text.counts()
+        document = {"plan": {**asdict(self.planned), "seconds": self.seconds, "text": text}}
+        lines = _plan_lines(self.planned, self.seconds, self.text)
+        return Outcome(document, lines, refusal=self.refusal)
 
 
 def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> ExtractionOutlook:
@@ -138,13 +147,28 @@ def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> Ext
             cache_dir=asked.cache_dir,
             overwrite=overwrite,
         )
-        refusal, taken = None, None
+        refusal, taken, text = None, None, None
         try:
-            check(asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=True)
+            corpus = check(
+                asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=True
+            )
+            if timed and corpus is not None and planned.action == "start":
+                text = _first_look(corpus, monitor)
             taken = seconds(asked, planned, monitor) if timed else None
         except GhostTrackError as error:
             refusal = error
-    return ExtractionOutlook(planned, refusal, taken)
+    return ExtractionOutlook(planned, refusal, taken, text)
+
+
+def _first_look(corpus: Corpus, monitor: Monitor) -> FirstLook | None:
+    """Say what of the text will not be read, as far as that is known."""
+    seen = corpus.check()
+    for sentence in corpus.notices():
+        monitor.notice(sentence)
+    if seen is not None and seen.whole:
+        for sentence in seen.left_out.sentences(corpus.min_characters):
+            monitor.notice(sentence)
+    return seen
 
 
 def _time(planned: ExtractionPlan, seconds: float | None) -> str:
@@ -160,14 +184,16 @@ def _time(planned: ExtractionPlan, seconds: float | None) -> str:
     )
 
 
-def _plan_lines(planned: ExtractionPlan, seconds: float | None) -> list[Line]:
+def _plan_lines(
+    planned: ExtractionPlan, seconds: float | None, text: FirstLook | None
+) -> list[Line]:
     model = planned.model
     batch = "automatic" if planned.batch_size is None else f"{planned.batch_size} windows"
     facts = {
         "action": planned.action,
         "model": f"{model.name}, {model.n_layers} layers, d_model {model.d_model}",
         "computes in": f"{planned.model_dtype} on {planned.device}",
-        "corpus": planned.corpus,
+        "corpus": planned.corpus + ("" if text is None else f", {text.in_words()}"),
         "layers": format_layers(planned.layers),
         "tokens": f"{planned.rows:,} per layer, {planned.rows_done:,} of them already stored",
         "windows": f"{planned.context_length} tokens; batch: {batch}",
