@@ -15,8 +15,8 @@ from pyarrow import parquet
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.text import first_look
 from ghosttrack_cli.text.first_look import FirstLook
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.local import LocalCorpus
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable

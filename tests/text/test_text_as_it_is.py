@@ -15,8 +15,8 @@ from pyarrow import parquet
 from tests.hub.server import Hub
 
 from ghosttrack_cli.text.hub import HubCorpus
-from ghosttrack_cli.text.kept import LeftOut
 from ghosttrack_cli.text.local import LocalCorpus
+from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
