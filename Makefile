@@ -8,16 +8,20 @@ PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint types check-tests test-faults test-peers test-pythons pictures bench docs browser clean
+.PHONY: demo test lint lint-page types check-tests test-faults test-peers test-pythons pictures bench docs docs-site browser clean
 
 demo: $(VENV)/.run
 	$(BIN)/ghosttrack demo
 
 test: lint types check-tests
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test lint-page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The page's scripts: a linter, and types from JSDoc and tools/page/ghosttrack.d.ts.
+lint-page: $(VENV)/.test
+	@tools/lint-page $(BIN)/python
 
 types: $(VENV)/.test
 	$(BIN)/mypy
@@ -53,6 +57,10 @@ bench: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/python -m tools.write_docs
 
+# The site made from docs/, into site/; a warning is an error.
+docs-site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # The README's pictures, from the demo as it is.
 pictures: $(VENV)/.test browser
 	$(BIN)/python -m tools.make_pictures
@@ -71,6 +79,11 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing GhostTrack and what makes its site into $(VENV) (a few minutes the first time)"
+	$(PIP) --editable '.[docs]'
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing GhostTrack and its test tools into $(VENV) (a few minutes the first time)"
 	$(PIP) --editable '.[test]'
@@ -87,4 +100,4 @@ $(PEERS)/.test: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo
+	rm -rf tools/page/node_modules site $(VENV) $(PEERS) .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis ghosttrack-demo

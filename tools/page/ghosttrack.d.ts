@@ -9,6 +9,7 @@ type Scale = ((value: number) => number) & { invert(place: number): number; tick
 /** A layer's report, as the catalogue lists it: report.json without its features. */
 interface Report {
   folder: string;
+  files: string;
   layer: number;
   model: { name: string; revision: string | null; weights_sha256: string | null };
   sae: { folder: string; checkpoint: string; d_model: number; d_hidden: number; weights_sha256: string };
@@ -86,11 +87,11 @@ interface ContrastEntry {
   pairs: AnswerPair[];
 }
 
-/** index.js: the features of a layer in columns; the last three are added by `columns.prepare`. */
+/** The features of a layer in columns, of index.js and the search's tokens; `columns.load` adds the last three. */
 interface Columns {
   flag_names: string[];
   shards: number[];
-  search_files: number;
+  files: number;
   firings: number[];
   rate: number[];
   max: number[];
@@ -219,8 +220,8 @@ interface Ghosttrack {
   data: {
     get(name: "catalogue"): Catalogue;
     // What a file holds depends on its name.
-    load(name: string): Promise<any>;
-    take(name: string): Promise<any>;
+    load(name: string, path?: string): Promise<any>;
+    take(name: string, path?: string): Promise<any>;
   };
   dom: {
     el<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, properties?: Properties, ...children: Child[]): HTMLElementTagNameMap[Tag];
@@ -272,6 +273,7 @@ interface Ghosttrack {
     textsName(report: Report): string;
     href(report: Report, parameters?: Record<string, unknown>): string;
     file(report: Report, name: string): Promise<any>;
+    searchFile(report: Report, name: string): [name: string, path: string];
     walk(report: Report, name: string): boolean;
   };
   parts: {
@@ -301,6 +303,7 @@ interface Ghosttrack {
     known(report: Report): Words | null;
   };
   columns: {
+    load(report: Report): Promise<Columns>;
     prepare(columns: Columns): Columns;
     select(columns: Columns, wanted: Wanted, examples?: Words | null): { rows: number[]; found: Found };
     flagsOf(columns: Columns, row: number): string[];

@@ -40,6 +40,7 @@
   const file = (report, name) => ghosttrack.data.load(`${report.folder}/${name}`);
 
   // What a search looks into is a file of the report itself: its name, and where it lies.
+  /** @returns {[name: string, path: string]} */
   const searchFile = (report, name) => [`${report.folder}/search/${name}`, `${report.files}/search/${name}.js`];
 
   function walk(report, name) {

@@ -76,6 +76,7 @@
 
   // Characters that would be unseen, reorder the line or end it: shown by name instead.
   const UNSEEN = new RegExp(
+    // eslint-disable-next-line no-misleading-character-class -- each is meant alone, as an escape
     "[\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f" +
       "\\u200b-\\u200f\\u2028-\\u202f\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff9-\\ufffc]" +
       "|[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]",
