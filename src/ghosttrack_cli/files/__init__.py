@@ -10,6 +10,7 @@ from ghosttrack_cli.files.locks import exclusive_lock, lock_holders, readers_loc
 from ghosttrack_cli.files.places import (
     DELETED_SUFFIX,
     PREVIOUS_SUFFIX,
+    copy_times,
     discard_folder,
     free_bytes,
     largest_file,
@@ -54,6 +55,7 @@ __all__ = [
     "StagedFile",
     "WriteBatch",
     "append_line",
+    "copy_times",
     "discard_folder",
     "disk_errors",
     "exclusive_lock",

@@ -32,6 +32,13 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
 
 
+def copy_times(source: Path, target: Path) -> None:
+    """Let `target` be as old as `source`."""
+    with disk_errors(target, "set the time of"):
+        times = source.stat()
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
 def remove_if_empty(folder: Path) -> None:
     """Delete a folder that holds nothing."""
     with disk_errors(folder, "delete"):

@@ -22,6 +22,7 @@ from ghosttrack_cli.interpretation.features.loss_recovered import (
     measure_recovered,
 )
 from ghosttrack_cli.interpretation.jobs import Job, groups, load_job
+from ghosttrack_cli.interpretation.old_layout import move_old_reports
 from ghosttrack_cli.interpretation.sources.choose import HUB_TEXTS, open_source
 from ghosttrack_cli.interpretation.state import PassState, Place
 from ghosttrack_cli.leftovers import clear_leftovers
@@ -71,6 +72,7 @@ def interpret(
         clear_leftovers(workspace.interpretations, "*", monitor.notice)
         for layer in layers:
             clear_leftovers(workspace.interpretations / f"layer_{layer}", "*", monitor.notice)
+        move_old_reports(workspace, monitor.notice)
         stage = open_stage(
             settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
         )

@@ -22,8 +22,8 @@ MISSING = "missing from a report"
 MAKEABLE = re.compile(
     r"(?P<name>store|truthfulqa)(-(?P<texts>\d+)-texts)?(-(?P<tokens>\d+)-tokens)?"
 )
-OLD_LAYOUT = "features"
-"""Stands directly in a layer's folder where an earlier version wrote the report."""
+OLD_FILES = ("features", "search", "report.json", SUMMARY)
+"""What an earlier version wrote directly into a layer's folder, its summary the last to go."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,13 @@ def report_sources(folder: Path) -> list[str]:
         matches = [SOURCE.fullmatch(path.name) for path in folder.iterdir()]
     except OSError:
         return []
-    return sorted({match[1] for match in matches if match} - {OLD_LAYOUT})
+    return sorted({match[1] for match in matches if match} - {*OLD_FILES})
+
+
+def old_layouts(interpretations: Path) -> list[int]:
+    """The layers that have a report of an earlier version, directly in their folder."""
+    layers = numbered_layers(interpretations, "layer_{}")
+    return [one for one in layers if (interpretations / f"layer_{one}" / SUMMARY).is_file()]
 
 
 def wrong_size(path: Path, size: int) -> str | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.report.stored import SUMMARY, SUMMARY_SCHEMA, layer_reports, wrong_sizes
+from ghosttrack_cli.report.stored import (
+    SUMMARY,
+    SUMMARY_SCHEMA,
+    layer_reports,
+    old_layouts,
+    wrong_sizes,
+)
 from ghosttrack_cli.sae.checksums import is_another_sae
 from ghosttrack_cli.status.manifests import Manifest, read_manifest, read_object
 
@@ -191,6 +197,9 @@ def read_interpretations(
     workspace: Workspace, layer: int, problems: list[str]
 ) -> tuple[InterpretationStatus, ...]:
     """The reports of `layer`, the newest first."""
+    if layer in old_layouts(workspace.interpretations):
+        folder = workspace.interpretations / f"layer_{layer}"
+        problems.append(f"a report of an earlier version, which `interpret` moves: {folder}")
     found = layer_reports(workspace.interpretations, layer)
     return tuple(filter(None, (_read_report(workspace, one, problems) for one in found)))
 

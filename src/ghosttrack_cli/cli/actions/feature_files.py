@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import CorruptionError, StateError, UsageError
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import (
+    CorruptionError,
+    DiskError,
+    LockedError,
+    StateError,
+    UsageError,
+)
 from ghosttrack_cli.report.report_files import REPORT, WholeReport
 from ghosttrack_cli.report.schema import (
     FeatureReport,
@@ -15,7 +22,7 @@ from ghosttrack_cli.report.schema import (
 )
 from ghosttrack_cli.report.search_files import read_tokens, read_words
 from ghosttrack_cli.report.search_index import Searched
-from ghosttrack_cli.report.stored import StoredReport, how_to_make, stored_reports
+from ghosttrack_cli.report.stored import StoredReport, how_to_make, old_layouts, stored_reports
 from ghosttrack_cli.sae.checksums import is_another_sae
 
 if TYPE_CHECKING:
@@ -35,6 +42,20 @@ def wanted_source(session: Session, source: str | None) -> str | None:
 
     settings = session.settings
     return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+
+
+def move_old_reports(session: Session) -> None:
+    """Put reports of earlier versions where this one looks, before reports are read."""
+    workspace, notice = session.workspace, session.console.notice
+    if not old_layouts(workspace.interpretations):
+        return
+    from ghosttrack_cli.interpretation import old_layout
+
+    try:
+        with files.exclusive_lock(workspace.lock("interpret"), purpose="ghosttrack interpret"):
+            old_layout.move_old_reports(workspace, notice)
+    except (DiskError, LockedError) as error:
+        notice(f"reports of an earlier version are not shown: {error.what}")
 
 
 def present_reports(workspace: Workspace, source: str | None = None) -> list[StoredReport]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.feature_files import (
     is_outdated,
+    move_old_reports,
     one_report,
     other_sources,
     present_reports,
@@ -38,6 +39,7 @@ def show_feature(session: Session, layers: str | None, feature: int, source: str
     if layers is not None and not layers.strip().isdecimal():
         raise UsageError("--feature: name one layer with it", hint="--layer 6 --feature 123")
     layer = None if layers is None else int(layers)
+    move_old_reports(session)
     chosen = one_report(session.workspace, layer, wanted_source(session, source))
     found, report = read_feature(chosen, feature), read_report(chosen)
     outdated = warn_outdated(session, [(chosen, report)])
@@ -77,6 +79,7 @@ def _others(session: Session, chosen: StoredReport) -> str:
 def show_list(session: Session, layer: int | None, choice: Choice) -> None:
     """Show the features that fit `choice`: of one layer, or of all where it searches."""
     choice.check()
+    move_old_reports(session)
     chosen = _reports(session, layer, choice)
     reports = [(one, read_report(one)) for one in chosen]
     found = choose_features(reports, choice)

@@ -7,6 +7,7 @@ import sys
 import webbrowser
 from typing import TYPE_CHECKING
 
+from ghosttrack_cli.cli.actions.feature_files import move_old_reports
 from ghosttrack_cli.errors import StateError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def open_page(session: Session) -> None:
     Raises:
         StateError: there is none yet.
     """
+    move_old_reports(session)
     page = session.workspace.browser
     if not page.is_file():
         raise StateError(f"no page yet: there is no {page}", hint=session.again("interpret"))

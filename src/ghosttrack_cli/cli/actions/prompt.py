@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import quoted, shade, token_text
-from ghosttrack_cli.cli.actions.feature_files import read_report
+from ghosttrack_cli.cli.actions.feature_files import move_old_reports, read_report
 from ghosttrack_cli.cli.actions.features import warn_outdated
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
@@ -25,6 +25,7 @@ TOKENS, INDENT = 5, 9
 def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
     """Show for each layer the features that fire most on `text`, and keep them for the page."""
     chosen = layers_to_interpret(session, layers)
+    move_old_reports(session)
     settings, workspace = session.settings, session.workspace
     with session.monitor("prompt") as monitor:
         monitor.begin(PROMPT_MODEL)
