@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ghosttrack_cli.interpretation.layout import NewReport, WholeReport, facts_of, write_record
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.report.report_files import NewReport, WholeReport, facts_of, write_record
+from ghosttrack_cli.report.schema import (
     Example,
     FeatureCounts,
     FeatureReport,
@@ -28,8 +28,8 @@ from ghosttrack_cli.interpretation.report import (
     SAEFacts,
     SourceFacts,
 )
-from ghosttrack_cli.interpretation.search_files import SearchFiles, read_tokens, read_words
-from ghosttrack_cli.interpretation.search_index import Searched, search
+from ghosttrack_cli.report.search_files import SearchFiles, read_tokens, read_words
+from ghosttrack_cli.report.search_index import Searched, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

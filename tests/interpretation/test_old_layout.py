@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.interpretation.conftest import write_texts
-from tests.store.synthetic import tree
+from tests.support.files import tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.interpretation.old_layout import move_old_reports
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.overview.gather import gather
-from ghosttrack_cli.stored_reports import layer_reports, old_layouts
+from ghosttrack_cli.report.stored import layer_reports, old_layouts
+from ghosttrack_cli.status.gather import gather
 
 if TYPE_CHECKING:
     from collections.abc import Callable

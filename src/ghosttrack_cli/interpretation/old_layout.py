@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ghosttrack_cli import files
+from ghosttrack_cli.browser.writer import write_browser
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.interpretation import layout
-from ghosttrack_cli.interpretation.browser.writer import write_browser
-from ghosttrack_cli.interpretation.report import (
+from ghosttrack_cli.interpretation.features.feature_statistics import telling
+from ghosttrack_cli.interpretation.sources.slugs import hashed, plain_name
+from ghosttrack_cli.report import report_files
+from ghosttrack_cli.report.schema import (
     SCHEMA_VERSION,
     FeatureReport,
     FiringToken,
@@ -23,10 +25,8 @@ from ghosttrack_cli.interpretation.report import (
     LayerSummary,
     OriginalRecord,
 )
-from ghosttrack_cli.interpretation.search_files import SearchFiles
-from ghosttrack_cli.interpretation.slugs import hashed, plain_name
-from ghosttrack_cli.interpretation.statistics import telling
-from ghosttrack_cli.stored_reports import OLD_FILES, SUMMARY, old_layouts
+from ghosttrack_cli.report.search_files import SearchFiles
+from ghosttrack_cli.report.stored import OLD_FILES, SUMMARY, old_layouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,26 +71,30 @@ class _OldReport:
         self._folder = folder
         self._layer = layer
         self._summary = summary
-        self._document = _read(folder / layout.REPORT)
+        self._document = _read(folder / report_files.REPORT)
 
     def write(self, workspace: Workspace, target: Path) -> None:
         """Write it as this version does; it stays as old as it is."""
         temporary = files.temporary_path(target)
         files.remove(temporary)
-        new, records, told = layout.NewReport(temporary), list[OriginalRecord](), list[float]()
+        new, records, told = (
+            report_files.NewReport(temporary),
+            list[OriginalRecord](),
+            list[float](),
+        )
         search = SearchFiles(new, self._layer, target.name)
         for feature in new.write_features(self._layer, self._features()):
             search.add(feature)
-            records.append(layout.original_record(feature))
+            records.append(report_files.original_record(feature))
             told.append(feature.telling)
         search.finish()
         index = {"telling": told, **self._document["index"]}
         report = _renewed(self._document) | {"index": index}
-        new.write_record(layout.REPORT, LayerReport.model_validate(report))
-        original = layout.original_file(records)
-        listed = {"files": new.files, "records": layout.facts_of(original)}
+        new.write_record(report_files.REPORT, LayerReport.model_validate(report))
+        original = report_files.original_file(records)
+        listed = {"files": new.files, "records": report_files.facts_of(original)}
         summary = LayerSummary.model_validate(_renewed(self._summary) | listed)
-        layout.write_record(temporary / SUMMARY, summary)
+        report_files.write_record(temporary / SUMMARY, summary)
         files.copy_times(self._folder / SUMMARY, temporary / SUMMARY)
         files.write_bytes(workspace.interpretation(self._layer, target.name), original)
         files.replace_folder(temporary, target)
