@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,13 +150,27 @@ def format_share(share: float) -> str:
     return f"{min(100, int(100 * share + 1e-9))}%"
 
 
-def format_figure(value: float | str) -> str:
-    """Write a measured number with three digits that count.
+def format_figure(value: float | str, digits: int = 3) -> str:
+    """Write a measured number with three digits that count, a large one to its units.
 
-    >>> format_figure(0.012345), format_figure(66.17), format_figure("1.2%")
-    ('0.0123', '66.2', '1.2%')
+    >>> format_figure(0.012345), format_figure(66), format_figure(23456.7), format_figure("-")
+    ('0.0123', '66.0', '23,457', '-')
     """
-    return value if isinstance(value, str) else f"{value:.3g}"
+    if isinstance(value, str):
+        return value
+    large = math.isfinite(value) and abs(value) >= 10**digits - 0.5
+    if large or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:#.{digits}g}".rstrip(".")
+
+
+def format_percent(share: float) -> str:
+    """Write a measured share in percent, with three digits that count.
+
+    >>> format_percent(0.0123456), format_percent(0.00000456), format_percent(0.99987)
+    ('1.23%', '0.000456%', '99.99%')
+    """
+    return f"{format_figure(100 * share, 4 if share >= 0.9995 else 3)}%"
 
 
 def parse_layers(text: str | int, n_layers: int) -> tuple[int, ...]:

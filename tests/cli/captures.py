@@ -132,11 +132,11 @@ def watched() -> None:
 
 def results() -> None:
     words = "999,424 tokens of 1,204 documents, layers 0,6 (3.1 GB) are in ghosttrack-data/activa"
-    give(session(), Outcome({}, [line(f"{words}tions.zarr")], "train"))
+    give(session(), Outcome({}, [line(f"{words}tions.zarr")], ("train",)))
     rows = [("0", "4,880", "0.00512", "0.08153", "66.41", "1.2%", "50,120")]
     rows += [("11", "4,880", "0.01512", "0.18153", "67.02", "10.9%", "50,120")]
     saes = line("SAEs: ", "ghosttrack-data/checkpoints")
-    give(session(), Outcome({}, [Table(RESULT_COLUMNS, table(rows)), saes], "interpret"))
+    give(session(), Outcome({}, [Table(RESULT_COLUMNS, table(rows)), saes], ("interpret",)))
 
 
 def table(rows: Sequence[Sequence[str]]) -> tuple[Line, ...]:

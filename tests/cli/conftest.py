@@ -39,6 +39,16 @@ class Ended:
         what, hint = self.err.rstrip("\n").split("\n")[-2:]
         return what.removeprefix("error: "), hint.removeprefix("hint: ")
 
+    @property
+    def what(self) -> str:
+        """The first line of the last error."""
+        return self.err.rpartition("error: ")[2].splitlines()[0]
+
+    @property
+    def hint(self) -> str:
+        """The hint of the last error."""
+        return self.err.rpartition("hint: ")[2].strip()
+
 
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

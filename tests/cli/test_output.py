@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghosttrack_cli.cli.actions.drawing import shade, sparkline, token_text
+from ghosttrack_cli.cli.hints import shell_word
 from ghosttrack_cli.cli.options import Options
-from ghosttrack_cli.cli.session import Session, shell_word
+from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.cli.terminal import console as console_module
 from ghosttrack_cli.cli.terminal.bars import frame
 from ghosttrack_cli.cli.terminal.board import Board

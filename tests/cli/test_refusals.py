@@ -118,7 +118,7 @@ CASES = {
     "interpret --feature 3 --layer 1,2": (
         2,
         "--feature: name one layer with it",
-        "--layer 6 --feature 123",
+        "--layer 1 --feature 3",
     ),
     "interpret --model x list": (
         2,
@@ -128,17 +128,17 @@ CASES = {
     "interpret --model x prompt hi": (
         2,
         "--model is placed before the command prompt",
-        "put it after the command: ghosttrack interpret prompt --model",
+        "put it after the command: ghosttrack interpret prompt --model x",
     ),
     "interpret --layers 6 list": (
         2,
         "--layers is placed before the command list",
-        "put it after the command: ghosttrack interpret list --layer",
+        "put it after the command: ghosttrack interpret list --layer 6",
     ),
     "demo --config other.toml": (
         2,
         "demo uses its own settings file",
-        "leave --config out, or use ghosttrack run --config other.toml",
+        "leave --config out, or use ghosttrack run --config other.toml --workspace ghosttrack-data",
     ),
 }
 

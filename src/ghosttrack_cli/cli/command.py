@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ghosttrack_cli.cli import completion
+from ghosttrack_cli.cli.hints import shell_word
 from ghosttrack_cli.cli.options import COMMON, Options, workspace_option
 from ghosttrack_cli.cli.parser import Command
 from ghosttrack_cli.settings.flags import Flag, flags_of
@@ -69,7 +71,7 @@ def _wrap(
     def wrapper(ctx: typer.Context, **given: Any) -> None:
         from ghosttrack_cli.cli.execution import execute
 
-        session = _session(ctx, flags, given)
+        session = _session(ctx, flags, given, defaults)
         if is_group and ctx.invoked_subcommand is not None:
             ctx.obj = session.options
             _refuse_before_command(ctx, session, given, own)
@@ -110,11 +112,18 @@ def _flag_parameter(flag: Flag, defaults: Mapping[str, str]) -> inspect.Paramete
     return _parameter(f"set_{flag.parameter}", Annotated[str | None, option], None)
 
 
-def _session(ctx: typer.Context, flags: tuple[Flag, ...], given: dict[str, Any]) -> Session:
+def _session(
+    ctx: typer.Context,
+    flags: tuple[Flag, ...],
+    given: dict[str, Any],
+    defaults: Mapping[str, str],
+) -> Session:
     outer = ctx.obj if isinstance(ctx.obj, Options) else Options()
     from ghosttrack_cli.cli.session import Session
 
     options = Options(**{name: given[name] or None for name in COMMON}).over(outer)
+    if options.workspace is None:  # the demo has one of its own
+        options = replace(options, workspace=defaults.get("paths.workspace"))
     overrides: dict[str, Any] = {}
     labels: dict[str, str] = {}
     for flag in flags:
@@ -128,23 +137,28 @@ def _session(ctx: typer.Context, flags: tuple[Flag, ...], given: dict[str, Any])
 def _refuse_before_command(
     ctx: typer.Context, session: Session, given: dict[str, Any], own: list[inspect.Parameter]
 ) -> None:
-    stray = [*session.labels.values()]
-    stray += [f"--{one.name.replace('_', '-')}" for one in own if given[one.name] != one.default]
+    stray = [(name, session.overrides[key]) for key, name in session.labels.items()]
+    stray += [
+        (f"--{one.name.replace('_', '-')}", given[one.name])
+        for one in own
+        if given[one.name] != one.default
+    ]
     if stray:
         from ghosttrack_cli.errors import UsageError
 
         raise UsageError(
-            f"{stray[0]} is placed before the command {ctx.invoked_subcommand}",
-            hint=_without_stray(ctx, stray[0]),
+            f"{stray[0][0]} is placed before the command {ctx.invoked_subcommand}",
+            hint=_without_stray(ctx, *stray[0]),
         )
 
 
-def _without_stray(ctx: typer.Context, flag: str) -> str:
+def _without_stray(ctx: typer.Context, flag: str, value: Any) -> str:
     """Where the flag belongs: behind the command, or nowhere if the command does not take it."""
     command_line = f"{ctx.command_path} {ctx.invoked_subcommand}"
     inner = getattr(ctx.command, "commands", {}).get(ctx.invoked_subcommand)
     taken = {name for parameter in getattr(inner, "params", ()) for name in parameter.opts}
     for name in (flag, flag.removesuffix("s")):  # --layers of one command is --layer of another
         if name in taken:
-            return f"put it after the command: {command_line} {name}"
+            words = name if value is True else f"{name} {shell_word(str(value))}"
+            return f"put it after the command: {command_line} {words}"
     return f"{ctx.invoked_subcommand} does not take it, leave it out: see {command_line} --help"

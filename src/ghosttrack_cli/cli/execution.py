@@ -11,8 +11,9 @@ import typer
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli import failures
-from ghosttrack_cli.cli.session import shell_word
+from ghosttrack_cli.cli.hints import shell_word
 from ghosttrack_cli.machine import clock
+from ghosttrack_cli.quantities import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +63,7 @@ def log_lines(session: Session, words: str) -> Iterator[None]:
             session.log(f"error: {what}" + (f"; hint: {hint}" if hint else ""))
         raise
     finally:
-        session.log(f"ended with {code} after {clock.monotonic() - started:.1f} s")
+        session.log(f"ended with {code} after {format_seconds(clock.monotonic() - started)}")
 
 
 def versions() -> str:

@@ -20,7 +20,7 @@ COMMITTED = "Stopped. Progress is saved; run the same command to resume."
 NOTHING_CHANGED = "Stopped. Nothing was changed: the earlier results are kept."
 ALIKE = 0.7
 MEMORY_HINT = (
-    "a smaller --batch-size of extract or train takes less; train --dry-run says how much it needs"
+    "use a smaller --batch-size; for training ghosttrack train --dry-run says how much is needed"
 )
 DEBUG_HINT = "run it again with --debug for the traceback"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
+from ghosttrack_cli.cli.hints import for_workspace, of_stage, shell_word, without
 from ghosttrack_cli.cli.terminal.console import Console
 from ghosttrack_cli.cli.terminal.output import visible
-from ghosttrack_cli.errors import DiskError, UsageError
+from ghosttrack_cli.errors import DiskError, GhostTrackError, UsageError
 from ghosttrack_cli.machine import clock, signals
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings.flags import flag_names
+from ghosttrack_cli.settings.flags import flag_names, flags_of
 from ghosttrack_cli.settings.remembered import remember
 from ghosttrack_cli.workspace import Workspace
 
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 2**22
 """Of the log; one that is full becomes ghosttrack.log.1, and what that was is gone."""
-SWITCHES = "overwrite|repair|yes|dry-run|verify|check|watch|help"
-COMMAND = re.compile(
-    r"\bghosttrack ((?:extract|train|interpret(?: list| prompt)?|run|open|status|export)\b"
-    rf"(?: --(?:(?:{SWITCHES})\b|[a-z0-9-]+ (?:'[^']*'|\S*[^\s,;:])))*)"
-)
-"""A command in a sentence, with its options, to the first word that is none."""
 EARLIER_STORE = (
     "extract --overwrite has not stored any rows yet: the earlier store is used until it has"
 )
@@ -101,9 +95,30 @@ class Session:
 
     def here(self, hint: str) -> str:
         """A hint whose commands are for the same workspace with the same settings file."""
-        if "--workspace " in hint:
-            return hint
-        return COMMAND.sub(lambda found: self.again(found[1]), hint)
+        return for_workspace(hint, self.again)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Within it errors are those of `stage`, and their hints name options that there are."""
+        try:
+            yield
+        except GhostTrackError as error:
+            raise self.of_stage(stage, error) from error.__cause__
+
+    def of_stage(self, stage: Stage, error: GhostTrackError) -> GhostTrackError:
+        """An error of `stage` with a hint for whoever runs it by this command."""
+        if error.hint is not None and self.command != stage:
+            error.hint = of_stage(error.hint, stage, self.command, self._given_to(stage))
+        return error
+
+    def _given_to(self, stage: Stage) -> dict[str, str]:
+        """The options of this command that `stage` takes too, with their values."""
+        taken = {flag.keys[0] for flag in flags_of(stage)} | {"extraction.layers"}
+        return {
+            self.labels[key]: shell_word(str(value))
+            for key, value in self.overrides.items()
+            if key in taken and key in self.labels
+        }
 
     def emit(self, document: dict[str, Any], show: Callable[[Console], None]) -> None:
         """Give the result: one JSON document with --json, else what `show` writes."""
@@ -206,18 +221,6 @@ class Session:
                 while self._unwritten:
                     files.append_line(self.workspace.log, self._unwritten[0], limit=LOG_BYTES)
                     del self._unwritten[0]
-
-
-def without(command: str, flag: str) -> str:
-    """A command line less a flag and its value, which is quoted as a shell wants it."""
-    return re.sub(rf""" {flag} (?:'[^']*'|"[^"]*"|\S)+""", "", command)
-
-
-def shell_word(word: str) -> str:
-    """Quote `word` for a shell if it needs quotes."""
-    import shlex
-
-    return shlex.quote(word)
 
 
 def quiet_libraries(*, loud: bool) -> None:

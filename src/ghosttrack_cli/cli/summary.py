@@ -9,6 +9,7 @@ from ghosttrack_cli.cli.actions.drawing import quoted, token_text
 from ghosttrack_cli.cli.terminal.console import Console
 from ghosttrack_cli.cli.terminal.output import Line, Span, line
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.quantities import format_figure
 
 EXAMPLES = 5
 DEAD = {"feature_id", "active"}
@@ -45,7 +46,10 @@ def _summary(one: Mapping[str, Any]) -> list[Line]:
     common = ", ".join(f"{quoted(text)} ({count})" for text, count in one["common_tokens"])
     lines += [
         line(f"  activations  {one['num_activations']:,}"),
-        line(f"  top {one['top_activation']:.4g}, mean {one['mean_activation']:.4g}"),
+        line(
+            f"  top {format_figure(one['top_activation'])}, mean"
+            f" {format_figure(one['mean_activation'])}"
+        ),
         line(f"  common tokens  {common}"),
         line("  top examples"),
     ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import ConflictError, CorpusError, HubError
 from ghosttrack_cli.extraction.plan import check_disk, existing_commit, pinned
 from ghosttrack_cli.store.format.identity import check_identity
+from ghosttrack_cli.text.corpus import OTHER_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,8 @@ def _refuse_other_corpus(corpus: CorpusSettings, commit: Commit, workspace: Work
         raise ConflictError(
             f"the store was made from different text: {workspace.store}",
             fields=fields,
-            hint="use the text on disk, another --workspace, or --overwrite to start over",
+            hint="leave out the settings that differ, or use another --workspace, or --overwrite"
+            " to start over",
         )
 
 
@@ -125,7 +127,7 @@ def check_text(corpus: Corpus) -> None:
     if corpus.check() is None and next(iter(corpus.documents()), None) is None:
         raise CorpusError(
             f"no text to read: {corpus.name} has no text of {corpus.min_characters} characters",
-            hint="use another --corpus, or allow shorter texts with --min-characters 1",
+            hint=OTHER_TEXT,
         )
 
 

@@ -146,7 +146,7 @@ def context_length(extraction: ExtractionSettings, max_context: int) -> int:
     if asked > max_context:
         raise UsageError(
             f"context_length out of range: {asked}, must be 2 to {max_context}",
-            hint="--context-length N, or leave it out",
+            hint=f"--context-length {max_context}, or leave it out",
         )
     return asked
 

@@ -31,6 +31,7 @@ from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.quantities import format_bytes
 from ghosttrack_cli.store.format.commit_record import Commit, read_commit
 from ghosttrack_cli.store.write.writer import StoreWriter
+from ghosttrack_cli.text.corpus import OTHER_TEXT
 from ghosttrack_cli.text.usable_texts import LeftOut
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _fill(task: Task, writer: StoreWriter, windows: int) -> dict[str, int] | Non
         task.monitor.begin(LAST_CHUNKS)
         writing.drain()
     if not writer.position:
-        raise CorpusError("no text: the corpus is empty", hint="use another --corpus")
+        raise CorpusError("no text: the corpus is empty", hint=OTHER_TEXT)
     skipped = task.corpus.skipped_files()
     return {"documents": documents, **text.left_out.counts(), **skipped} if documents else None
 

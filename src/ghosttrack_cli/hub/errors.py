@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ghosttrack_cli.errors import HubError
+from ghosttrack_cli.quantities import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +141,9 @@ def _vague(error: BaseException, what: str) -> HubError | None:
 
 def _wait(response: Any) -> str:
     seconds = str(response.headers.get("retry-after", ""))
-    return f", for {int(seconds)} s" if seconds.isdecimal() and len(seconds) < 6 else ""
+    return (
+        f", for {format_seconds(int(seconds))}" if seconds.isdecimal() and len(seconds) < 6 else ""
+    )
 
 
 def status_error(status: int, what: str, wait: str = "") -> HubError:

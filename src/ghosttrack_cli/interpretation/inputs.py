@@ -87,7 +87,7 @@ def _fitting(metadata: Mapping[str, Any], fields: Fields) -> str:
     if set(fields) == {"layer"}:
         return f"it belongs to layer {fields['layer'][0]}"
     name = metadata.get("model_name")
-    return f"use --model with the folder or hub id of {name or 'the model that it was trained on'}"
+    return f"use {name or 'the model that it was trained on'}: leave --model out"
 
 
 def model_facts(model: ResidualModel) -> ModelFacts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ PREFIX = "GHOSTTRACK_"
 CONFIG_VARIABLE = "GHOSTTRACK_CONFIG"
 DEFAULT_FILE = Path("ghosttrack.toml")
 MAX_CONFIG_BYTES = 2**20
-SHOW_HINT = "ghosttrack config init writes a file with every key and its meaning"
+EVERY_KEY = "writes a file with every key and its meaning"
+SHOW_HINT = f"ghosttrack config init --path example.toml {EVERY_KEY}"
 ENVIRONMENT_HINT = "keys and tokens belong in the environment, as HF_TOKEN, never in settings"
 
 Kind = Literal["flag", "environment", "file", "remembered", "preset", "default"]
@@ -53,7 +55,10 @@ def find_config(config: Path | None) -> Path | None:
         exists = False
     if not exists:
         origin = "--config" if config else CONFIG_VARIABLE
-        raise UsageError(f"{origin}: no such file: {asked}", hint=SHOW_HINT)
+        raise UsageError(
+            f"{origin}: no such file: {asked}",
+            hint=f"ghosttrack config init --path {shlex.quote(str(asked))} {EVERY_KEY}",
+        )
     return asked
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.quantities import format_figure, format_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +42,9 @@ def checklist(layers: Sequence[LayerStatus], recon_loss: float | None = None) ->
         *_reconstruction(layers, recon_loss),
         _metric(
             "active features per token",
-            _common(layers, lambda one: f"{one.l0_min:.3g} to {one.l0_max:.3g}"),
+            _common(
+                layers, lambda one: f"{format_figure(one.l0_min)} to {format_figure(one.l0_max)}"
+            ),
             layers,
             lambda training: training.l0,
             _in_band,
@@ -73,7 +75,9 @@ def _reconstruction(layers: Sequence[LayerStatus], recon_loss: float | None) -> 
         return (original,)
     good = _metric(
         "FVU",
-        _common(layers, lambda one: f"below {one.fvu:.3g}, good at L0 {one.target_l0:g}"),
+        _common(
+            layers, lambda one: f"below {format_figure(one.fvu)}, good at L0 {one.target_l0:g}"
+        ),
         layers,
         lambda training: training.fvu,
         lambda value, expected: expected is None or value < expected.fvu,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.text.documents import JSON, Corpus
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+OTHER_TEXT = "use another --corpus, or allow shorter texts: --min-characters 1"
 
 
 def open_corpus(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.machine import clock
 from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.quantities import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ class RetryingStream:
 
     def _pause(self, wait: float, error: HubError) -> None:
         wait *= self._jitter.uniform(0.5, 1.5)
-        self._monitor.notice(f"{error.what}; trying again in {wait:.0f} s")
+        self._monitor.notice(f"{error.what}; trying again in {format_seconds(wait)}")
         end = clock.monotonic() + wait
         while self._wanted() and (left := end - clock.monotonic()) > 0:
             clock.sleep(min(left, TICK_SECONDS))

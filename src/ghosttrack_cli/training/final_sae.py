@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ghosttrack_cli.quantities import format_figure
 from ghosttrack_cli.training import reporting
 from ghosttrack_cli.training.measure import guard
 from ghosttrack_cli.training.measure.calibrate import TOLERANCE, Calibration, Ratios, count_ratios
@@ -105,7 +106,7 @@ def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **a
         session.monitor.notice(
             f"layer {session.layer}: no evaluation after the warm-up had an L0 from"
             f" {session.band.low:g} to {session.band.high:g}:"
-            f" 'best' is the final SAE, with L0 {metrics.l0:.1f}"
+            f" 'best' is the final SAE, with L0 {format_figure(metrics.l0)}"
         )
 
 
@@ -126,7 +127,7 @@ def _say(session: Session, evaluation: Evaluation) -> None:
     off = l0 / target - 1
     if session.objective.holds_l0 and abs(off) > TOLERANCE:
         session.monitor.notice(
-            f"layer {session.layer}: held-out L0 is {l0:.1f}, {off:+.1%} from the target"
+            f"layer {session.layer}: held-out L0 is {format_figure(l0)}, {off:+.1%} from the target"
             f" {target:g}; more training rows or steps bring it closer"
         )
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.monitor import Progress
+from ghosttrack_cli.quantities import format_percent
 from ghosttrack_cli.training.parts import STEPS
 from ghosttrack_cli.training.plan.conditions import FEW_DOCUMENTS
 from ghosttrack_cli.training.step.state import DEAD_ROWS, SUMS
@@ -24,7 +25,7 @@ def progress(session: Session) -> Progress:
         figures = {"loss": live.recon_loss + live.sparsity_loss, "L0": live.l0}
     if len(session.history):
         last = session.history.last()
-        figures |= {"FVU": last["fvu"], "dead": f"{last['dead_fraction']:.1%}"}
+        figures |= {"FVU": last["fvu"], "dead": format_percent(last["dead_fraction"])}
     return Progress(
         part=STEPS.name,
         done=session.step * session.batch_size,

@@ -16,7 +16,7 @@ import torch
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.machine import devices, memory
 from ghosttrack_cli.monitor import Monitor, Part, Progress, by_layers
-from ghosttrack_cli.quantities import format_bytes
+from ghosttrack_cli.quantities import format_bytes, format_figure
 from ghosttrack_cli.training.plan.plan import memory_needed, training_device
 from ghosttrack_cli.training.plan.recipe import steps_of
 
@@ -220,4 +220,4 @@ class _Together:
 def _words(report: Progress) -> str:
     """What a layer shows among others: L0 31.9 FVU 0.136."""
     shown = {name: value for name, value in report.figures.items() if name in SHOWN}
-    return " ".join(f"{name} {value:.3g}" for name, value in shown.items())
+    return " ".join(f"{name} {format_figure(value)}" for name, value in shown.items())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
+from ghosttrack_cli.catalogue import shown_default
 from ghosttrack_cli.cli.actions.config import FILE_NAME
 from ghosttrack_cli.cli.actions.feature_files import (
     present_reports,
@@ -22,6 +23,7 @@ from ghosttrack_cli.cli.actions.status import look, status_document
 from ghosttrack_cli.cli.actions.status_view import status_blocks
 from ghosttrack_cli.cli.demo_settings import SETTINGS, WORKSPACE
 from ghosttrack_cli.cli.execution import log_lines
+from ghosttrack_cli.cli.hints import shell_word
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, command_line, line
 from ghosttrack_cli.errors import GhostTrackError, UsageError
@@ -43,7 +45,9 @@ def demo(session: Session) -> None:
     """Run all stages on the packaged model in a scratch workspace, and show what came out."""
     if session.options.config is not None:
         raise UsageError(
-            "demo uses its own settings file", hint="leave --config out, or use ghosttrack run"
+            "demo uses its own settings file",
+            hint=f"leave --config out, or use ghosttrack run --config"
+            f" {shell_word(session.options.config)} --workspace {shown_default('paths.workspace')}",
         )
     if any(name.startswith(PREFIX) and value for name, value in os.environ.items()):
         session.console.notice(f"demo has settings of its own: {PREFIX}* variables are not used")
@@ -56,7 +60,6 @@ def demo(session: Session) -> None:
     for layer, feature in features:
         blocks += [*feature_blocks(layer, feature, examples=SHOWN_EXAMPLES), line()]
     blocks.append(line("open in a browser: ", Span(str(inner.workspace.browser), "bold cyan")))
-    again = inner.again(f'interpret prompt "I do not know why" --layer {features[0][0]}')
     document = {
         **outcome.document,
         "status": status_document(inner, overview, step, None),
@@ -65,7 +68,9 @@ def demo(session: Session) -> None:
 
     def show(console: Console) -> None:
         console.blocks(blocks)
-        console.detail("next:", command_line(again))
+        layer, feature = features[0][0], features[0][1].feature
+        following = ("open", f"interpret --layer {layer} --feature {feature}")
+        console.detail("next:", *(command_line(inner.again(one)) for one in following))
 
     session.emit(document, show)
 

@@ -72,7 +72,7 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
         f"{result.rows:,} tokens{documents}, layers {format_layers(result.layers)}"
         f" ({format_bytes(result.bytes)}) are in {result.store}"
     )
-    return Outcome(vars(result) | {"held_out": few}, [line(words)], "train")
+    return Outcome(vars(result) | {"held_out": few}, [line(words)], ("train",))
 
 
 def _held_out(session: Session, documents: int | None) -> dict[str, Any] | None:

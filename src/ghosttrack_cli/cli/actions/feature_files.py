@@ -97,9 +97,10 @@ def one_report(workspace: Workspace, layer: int | None, source: str | None = Non
     if layer not in present:
         over = "" if source is None else f" over {source}"
         what = "which layer?" if layer is None else f"--layer: layer {layer} has no report{over},"
+        known = layer is not None and layer in workspace.trained("best")
         raise UsageError(
             f"{what} available: {', '.join(map(str, present))}",
-            hint="add --layer" if layer is None else f"ghosttrack interpret --layers {layer}",
+            hint=f"ghosttrack interpret --layers {layer}" if known else f"--layer {min(present)}",
         )
     return present[layer]
 

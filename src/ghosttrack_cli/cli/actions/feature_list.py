@@ -9,6 +9,7 @@ from ghosttrack_cli.cli.actions.drawing import quoted
 from ghosttrack_cli.cli.actions.feature_files import open_search
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.quantities import format_figure, format_percent
 from ghosttrack_cli.report.schema import FLAGS, flag_names
 from ghosttrack_cli.report.search_index import search
 
@@ -157,10 +158,10 @@ def _cells(one: Listed) -> list[str]:
     index, feature = one.index, one.feature
     return [
         f"{feature}",
-        f"{index.rate[feature]:.3%}",
+        format_percent(index.rate[feature]),
         f"{index.firings[feature]:,}",
-        f"{index.max_act[feature]:.3g}",
-        f"{index.mean_act[feature]:.3g}",
+        format_figure(index.max_act[feature]),
+        format_figure(index.mean_act[feature]),
         ", ".join(flag_names(index.flags[feature])),
         _tokens(one),
     ]
@@ -171,10 +172,10 @@ def _contrast_cells(one: Listed) -> list[str]:
     entry = one.contrast
     return [
         f"{one.feature}",
-        f"{entry.rate_factual:.3%}",
-        f"{entry.rate_hallucinated:.3%}",
+        format_percent(entry.rate_factual),
+        format_percent(entry.rate_hallucinated),
         f"{entry.effect:+.2f}",
-        f"{entry.p_corrected:.2g}",
+        format_figure(entry.p_corrected),
         _tokens(one),
     ]
 

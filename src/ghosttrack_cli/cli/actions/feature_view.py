@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import example_line, quoted, sparkline
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
+from ghosttrack_cli.quantities import format_figure, format_percent
 
 if TYPE_CHECKING:
     from ghosttrack_cli.report.schema import Contrast, FeatureReport, LogitEntry, Neighbour
@@ -47,10 +48,10 @@ def feature_blocks(
 
 def _rate_words(one: FeatureReport) -> str:
     if not one.firings:
-        return f"never fired in {one.rows:,} rows: below {one.rate_high:.2g} with 95 %"
+        return f"never fired in {one.rows:,} rows: below {format_percent(one.rate_high)} with 95%"
     return (
-        f"fires on {one.firings:,} of {one.rows:,} rows: {one.rate:.3%}"
-        f" ({one.rate_low:.3%} to {one.rate_high:.3%}),"
+        f"fires on {one.firings:,} of {one.rows:,} rows: {format_percent(one.rate)}"
+        f" ({format_percent(one.rate_low)} to {format_percent(one.rate_high)}),"
         f" in {one.windows:,} of {one.windows_seen:,} windows"
     )
 
@@ -58,7 +59,8 @@ def _rate_words(one: FeatureReport) -> str:
 def _activation_lines(one: FeatureReport) -> list[Line]:
     lines = [
         line(
-            f"activation  max {one.max_act:.3g}, mean {one.mean_act:.3g} ± {one.std_act:.2g}  ",
+            f"activation  max {format_figure(one.max_act)}, mean {format_figure(one.mean_act)} ±"
+            f" {format_figure(one.std_act)}  ",
             Span(sparkline(one.histogram.counts), "cyan"),
         )
     ]
@@ -73,10 +75,11 @@ def _contrast_lines(one: FeatureReport, contrast: Contrast | None) -> list[Line]
         return []
     return [
         line(
-            f"on factual answers {entry.rate_factual:.3%} of {contrast.rows_factual:,} rows, on"
-            f" hallucinated {entry.rate_hallucinated:.3%} of {contrast.rows_hallucinated:,};"
+            f"on factual answers {format_percent(entry.rate_factual)} of"
+            f" {contrast.rows_factual:,} rows, on hallucinated"
+            f" {format_percent(entry.rate_hallucinated)} of {contrast.rows_hallucinated:,};"
             f" more on {entry.more_factual:,} against {entry.more_hallucinated:,} of"
-            f" {contrast.questions:,} questions, p {entry.p_corrected:.2g} corrected"
+            f" {contrast.questions:,} questions, p {format_figure(entry.p_corrected)} corrected"
         )
         for entry in contrast.entries
         if entry.feature == one.feature
@@ -88,10 +91,10 @@ def _token_rows(one: FeatureReport) -> tuple[Line, ...]:
         (
             Span(quoted(token.text)),
             Span(f"{token.count:,}"),
-            Span(f"{token.p_token_given_fires:.1%}"),
+            Span(format_percent(token.p_token_given_fires)),
             Span(f"{token.occurrences:,}"),
-            Span(f"{token.p_fires_given_token:.1%}"),
-            Span(f"{token.lift:.3g}"),
+            Span(format_percent(token.p_fires_given_token)),
+            Span(format_figure(token.lift)),
         )
         for token in one.tokens[:TOKEN_ROWS]
     )

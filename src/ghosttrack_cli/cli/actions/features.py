@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.feature_files import (
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 def show_feature(session: Session, layers: str | None, feature: int, source: str | None) -> None:
     """Show one feature of the layer that `layers` names, over `source` or the newest one."""
     if layers is not None and not layers.strip().isdecimal():
-        raise UsageError("--feature: name one layer with it", hint="--layer 6 --feature 123")
+        first = re.match(r"\s*(\d+)", layers)
+        hint = f"--layer {first[1] if first else 0} --feature {feature}"
+        raise UsageError("--feature: name one layer with it", hint=hint)
     layer = None if layers is None else int(layers)
     move_old_reports(session)
     chosen = one_report(session.workspace, layer, wanted_source(session, source))

@@ -74,7 +74,7 @@ def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool =
         "layers": [one.model_dump(mode="json") for one in summaries],
         "browser": str(workspace.browser),
     }
-    return Outcome(document, blocks, _look_at(workspace, summaries))
+    return Outcome(document, blocks, ("open", _look_at(workspace, summaries)))
 
 
 def _look_at(workspace: Workspace, summaries: list[LayerSummary]) -> str:

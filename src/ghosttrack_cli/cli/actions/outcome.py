@@ -28,7 +28,8 @@ class Outcome:
 
     document: dict[str, Any]
     blocks: Sequence[Line | Table]
-    next_command: str | None = None
+    next_commands: tuple[str, ...] = ()
+    """What comes next, or what there is to look at, most wanted first."""
     refusal: GhostTrackError | None = None
     """Of a plan: what the run will end with, as it will."""
 
@@ -44,8 +45,9 @@ def give(session: Session, outcome: Outcome) -> None:
 
     def show(console: Console) -> None:
         console.blocks(list(outcome.blocks))
-        if outcome.next_command:
-            console.detail("next:", command_line(session.again(outcome.next_command)))
+        if outcome.next_commands:
+            following = map(session.again, outcome.next_commands)
+            console.detail("next:", *map(command_line, following))
 
     session.emit(document, show)
     if refusal is not None:

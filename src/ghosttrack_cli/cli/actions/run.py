@@ -29,7 +29,8 @@ LATER = "the time is measured once there are SAEs: ghosttrack interpret --dry-ru
 
 def run(session: Session, *, dry_run: bool) -> None:
     """Plan all stages, or do them."""
-    check_settings(session)  # before a hub is asked for anything
+    with session.stage("train"):
+        check_settings(session)  # before a hub is asked for anything
     if dry_run:
         give(session, plan_all(session))
         return
@@ -62,14 +63,16 @@ def check_all(session: Session, ahead: ExtractionOutlook) -> tuple[ActivationSto
     from ghosttrack_cli.extraction.plan import existing_commit
 
     if ahead.refusal is not None:
-        raise ahead.refusal
+        raise session.of_stage("extract", ahead.refusal)
     workspace = session.workspace
     store = expected_store(ahead.planned, existing_commit(workspace), workspace)
-    try:
-        check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
-    except ConflictError as error:
-        raise _grown(error, ahead) from None
-    return store, check_texts(session)
+    with session.stage("train"):
+        try:
+            check_layers(session, store, ahead.planned.layers, SILENT, overwrite=False)
+        except ConflictError as error:
+            raise _grown(error, ahead) from None
+    with session.stage("interpret"):
+        return store, check_texts(session)
 
 
 def _grown(error: ConflictError, ahead: ExtractionOutlook) -> ConflictError:
@@ -89,7 +92,8 @@ def _grown(error: ConflictError, ahead: ExtractionOutlook) -> ConflictError:
 
 def plan_all(session: Session) -> Outcome:
     """What all three stages will do, need and take, and how they will end."""
-    ahead = look_ahead(session, timed=True)
+    with session.stage("extract"):
+        ahead = look_ahead(session, timed=True)
     extraction = ahead.outcome()
     heading = line(Span("1 of 3  extract", "bold"))
     blocks: list[Line | Table] = [heading, *extraction.blocks]
@@ -109,20 +113,25 @@ def plan_all(session: Session) -> Outcome:
         "train": training.document,
         "interpret": {"layers": list(layers), "source": texts, "seconds": None},
     }
-    return Outcome({"plan": document}, blocks, refusal=training.refusal)
+    refusal = training.refusal and session.of_stage("train", training.refusal)
+    return Outcome({"plan": document}, blocks, refusal=refusal)
 
 
 def run_all(session: Session) -> Outcome:
     """Run the three stages and put their outcomes together."""
-    ahead = look_ahead(session, timed=False)
+    with session.stage("extract"):
+        ahead = look_ahead(session, timed=False)
     check_all(session, ahead)
     asked = format_layers(ahead.planned.layers)
     session.console.detail(line(Span("1 of 3  extract", "bold")))
-    extracted = run_extraction(session, overwrite=False)
+    with session.stage("extract"):
+        extracted = run_extraction(session, overwrite=False)
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
-    trained = train_layers(session, stored_layers(session, asked))
+    with session.stage("train"):
+        trained = train_layers(session, stored_layers(session, asked))
     session.console.detail(line(Span("3 of 3  interpret", "bold")))
-    interpreted = interpret_layers(session, layers_to_interpret(session, asked))
+    with session.stage("interpret"):
+        interpreted = interpret_layers(session, layers_to_interpret(session, asked))
     document = {
         "extract": extracted.document,
         "train": trained.document,

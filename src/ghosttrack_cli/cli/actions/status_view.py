@@ -12,6 +12,8 @@ from ghosttrack_cli.quantities import (
     format_amount,
     format_bytes,
     format_done,
+    format_figure,
+    format_percent,
     format_seconds,
     format_share,
 )
@@ -179,7 +181,7 @@ def _layer_row(one: LayerStatus, overview: Overview) -> Line:
             stored,
             format_bytes(one.bytes) if one.bytes else "",
             _trained(training, at_work=bool(overview.running)),
-            *("" if value is None else f"{value:.3g}" for value in metrics),
+            *("" if value is None else format_figure(value) for value in metrics),
             _percent(training.dead) if training else "",
             _features(report),
         )
@@ -232,11 +234,11 @@ def _share(training: TrainingStatus | Retraining, *, at_work: bool) -> str:
     """How far a training that is not finished is, and why it is not."""
     share = training.step / training.total_steps if training.total_steps else 0
     killed = training.state == "running" and not at_work
-    return f"{share:.0%} {'interrupted' if killed else training.state}"
+    return f"{format_share(share)} {'interrupted' if killed else training.state}"
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else format_percent(share)
 
 
 def _check_row(check: Check) -> Line:

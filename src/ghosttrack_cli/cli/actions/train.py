@@ -10,7 +10,7 @@ from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.monitor import SILENT, Part
-from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
+from ghosttrack_cli.quantities import format_bytes, format_figure, format_layers, format_percent, format_seconds
 from ghosttrack_cli.status.layer_status import TrainingStatus, read_training
 from ghosttrack_cli.store.format.commit_record import read_commit
 
@@ -237,7 +237,7 @@ def _trained(workspace: Workspace, layers: tuple[int, ...]) -> Outcome:
         *(best_line(layer, one) for layer, one in found.items() if one and one.best),
         line("SAEs: ", str(workspace.checkpoints)),
     ]
-    return Outcome(document, blocks, "interpret")
+    return Outcome(document, blocks, ("interpret",))
 
 
 def best_line(layer: int, one: TrainingStatus) -> Line:
@@ -246,8 +246,8 @@ def best_line(layer: int, one: TrainingStatus) -> Line:
     if one.best.step == one.step:
         return line(f"layer {layer}: best is the final SAE, of step {one.step:,}")
     return line(
-        f"layer {layer}: best is of step {one.best.step:,}, FVU {one.best.fvu:.4g} at L0"
-        f" {one.best.l0:.4g}; final is of step {one.step:,}"
+        f"layer {layer}: best is of step {one.best.step:,}, FVU {format_figure(one.best.fvu)} at L0"
+        f" {format_figure(one.best.l0)}; final is of step {one.step:,}"
     )
 
 
@@ -256,8 +256,8 @@ def _result_row(layer: int, one: TrainingStatus) -> tuple[Span, ...]:
     cells = (
         str(layer),
         f"{one.step:,}",
-        *("-" if value is None else f"{value:.4g}" for value in metrics),
-        "-" if one.dead is None else f"{one.dead:.1%}",
+        *("-" if value is None else format_figure(value) for value in metrics),
+        "-" if one.dead is None else format_percent(one.dead),
         "-" if one.rows is None else f"{one.rows:,}",
     )
     return tuple(Span(cell) for cell in cells)

@@ -65,7 +65,8 @@ def _open_store(
         raise ConflictError(
             f"the store was made with a different model: {workspace.store}",
             fields={"model": (stored.model, asked.name), **fields},
-            hint=f"--model {stored.model}, or --texts to run other texts through this model",
+            hint=f"leave --model out, the workspace knows its model, {stored.model};"
+            " or use another --workspace",
         )
     return StoreSource(store, settings, model.device)
 

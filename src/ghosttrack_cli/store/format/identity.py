@@ -112,10 +112,10 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
 
 def _way_out(fields: Fields) -> str:
     """What helps: a text that was edited cannot be asked for again as it was."""
-    what = "the settings on disk"
+    what = "leave out the settings that differ"
     if set(fields) <= CONTENT:
-        what = "the text that the store was made from, unchanged"
-    return f"use {what}, another --workspace, or --overwrite to start over"
+        what = "use the text that the store was made from, unchanged"
+    return f"{what}, or use another --workspace, or --overwrite to start over"
 
 
 def _without_model(identity: StoreIdentity) -> dict[str, JSON]:

@@ -175,26 +175,26 @@ class LayerStream(RowStream):
     def _refuse(self, row: int, document: int, values: Array) -> None:
         where = f"layer {self.layer}, document {document}, row {row}"
         dtype = self.spec.dtype.name
-        anew = "with --overwrite or in another --workspace"
+        anew = "--overwrite, or the same without it in another --workspace"
         finite, rounded = np.isfinite(values), self.computed_in not in {None, dtype}
         if finite.all():
             largest = values[np.argmax(np.abs(values))]
             raise ModelError(
                 f"activation too large for {dtype}: {where}: {largest:g}",
-                hint=f"ghosttrack extract --store-dtype float32, {anew}",
+                hint="no working model has such values: its weights or its config.json are damaged",
             )
         bad = values[~finite][0]
         if rounded and dtype == "float16" and np.isinf(values[~finite]).all():
             raise ModelError(
                 f"activation too large for {dtype}, which the store keeps: {where}",
-                hint=f"ghosttrack extract --store-dtype float32, {anew}",
+                hint=f"ghosttrack extract --store-dtype float32 {anew}",
             )
         raise ModelError(
             f"activations are not finite: {where}: {bad}",
             hint=f"the model's weights or its config.json are damaged: {self.computed_in} does not "
             "overflow"
             if self.computed_in in {"float32", "bfloat16"}
-            else f"the model overflows: ghosttrack extract --dtype float32, {anew}",
+            else f"the model overflows: ghosttrack extract --dtype float32 {anew}",
         )
 
     def _load_tail(self, rows: int) -> Array:

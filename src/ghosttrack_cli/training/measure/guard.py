@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import TrainingError
+from ghosttrack_cli.quantities import format_figure, format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +55,8 @@ def check_entry(
     before = history.columns["recon_loss"]
     if before and entry["recon_loss"] > DIVERGED * max(1.0, min(before)):
         raise TrainingError(
-            f"layer {layer}: training diverged: held-out recon_loss rose from {min(before):.3g} to"
-            f" {entry['recon_loss']:.3g}",
+            f"layer {layer}: training diverged: held-out recon_loss rose from"
+            f" {format_figure(min(before))} to {format_figure(entry['recon_loss'])}",
             hint=_lower(layer, peak),
         )
     _check_alive(layer, entry, training, peak)
@@ -66,7 +67,7 @@ def dying(layer: int, entry: Mapping[str, float]) -> str | None:
     if entry["dead_rows"] < JUDGED_DEAD_ROWS or entry["dead_fraction"] <= MANY_DEAD:
         return None
     return (
-        f"layer {layer}: {entry['dead_fraction']:.0%} of the features are dead; a lower"
+        f"layer {layer}: {format_percent(entry['dead_fraction'])} of the features are dead; a lower"
         " learning_rate or d_hidden, or more rows, reduce that"
     )
 
@@ -77,9 +78,9 @@ def _check_alive(
     rows, dead = int(entry["dead_rows"]), entry["dead_fraction"]
     if rows >= JUDGED_DEAD_ROWS and dead > training.max_dead_fraction:
         raise TrainingError(
-            f"layer {layer}: collapsed: {dead:.0%} of the features did not fire in the last"
-            f" {rows:,} training rows, with a learning_rate of {peak:g}; max_dead_fraction allows"
-            f" {training.max_dead_fraction:.0%}",
+            f"layer {layer}: collapsed: {format_percent(dead)} of the features did not fire in the"
+            f" last {rows:,} training rows, with a learning_rate of {peak:g};"
+            f" max_dead_fraction allows {format_percent(training.max_dead_fraction)}",
             hint=_lower(layer, peak),
         )
 

@@ -73,7 +73,10 @@ def check_same(
     if not fields:
         return
     what = f"layer {layer} was trained with a different store or settings"
-    hint = "use the settings on disk, another --workspace, or --overwrite to start over"
+    hint = (
+        "leave out the settings that differ, or use --overwrite to train it anew; the old SAE stays"
+        " until that is finished"
+    )
     if set(fields) == {"store.rows"}:
         rows, now = fields["store.rows"]
         what = f"layer {layer} was trained on {rows:,} rows of the store, which has {now:,} now"
