@@ -19,8 +19,8 @@ from ghosttrack_cli import files
 from ghosttrack_cli.cli.app import run_program
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.files import system
-from ghosttrack_cli.store import layout
-from ghosttrack_cli.training import guard
+from ghosttrack_cli.store.format import layout
+from ghosttrack_cli.training.measure import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,7 @@ def resealed(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[S
 
 def answer_no(scene: Scene) -> None:
     """Somebody who does not want anything deleted."""
-    scene.patch.setattr("ghosttrack_cli.cli.console.Console.confirm", lambda *_: False)
+    scene.patch.setattr("ghosttrack_cli.cli.terminal.console.Console.confirm", lambda *_: False)
 
 
 def at_work(scene: Scene) -> None:
@@ -576,12 +576,14 @@ ROWS: tuple[Row, ...] = (
         "no such file or folder: *",
         "extract --model {model} --corpus ./nowhere.txt --tokens 1k",
         ("--corpus {texts}", "--corpus python-docs"),
+        slow=True,
     ),
     Row(
         "no such file or folder: *",
         "interpret --texts ./nowhere.txt",
         ("--texts store", "--texts {texts}"),
         "trained",
+        slow=True,
     ),
     Row(
         "no readable text file: **",
@@ -601,6 +603,7 @@ ROWS: tuple[Row, ...] = (
         "interpret --texts {texts} --max-tokens 3",
         ("--max-tokens 9999",),
         "trained",
+        slow=True,
     ),
     Row(
         "the store was made with a different model: *",
@@ -608,6 +611,7 @@ ROWS: tuple[Row, ...] = (
         ("no --model",),
         "trained",
         other_model,
+        slow=True,
     ),
     Row(
         "the SAE * was trained on another model or layer",
@@ -615,6 +619,7 @@ ROWS: tuple[Row, ...] = (
         ("no --model",),
         "trained",
         other_model,
+        slow=True,
     ),
     Row(
         "not enough disk space: *: * tokens of * layers need * more, * is free*",
@@ -752,6 +757,7 @@ ROWS: tuple[Row, ...] = (
         ("ghosttrack train",),
         "read",
         damaged("checkpoints/sae_layer_0_history.json"),
+        slow=True,
     ),
     Row(
         "_of_training()",
@@ -759,6 +765,7 @@ ROWS: tuple[Row, ...] = (
         ("ghosttrack train",),
         "read",
         damaged("checkpoints/sae_layer_0_progress.json"),
+        slow=True,
     ),
     Row("_try()", EXTRACT, ("--workspace other",), prepare=without_locks),
     Row(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.catalogue import CATALOGUE
-from ghosttrack_cli.flags import flags_of
+from ghosttrack_cli.settings.catalogue import CATALOGUE
+from ghosttrack_cli.settings.flags import flags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
-from ghosttrack_cli.catalogue import shown_default
 from ghosttrack_cli.cli.actions.config import FILE_NAME
 from ghosttrack_cli.cli.actions.feature_files import (
     present_reports,
@@ -27,6 +26,7 @@ from ghosttrack_cli.cli.hints import shell_word
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, command_line, line
 from ghosttrack_cli.errors import GhostTrackError, UsageError
+from ghosttrack_cli.settings.catalogue import shown_default
 from ghosttrack_cli.settings.origins import MAX_CONFIG_BYTES, PREFIX
 
 if TYPE_CHECKING:

@@ -10,7 +10,13 @@ from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.monitor import SILENT, Part
-from ghosttrack_cli.quantities import format_bytes, format_figure, format_layers, format_percent, format_seconds
+from ghosttrack_cli.quantities import (
+    format_bytes,
+    format_figure,
+    format_layers,
+    format_percent,
+    format_seconds,
+)
 from ghosttrack_cli.status.layer_status import TrainingStatus, read_training
 from ghosttrack_cli.store.format.commit_record import read_commit
 
