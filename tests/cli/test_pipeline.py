@@ -212,7 +212,11 @@ def test_a_report_of_an_sae_that_was_replaced_says_so(
     book = tmp_path / "book.txt"
     book.write_text("It was the best of times, it was the worst of times. " * 40)
     read = ghosttrack("interpret", "--texts", str(book))
-    assert "note: cut: 1 of 1 text, of which only the first 32 tokens were read" in read.err
+    assert "note: cut: " not in read.err
+    facts = ghosttrack("interpret", "--texts", str(book), "--json").document["layers"][0]["source"]
+    assert (facts["texts"], facts["truncated"]) == (1, 0)
+    assert facts["windows"] > 1
+    assert facts["rows"] > 32 * (facts["windows"] - 1)
     assert not ghosttrack("interpret", "--feature", "0", "--json").document["outdated"]
     retrained = ghosttrack("train", "--layers", "2", "--seed", "7", "--overwrite", "--yes")
     assert retrained.code == 0

@@ -70,7 +70,9 @@ def run(planted_workspace: Workspace, planted_model_folder: Path, text_file: Pat
 
 def windows_of(model: Any, documents: list[str]) -> list[list[int]]:
     """The tokens that are counted: without the one that opens the window."""
-    return [model.tokenizer(text)["input_ids"][: CONTEXT - 1] for text in documents]
+    step = CONTEXT - 1
+    tokens = [model.tokenizer(text)["input_ids"] for text in documents]
+    return [ids[at : at + step] for ids in tokens for at in range(0, len(ids), step)]
 
 
 def the_report(workspace: Workspace, layer: int) -> Path:
@@ -142,14 +144,13 @@ def test_report_summary_and_seed_file_agree(run: Any, planted_workspace: Workspa
     assert report.counts.active == sum(feature.firings > 0 for feature in features)
     assert report.counts.dead + report.counts.active == report.counts.features == 301
     assert report.index.firings == [feature.firings for feature in features]
-    assert report.mask.position_0 == report.source.texts == 16
+    assert report.source.texts == 16
+    assert report.mask.position_0 == report.source.windows > 16
     assert report.mask.kept == report.mask.counted == report.counts.rows
     assert sum(report.density.counts) == report.counts.active
     assert report.recovered is not None
-    assert report.source.truncated > 0
-    tokens = report.source.context_length
-    cut = f"Cut: {report.source.truncated} of 16 texts, of which only the first {tokens} tokens"
-    assert f"{cut} were read." in report.notes
+    assert report.source.truncated == 0
+    assert not [note for note in report.notes if note.startswith("Cut: ")]
     records = json.loads(planted_workspace.interpretation(1).read_text())
     assert [OriginalRecord.model_validate(record).feature_id for record in records] == list(
         range(301)
@@ -400,14 +401,13 @@ def test_sae_of_another_width_is_refused(run: Any, planted_workspace: Workspace)
 def test_seed_call_gives_records_by_feature(
     planted_workspace: Workspace, planted_model: Any, documents: list[str], tmp_path: Path
 ) -> None:
-    with pytest.warns(UserWarning, match=f"^cut: {len(documents)} of {len(documents)} texts, of "):
-        interpretations = analyze_sae(
-            sae_checkpoint_path=str(planted_workspace.sae(0, "best")),
-            model_wrapper=planted_model,
-            layer_idx=0,
-            texts=documents,
-            save_dir=str(tmp_path / "results"),
-        )
+    interpretations = analyze_sae(
+        sae_checkpoint_path=str(planted_workspace.sae(0, "best")),
+        model_wrapper=planted_model,
+        layer_idx=0,
+        texts=documents,
+        save_dir=str(tmp_path / "results"),
+    )
     counts = Counter(token for window in windows_of(planted_model, documents) for token in window)
     for feature in range(1, 300):
         record = interpretations[feature]
@@ -423,15 +423,12 @@ def test_seed_call_gives_records_by_feature(
     assert saved[50]["num_activations"] == interpretations[50]["num_activations"]
 
 
-def test_seed_call_says_what_it_cut_and_replaced(
-    planted_workspace: Workspace, planted_model: Any
-) -> None:
+def test_seed_call_says_what_it_replaced(planted_workspace: Workspace, planted_model: Any) -> None:
     folder = planted_workspace.sae(0, "best")
-    with pytest.warns(UserWarning, match="^replaced|^cut") as said:
+    with pytest.warns(UserWarning, match="^replaced") as said:
         analyze_sae(folder, planted_model, 0, ["a \ud800 b", "a b", "\udc00", "a b " * 200])
     assert [str(one.message) for one in said] == [
-        "replaced by U+FFFD: unpaired surrogates in 2 texts",
-        "cut: 1 of 4 texts, of which only the first 48 tokens were read",
+        "replaced by U+FFFD: unpaired surrogates in 2 texts"
     ]
     assert {one.filename for one in said} == {__file__}
     analyze_sae(folder, planted_model, 0, ["\ud83d\ude00 is one character"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ghosttrack_cli.errors import ConflictError, StateError
+from ghosttrack_cli.interpretation.collect.row_batch import RowCount
 from ghosttrack_cli.interpretation.sources import store_source, text_source
 from ghosttrack_cli.interpretation.sources.choose import open_source
 from ghosttrack_cli.interpretation.sources.prompt_sets import ListedTexts, TruthfulQATexts
@@ -60,10 +61,75 @@ def test_texts_give_the_rows_of_each_text_alone(
         assert (batch.rows.positions[starts] == 0).all()
 
 
-def test_long_texts_are_cut_and_counted(planted_model: Any) -> None:
-    source = TextSource(ListedTexts(["a b c " * 100, "short"]), planted_model, DEFAULTS)
+LONG = " ".join(f"word{number}" for number in range(60))
+
+
+def test_a_long_text_is_several_windows(planted_model: Any) -> None:
+    source = TextSource(ListedTexts([LONG, "short"]), planted_model, DEFAULTS)
     (batch,) = source.batches([0], None)
-    assert batch.truncated == 1
+    rows, context = batch.rows, planted_model.max_context
+    tokens = planted_model.tokenizer(LONG)["input_ids"]
+    whole, rest = divmod(len(tokens), context - 1)
+    assert whole > 1
+    assert rest
+    short = 1 + len(planted_model.tokenizer("short")["input_ids"])
+    lengths = [*[context] * whole, 1 + rest, short]
+    assert (batch.texts, batch.windows, batch.truncated) == (2, whole + 2, 0)
+    assert np.bincount(rows.windows).tolist() == lengths
+    assert rows.positions.tolist() == [at for length in lengths for at in range(length)]
+    long = rows.documents == 0
+    bos = planted_model.tokenizer.bos_token_id
+    assert rows.token_ids[long & (rows.positions > 0)].tolist() == tokens
+    assert set(rows.token_ids[rows.positions == 0].tolist()) == {bos}
+    assert rows.numbers[long].tolist() == list(range(len(tokens) + whole + 1))
+    assert rows.numbers[~long].tolist() == [2**20 + at for at in range(short)]
+    assert source.count_rows(10_000) == RowCount(len(rows), "exactly")
+
+
+def test_each_window_is_read_as_a_text_of_its_own(planted_model: Any) -> None:
+    source = TextSource(ListedTexts([LONG]), planted_model, DEFAULTS)
+    (batch,) = source.batches([0], None)
+    for number in range(batch.windows):
+        of_window = torch.from_numpy(batch.rows.windows == number)
+        ids = torch.from_numpy(batch.rows.token_ids)[of_window]
+        alone = planted_model.residuals(ids[None], [0])[0][0]
+        torch.testing.assert_close(batch.x[0][of_window], alone, rtol=1e-3, atol=1e-3)
+
+
+def test_a_pass_goes_on_in_the_middle_of_a_text(
+    planted_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_source, "BATCH_ROWS", 50)
+    source = TextSource(ListedTexts(["first", LONG, "last"]), planted_model, DEFAULTS)
+    whole = list(source.batches([0], None))
+    assert len(whole) > 2
+    for number, batch in enumerate(whole[:-1], start=1):
+        rest = list(source.batches([0], batch.cursor))
+        assert joined(rest, "numbers").tolist() == joined(whole[number:], "numbers").tolist()
+        assert sum(one.texts for one in rest) == sum(one.texts for one in whole[number:])
+    assert sum(batch.texts for batch in whole) == 3
+
+
+def test_a_limit_of_rows_ends_inside_a_long_text(planted_model: Any) -> None:
+    context = planted_model.max_context
+    asked = settings(max_tokens=2 * context + 1)
+    (batch,) = TextSource(ListedTexts([LONG]), planted_model, asked).batches([0], None)
+    assert (len(batch.rows), batch.texts) == (2 * context, 1)
+
+
+def test_rows_of_very_long_texts_have_numbers_of_their_own() -> None:
+    documents = np.repeat([0, 1, 2], 3)
+    rows = np.tile([0, 2**20 - 1, 2**20], 3)
+    numbers = text_source._numbers(documents, rows).tolist()
+    assert numbers[:2] + numbers[3:5] == [0, 2**20 - 1, 2**20, 2**21 - 1]
+    assert len(set(numbers)) == 9
+
+
+def test_an_answer_stays_with_its_question_and_is_cut(planted_model: Any) -> None:
+    example = TruthfulQAExample("Is water wet?", LONG, "No.", "Water")
+    source = TextSource(TruthfulQATexts([example], "truthfulqa"), planted_model, DEFAULTS)
+    (batch,) = source.batches([0], None)
+    assert (batch.texts, batch.windows, batch.truncated) == (2, 2, 1)
     assert (batch.rows.windows == 0).sum() == planted_model.max_context
 
 

@@ -70,7 +70,7 @@ def test_a_limit_below_the_first_text_says_so_and_how_much_it_takes(
     texts: Path, demo_model: Any, workspace: Workspace
 ) -> None:
     source = opened(texts, demo_model, workspace, max_tokens=5)
-    with pytest.raises(UsageError, match=r"--max-tokens 5 is less than the first text") as caught:
+    with pytest.raises(UsageError, match=r"--max-tokens 5 is less than the first window") as caught:
         list(source.batches([LAYER], None))
     enough = int(str(caught.value.hint).split()[1])
     with pytest.raises(UsageError, match="--max-tokens 5 is less"):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Rises whenever the same inputs give another report."""
 
 

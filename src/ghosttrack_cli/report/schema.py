@@ -58,7 +58,7 @@ class Example(Record):
     act: float = Field(description="activation of the firing")
     document: int = Field(description="number of the document in its corpus")
     position: Count = Field(description="position of the firing in its window")
-    row: int = Field(description="row in the store, or document * 2**20 + position")
+    row: int = Field(description="row in the store, or document * 2**20 + row of the text")
     answer: Answer | None = Field(None, description="TruthfulQA: which answer the text holds")
 
 
@@ -250,7 +250,7 @@ class SourceFacts(Record):
     windows: Count
     rows: Count
     context_length: Count
-    truncated: Count = Field(description="texts cut at the context length")
+    truncated: Count = Field(description="answers cut at the context length")
     short: Count = Field(0, description="texts skipped: fewer than corpus.min_characters")
     blank: Count = Field(0, description="texts skipped: null or white space")
     replaced: Count = Field(0, description="texts with half a surrogate pair, read as U+FFFD")

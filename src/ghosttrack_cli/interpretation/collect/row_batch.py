@@ -30,8 +30,9 @@ class RowBatch:
     """Rows of whole windows with the residual stream of each layer on them, x (N, D) float32.
 
     `cursor` is where the next batch starts; `texts` and `truncated` count the texts that begin in
-    this batch and those of them that were cut at the context length. `left_out` counts the texts
-    that were left out from the beginning to the end of this batch; None: as the facts have it.
+    this batch and the answers in it that were cut at the context length. `left_out` counts the
+    texts that were left out from the beginning to the end of this batch; None: as the facts have
+    it.
     """
 
     rows: Rows

@@ -1,4 +1,4 @@
-"""Rows made by running texts through the language model, one text a window.
+"""Rows made by running texts through the language model, each in windows of its context length.
 
 N rows of a batch, B texts, T tokens of the longest, D d_model.
 """
@@ -29,22 +29,30 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import InterpretationSettings
 
 DEFAULT_CONTEXT = 1024
-NUMBERS_A_TEXT = 1 << 20
+TEXT_BITS, LONG_BITS = 20, 42
+"""Rows of a text are numbered below 2**20, its further millions from 2**42 on: all differ."""
 FORWARD_TOKENS = 4096
 
 
 @dataclass(frozen=True)
 class Window:
-    """A text as token ids, opened by the beginning-of-text token."""
+    """Token ids of a text, opened by the beginning-of-text token.
+
+    `first_row` is the number of the text's rows in windows before this one.
+    """
 
     text: Text
     ids: IntArray
     opening: int
-    truncated: bool
+    truncated: bool = False
+    first_row: int = 0
 
 
 class TextSource:
-    """The texts of `texts` as rows; each is cut at the model's context."""
+    """The texts of `texts` as rows, each in as many windows as it needs.
+
+    Texts that stay together, a question with its answers, are a window each, cut at the context.
+    """
 
     def __init__(
         self,
@@ -102,18 +110,25 @@ class TextSource:
             yield self._batch(windows, layers, place)
 
     def _groups(self, cursor: JSON | None) -> Iterator[tuple[list[Window], JSON]]:
-        """Groups of windows up to the limits, each with the cursor after it."""
-        place = cursor or {"state": None, "texts": 0, "rows": 0}
-        texts, rows = place["texts"], place["rows"]
-        for group, state in self._texts.groups(place["state"]):
-            windows = self._windows(group) if group else []
-            texts += len(windows)
-            rows += sum(len(window.ids) for window in windows)
-            if self._exceeds(texts, rows):
-                if texts == len(windows):  # the first of all
-                    raise self._limit_too_small(texts, rows)
-                return
-            yield windows, {"state": state, "texts": texts, "rows": rows}
+        """Windows that stay together up to the limits, with the cursor after them.
+
+        A cursor is the state before a text, and how many of its windows were read.
+        """
+        place = cursor or {"state": None, "texts": 0, "rows": 0, "windows": 0}
+        before, texts, rows, skipped = (place[key] for key in ("state", "texts", "rows", "windows"))
+        for group, after in self._texts.groups(before):
+            parts = self._windows(group)
+            for number, windows in enumerate(parts[skipped:], start=skipped + 1):
+                texts += _begun(windows)
+                rows += sum(len(window.ids) for window in windows)
+                if self._exceeds(texts, rows):
+                    if rows == sum(len(window.ids) for window in windows):  # the first of all
+                        raise self._limit_too_small(texts, rows)
+                    return
+                done = number == len(parts)
+                state, read = (after, 0) if done else (before, number)
+                yield windows, {"state": state, "texts": texts, "rows": rows, "windows": read}
+            before, skipped = after, 0
 
     def _exceeds(self, texts: int, rows: int) -> bool:
         too_many = self._max_texts is not None and texts > self._max_texts
@@ -127,18 +142,26 @@ class TextSource:
                 hint=f"--max-texts {texts} or more",
             )
         return UsageError(
-            f"--max-tokens {self._max_tokens} is less than the first text has: {rows:,} tokens",
+            f"--max-tokens {self._max_tokens} is less than the first window has: {rows:,} tokens",
             hint=f"--max-tokens {rows} or more",
         )
 
-    def _windows(self, group: Sequence[Text]) -> list[Window]:
+    def _windows(self, group: Sequence[Text]) -> list[list[Window]]:
+        """The windows of a group, those that stay together in one list."""
         parts = self._encoder.encode([part for text in group for part in (text.opening, text.rest)])
-        return [
-            self._window(text, opening, rest)
-            for text, opening, rest in zip(group, parts[::2], parts[1::2], strict=True)
-        ]
+        if len(group) == 1 and not group[0].rest:
+            return [[window] for window in self._whole(group[0], parts[0])]
+        triples = zip(group, parts[::2], parts[1::2], strict=True)
+        return [[self._cut(text, opening, rest) for text, opening, rest in triples]]
 
-    def _window(self, text: Text, opening: IntArray, rest: IntArray) -> Window:
+    def _whole(self, text: Text, tokens: IntArray) -> Iterator[Window]:
+        """A text of whatever length, window after window."""
+        step = self._context - 1
+        for number, start in enumerate(range(0, max(1, len(tokens)), step)):
+            ids = np.concatenate([[self._encoder.bos], tokens[start : start + step]])
+            yield Window(text, ids, len(ids), first_row=number * self._context)
+
+    def _cut(self, text: Text, opening: IntArray, rest: IntArray) -> Window:
         ids = np.concatenate([[self._encoder.bos], opening, rest])
         cut = ids[: self._context]
         return Window(text, cut, 1 + len(opening), truncated=len(cut) < len(ids))
@@ -148,7 +171,7 @@ class TextSource:
             rows=_rows(windows),
             x=self._residuals(windows, layers),
             cursor=cursor,
-            texts=len(windows),
+            texts=_begun(windows),
             windows=len(windows),
             truncated=sum(window.truncated for window in windows),
             left_out=self._texts.left_out(cursor["state"]),
@@ -206,6 +229,11 @@ class TextSource:
                 yield torch.from_numpy(window.ids)
 
 
+def _begun(windows: Sequence[Window]) -> int:
+    """How many texts begin in `windows`."""
+    return sum(window.first_row == 0 for window in windows)
+
+
 def _by_length(windows: Sequence[Window]) -> Iterator[list[int]]:
     """Indices of windows in groups of at most FORWARD_TOKENS tokens, padding included."""
     order = sorted(range(len(windows)), key=lambda i: (-len(windows[i].ids), i))
@@ -223,11 +251,12 @@ def _rows(windows: Sequence[Window]) -> Rows:
         return np.repeat(np.array(values, np.int64), lengths)
 
     documents = spread([window.text.number for window in windows])
+    in_text = positions + spread([window.first_row for window in windows])
     in_rest = positions >= spread([window.opening for window in windows])
     seen = spread([int(window.text.opening_seen) for window in windows]) == 1
     return Rows(
         token_ids=np.concatenate([window.ids for window in windows]),
-        numbers=documents * NUMBERS_A_TEXT + positions,
+        numbers=_numbers(documents, in_text),
         windows=np.repeat(np.arange(len(windows)), lengths),
         documents=documents,
         positions=positions,
@@ -236,3 +265,8 @@ def _rows(windows: Sequence[Window]) -> Rows:
         answers=np.where(in_rest, spread([window.text.answer for window in windows]), 0),
         questions=spread([window.text.question for window in windows]),
     )
+
+
+def _numbers(documents: IntArray, rows: IntArray) -> IntArray:
+    """A number for each row of each document: document * 2**20 + row, as long as that fits."""
+    return (rows >> TEXT_BITS << LONG_BITS) + (documents << TEXT_BITS) + rows % (1 << TEXT_BITS)
