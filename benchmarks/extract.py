@@ -39,6 +39,7 @@ from ghosttrack_cli.store.format.commit_record import new_commit
 from ghosttrack_cli.text.corpus import open_corpus
 from ghosttrack_cli.text.windows import TokenWindows, WindowBatch
 from peers import installed
+from record import add_option, figure, recording
 from saelens_cache import caching_run
 
 if TYPE_CHECKING:
@@ -284,6 +285,8 @@ def print_table(title: str, rows: list[dict[str, str]]) -> None:
     cells = [[row.get(name, "") for name in columns] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
     print(f"\n{title}")
+    for row in rows:
+        figure(title, **row)
     for line in [columns, *cells]:
         print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)))
 
@@ -332,7 +335,9 @@ def on_cpu(scratch: Path, corpus: Corpus, *, quick: bool) -> None:
     """Measure and print the table of the CPU."""
     start = time.perf_counter()
     demo = ResidualModel(load_parts(ModelSettings(name=str(DEMO), device="cpu")))
-    print(f"model load, apart from what follows: {time.perf_counter() - start:.2f} s (demo)")
+    loading = time.perf_counter() - start
+    figure("model load", seconds=loading)
+    print(f"model load, apart from what follows: {loading:.2f} s (demo)")
     small = gpt2_small(demo.tokenizer, "cpu", torch.float32)
     # Several chunks of 8192 rows each, so that writing has become steady.
     sizes = [(demo, "demo", 256, 262_144), (small, "GPT-2 small", 1024, 24_576)]
@@ -409,7 +414,9 @@ def on_cuda(scratch: Path, corpus: Corpus, *, quick: bool) -> None:
         case = Case(title, model, corpus, layers, tokens, 1024, scratch)
         rows.append(cuda_row(case, 3))
     print_table("CUDA, GPT-2 small, bfloat16, context 1024, tokens/s", rows)
-    print(f"disk alone, raw writes with fsync: {raw_disk(scratch):.2f} GB/s")
+    disk = raw_disk(scratch)
+    figure("disk alone", gigabytes_per_second=disk)
+    print(f"disk alone, raw writes with fsync: {disk:.2f} GB/s")
 
 
 def cuda_row(case: Case, repeats: int) -> dict[str, str]:
@@ -474,13 +481,8 @@ def raw_disk(scratch: Path) -> float:
     return 128 * len(block) / seconds / 1e9
 
 
-def main() -> None:
-    """Measure what this machine can measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats and tokens")
-    parser.add_argument("--only", choices=["cpu", "cuda"], help="one of the tables")
-    parser.add_argument("--scratch", type=Path, help="folder on the disk to measure")
-    options = parser.parse_args()
+def tables(options: argparse.Namespace) -> None:
+    """Measure, print and record."""
     print_machine()
     scratch = Path(tempfile.mkdtemp(prefix="ghosttrack-bench-", dir=options.scratch))
     try:
@@ -495,6 +497,18 @@ def main() -> None:
             print("\nCUDA: unmeasured, no device here")
     finally:
         shutil.rmtree(scratch)
+
+
+def main() -> None:
+    """Measure what this machine can measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats and tokens")
+    parser.add_argument("--only", choices=["cpu", "cuda"], help="one of the tables")
+    parser.add_argument("--scratch", type=Path, help="folder on the disk to measure")
+    add_option(parser)
+    options = parser.parse_args()
+    with recording("extract", options):
+        tables(options)
 
 
 if __name__ == "__main__":

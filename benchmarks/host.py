@@ -26,6 +26,7 @@ from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import LAYER, random_rows, write_store
+from record import add_option, figure, recording
 
 if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Progress
@@ -99,13 +100,8 @@ def seconds_a_step(store: ActivationStore, batch_size: int, seconds: float, fold
     return (time.perf_counter() - start) / (steps - WARMUP)
 
 
-def main() -> None:
-    """Print one line for each batch size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=262_144, help="rows of the store")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+def tables(options: argparse.Namespace) -> None:
+    """Measure, print and record."""
     ShuffledBlock.take = not_gathered  # type: ignore[method-assign, assignment]
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
     print("| batch | µs a step, least to most | million tokens/s |")
@@ -119,7 +115,27 @@ def main() -> None:
                 for _ in range(options.repeats)
             )
             rate = batch_size / found[len(found) // 2]
+            figure(
+                "host",
+                batch_size=batch_size,
+                least_microseconds=found[0],
+                median_microseconds=found[len(found) // 2],
+                most_microseconds=found[-1],
+                tokens_per_second=1e6 * rate,
+            )
             print(f"| {batch_size} | {found[0]:.0f}-{found[-1]:.0f} | {rate:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Print one line for each batch size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=262_144, help="rows of the store")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--repeats", type=int, default=3)
+    add_option(parser)
+    options = parser.parse_args()
+    with recording("host", options):
+        tables(options)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.settings.schema import ModelSettings
 from peers import installed
+from record import add_option, figure, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,6 +217,7 @@ def peer(sae: JumpReLUSAE, batches: Sequence[torch.Tensor], clock: Clock) -> Ite
 
     seconds = seconds_for_all(configuration(), LAYER, sae, batches)
     ours = clock.seconds["pass"] + clock.seconds["forward"]
+    figure("SAEDashboard", d_hidden=sae.d_hidden, seconds=seconds, ours_seconds=ours)
     yield (
         f"        SAEDashboard {version}: {seconds:,.0f} s, extrapolated from {FEATURES_A_PASS} of"
         f" {sae.d_hidden:,} features on the same rows; {seconds / ours:,.0f} times ours"
@@ -229,6 +231,19 @@ def row_of(d_hidden: int, rows: int, clock: Clock, naive: float) -> str:
     whole = seconds["pass"] + seconds["forward"]
     metrics = 1e6 * (seconds["pass"] - seconds["encoder"] - seconds["collector"]) / rows
     share = micro["collector"] / (micro["forward"] + micro["encoder"])
+    figure(
+        "interpretation",
+        d_hidden=d_hidden,
+        rows=rows,
+        l0=seconds["L0"],
+        forward_microseconds=micro["forward"],
+        encoder_microseconds=micro["encoder"],
+        collector_microseconds=micro["collector"],
+        metrics_microseconds=metrics,
+        collector_share=share,
+        tokens_per_second=rows / whole,
+        original_way_seconds=naive * rows * d_hidden,
+    )
     return (
         f"{d_hidden:>7,} {seconds['L0']:>5.1f}"
         f" {micro['forward']:>6.1f}us {micro['encoder']:>6.1f}us {micro['collector']:>7.1f}us"
@@ -248,16 +263,12 @@ def promises(rows: int, clock: Clock) -> Iterator[str]:
     yield (
         f"        1000 TruthfulQA prompts, {LAYERS} layers, F = 4096:"
         f" {forward + layers + lens:.0f} s by these rates, without losses and reports"
-        f" (seed: {15 * LAYERS} minutes on an A100)"
+        f" (original: {15 * LAYERS} minutes on an A100)"
     )
 
 
-def main() -> None:
-    """Print machine, versions and the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=65_536, help="rows of the pass")
-    parser.add_argument("--device", default="auto")
-    arguments = parser.parse_args()
+def tables(arguments: argparse.Namespace) -> None:
+    """Measure, print and record."""
     device = resolve_device(arguments.device)
     if device.type == "cpu":
         keep_freed_memory()  # as the stage does
@@ -271,6 +282,17 @@ def main() -> None:
     for text in lines(rows, device):
         print(text, flush=True)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
+
+
+def main() -> None:
+    """Print machine, versions and the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=65_536, help="rows of the pass")
+    parser.add_argument("--device", default="auto")
+    add_option(parser)
+    arguments = parser.parse_args()
+    with recording("interpret", arguments):
+        tables(arguments)
 
 
 if __name__ == "__main__":

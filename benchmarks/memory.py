@@ -29,6 +29,7 @@ from ghosttrack_cli.training.plan.plan import plan_training
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import LAYER, random_rows, write_store
+from record import add_option, figure, recording
 
 MEBIBYTE = 2**20
 ROWS = 12_000
@@ -83,18 +84,8 @@ def measure(folder: Path, d_hidden: int, batch_size: int, start: str) -> dict[st
     return found
 
 
-def main() -> None:
-    """Print one line for each width."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--d-model", type=int, default=768)
-    parser.add_argument("--d-hidden", type=int, nargs="+", default=WIDTHS)
-    parser.add_argument("--batch-size", type=int, default=4096)
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        folder, d_hidden, batch_size, start = options.child
-        print(json.dumps(train(Path(folder), int(d_hidden), int(batch_size), start)))
-        return
+def tables(options: argparse.Namespace) -> None:
+    """Measure, print and record."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, D = {options.d_model}")
     print(f"{'F':>8} {'batch':>6} {'predicted':>10} {'dense start':>12} {'many':>8} {'ratio':>6}")
     with tempfile.TemporaryDirectory() as name:
@@ -106,12 +97,38 @@ def main() -> None:
             ]
             predicted = max(one["predicted"] for one in found)
             peaks = [one["measured"] for one in found]
+            figure(
+                "memory",
+                d_model=options.d_model,
+                d_hidden=d_hidden,
+                batch_size=options.batch_size,
+                predicted_bytes=predicted,
+                dense_start_bytes=peaks[0],
+                many_bytes=peaks[1],
+            )
             print(
                 f"{d_hidden:>8} {options.batch_size:>6} {predicted / MEBIBYTE:>10.0f}"
                 f" {peaks[0] / MEBIBYTE:>12.0f} {peaks[1] / MEBIBYTE:>8.0f}"
                 f" {predicted / max(peaks):>6.3f}",
                 flush=True,
             )
+
+
+def main() -> None:
+    """Print one line for each width."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--d-model", type=int, default=768)
+    parser.add_argument("--d-hidden", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--batch-size", type=int, default=4096)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    add_option(parser)
+    options = parser.parse_args()
+    if options.child:
+        folder, d_hidden, batch_size, start = options.child
+        print(json.dumps(train(Path(folder), int(d_hidden), int(batch_size), start)))
+        return
+    with recording("memory", options):
+        tables(options)
 
 
 if __name__ == "__main__":

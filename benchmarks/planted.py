@@ -25,6 +25,7 @@ from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import BLOCK_ROWS, LAYER, write_store
+from record import add_option, figure, recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +100,14 @@ def line(planted: Planted, sae: JumpReLUSAE, metrics: dict[str, Any]) -> str:
     shares = planted.found(sae)
     found = float(np.average(shares, weights=[int(band.sum()) for band in planted.bands()]))
     cells = " | ".join(f"{share:.0%}" for share in [found, *shares])
+    figure(
+        "planted",
+        d_hidden=sae.d_hidden,
+        fvu=metrics["fvu"],
+        dead=metrics["dead_fraction"],
+        found=found,
+        **{f"found_band_{number}": float(share) for number, share in enumerate(shares)},
+    )
     return f"{metrics['fvu']:.4f} | {metrics['dead_fraction']:.1%} | {cells}"
 
 
@@ -114,12 +123,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--revive-rows", type=int, nargs="+", default=[0, 50_000], help="0 is the default rule"
     )
+    add_option(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    """Print a line for each training."""
-    options = parsed()
+def tables(options: argparse.Namespace) -> None:
+    """Measure, print and record."""
     planted = Planted.drawn(options.planted, options.d_model)
     target = float(planted.rates.sum())
     print(
@@ -140,6 +149,13 @@ def main() -> None:
             given["revive_rows"] = revive or None
             cells = line(planted, *trained(folder, d_hidden, target, given))
             print(f"| {d_hidden} | {epochs} | {revive or 'default'} | {cells} |", flush=True)
+
+
+def main() -> None:
+    """Print a line for each training."""
+    options = parsed()
+    with recording("planted", options):
+        tables(options)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from ghosttrack_cli.training.rows.layer_rows import LayerRows
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from peers import installed
+from record import add_option, figure, recording
 from saelens_training import KINDS, Trained, train
 
 if TYPE_CHECKING:
@@ -240,6 +241,20 @@ def print_lines(found: list[Line]) -> None:
     for line in found:
         fvus = [outcome.fvu for outcome in line.outcomes]
         rate = "" if line.learning_rate is None else f"{line.learning_rate:g}"
+        figure(
+            "quality",
+            layer=line.layer,
+            target_l0=line.target_l0,
+            trainer=line.kind,
+            learning_rate=line.learning_rate,
+            fvu=line.mean("fvu"),
+            least_fvu=min(fvus),
+            most_fvu=max(fvus),
+            l0=line.mean("l0"),
+            l0_before=line.mean("l0_before"),
+            dead=line.mean("dead"),
+            seconds=line.mean("seconds"),
+        )
         print(
             f"| {line.layer} | {line.target_l0:g} | {line.kind} | {rate} | {line.mean('fvu'):.4f} |"
             f" {min(fvus):.4f}-{max(fvus):.4f} | {ours / line.mean('fvu') - 1:+.1%} |"
@@ -290,12 +305,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--our-epochs", type=int, help="of ours, if not as many as of the peers")
+    add_option(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    """Print the table, and plot it."""
-    options = parsed()
+def tables(options: argparse.Namespace) -> None:
+    """Measure, print and record."""
     if not (options.folder / "activations.zarr").exists():
         extract(options.folder, options)
     store = ActivationStore.open(Workspace(options.folder, options.folder).store)
@@ -322,6 +337,13 @@ def main() -> None:
     if installed("matplotlib"):
         plot(found, options.folder / "quality.svg")
         print(f"\n{options.folder / 'quality.svg'}")
+
+
+def main() -> None:
+    """Print the table, and plot it."""
+    options = parsed()
+    with recording("quality", options):
+        tables(options)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from ghosttrack_cli.store.read.order import permutation
 from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.store.write.committer import COMMIT_CHUNKS
 from ghosttrack_cli.store.write.writer import StoreWriter
+from record import add_option, figure, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -182,6 +183,13 @@ def print_shares(
         gigabytes = size / 1e9
         share = f"{gigabytes / wall:>8.2f}{base / wall:>8.2f}"
         print(f"  {name:<58}{share}{cpu / gigabytes:>10.2f}")
+        figure(
+            title,
+            job=name,
+            gigabytes_per_second=gigabytes / wall,
+            share_of_first=base / wall,
+            cpu_seconds_per_gigabyte=cpu / gigabytes,
+        )
 
 
 def drop_cache(store: Path) -> None:
@@ -303,15 +311,18 @@ def bench_commit(folder: Path, commits: int) -> None:
         opening = 1e3 * (time.perf_counter() - start)
         print(f"  {rows:>11,} rows committed before {milliseconds:>18.0f}{size:>16.0f}"
               f"{segments:>10}{opening:>9.1f}")  # fmt: skip
+        figure(
+            "commit",
+            rows_before=rows,
+            milliseconds=milliseconds,
+            commit_kilobytes=size,
+            segments=segments,
+            open_milliseconds=opening,
+        )
 
 
-def main() -> None:
-    """Print three tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1400)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
-    arguments = parser.parse_args()
+def tables(arguments: argparse.Namespace) -> None:
+    """Measure, print and record."""
     names = ("zarr", "numpy", "torch", "google-crc32c")
     print(f"{platform.platform()}, {os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
     print(f"Python {platform.python_version()}, " + ", ".join(f"{n} {version(n)}" for n in names))
@@ -322,6 +333,18 @@ def main() -> None:
         bench_writer(folder, rows, arguments.repeats)
         bench_reader(folder, rows, arguments.repeats)
         bench_commit(folder, 20)
+
+
+def main() -> None:
+    """Print three tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=1400)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
+    add_option(parser)
+    arguments = parser.parse_args()
+    with recording("store", arguments):
+        tables(arguments)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import torch
 from ghosttrack_cli.model.loading import load_parts
 from ghosttrack_cli.settings.schema import ModelSettings
 from ghosttrack_cli.text.tokens import Encoder
+from record import add_option, figure, recording
 
 DEMO = Path(__file__).parents[1] / "src" / "ghosttrack_cli" / "demo"
 
@@ -58,14 +59,8 @@ def operations(seconds: float) -> float:
     return count / seconds
 
 
-def main() -> None:
-    """Print one table."""
-    from pydoc_data.topics import topics
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+def tables(options: argparse.Namespace) -> None:
+    """Measure, print and record."""
     print(f"{platform.platform()}, {os.cpu_count()} CPU cores, tokenizers {version('tokenizers')}")
     torch.set_num_threads(1)
     tokenizer = load_parts(ModelSettings(name=str(DEMO), device="cpu")).tokenizer
@@ -85,9 +80,28 @@ def main() -> None:
     base = statistics.median(alone)
     print(f"\n{'':<28}{'operations/s':>14}{'of alone':>10}{'tokens/s':>14}")
     print(f"{'nothing in the background':<28}{base:>14,.0f}{1:>10.3f}")
+    figure("tokenise", background="nothing", operations_per_second=base, share_of_alone=1.0)
     for name, found in beside.items():
         speed, tokens = (statistics.median(values) for values in zip(*found, strict=True))
+        figure(
+            "tokenise",
+            background=name,
+            operations_per_second=speed,
+            share_of_alone=speed / base,
+            tokens_per_second=tokens,
+        )
         print(f"{name:<28}{speed:>14,.0f}{speed / base:>10.3f}{tokens:>14,.0f}")
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--repeats", type=int, default=5)
+    add_option(parser)
+    options = parser.parse_args()
+    with recording("tokenise", options):
+        tables(options)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
 from made_up import LAYER, random_rows, write_store
 from peers import installed
+from record import add_option, figure, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -256,6 +257,17 @@ def measure(case: Case, store: ActivationStore, folder: Path) -> None:
             continue
         rates[name] = clock.rate
         times = rates["ghosttrack"] / clock.rate
+        figure(
+            "training",
+            device=case.device.type,
+            batch_size=case.batch_size,
+            d_hidden=case.d_hidden,
+            trainer=name,
+            tokens_per_second=clock.rate,
+            startup_seconds=clock.startup,
+            ours_is_times=times,
+            note=clock.note,
+        )
         print(
             f"| {case.device.type} | {case.batch_size} | {case.d_hidden} | {name} |"
             f" {clock.rate:,.0f} | {1e3 * case.batch_size / clock.rate:.2f} | {times:.1f} |"
@@ -291,19 +303,14 @@ def describe(device: torch.device) -> None:
     )
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     rate = matrix_rate(device, dtype)
+    figure("dense product", device=device.type, dtype=str(dtype)[6:], flop_per_second=rate)
     wall = rate / (5 * 2 * D * 4096)
     print(f"dense {str(dtype)[6:]} product {rate / 1e12:.2f} TFLOP/s: five of them allow", end="")
     print(f" {wall:,.0f} tokens/s at F = 4096\n")
 
 
-def main() -> None:
-    """Print one table for each device asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
-    parser.add_argument("--rows", type=int, default=262_144, help="rows of the store")
-    parser.add_argument("--folder", type=Path, help="where the store is made; default: temporary")
-    arguments = parser.parse_args()
+def tables(arguments: argparse.Namespace) -> None:
+    """Measure, print and record."""
     devices = ["cuda"] if torch.cuda.is_available() else ["cpu"]
     if arguments.device != "auto":
         devices = [arguments.device]
@@ -320,6 +327,19 @@ def main() -> None:
             for batch_size, d_hidden in CUDA_CASES if name == "cuda" else CPU_CASES:
                 case = Case(device, batch_size, d_hidden, arguments.seconds)
                 measure(case, store, Path(folder) / "train")
+
+
+def main() -> None:
+    """Print one table for each device asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--rows", type=int, default=262_144, help="rows of the store")
+    parser.add_argument("--folder", type=Path, help="where the store is made; default: temporary")
+    add_option(parser)
+    arguments = parser.parse_args()
+    with recording("train", arguments):
+        tables(arguments)
 
 
 if __name__ == "__main__":
