@@ -61,6 +61,8 @@ def operations(seconds: float) -> float:
 
 def tables(options: argparse.Namespace) -> None:
     """Measure, print and record."""
+    from pydoc_data.topics import topics
+
     print(f"{platform.platform()}, {os.cpu_count()} CPU cores, tokenizers {version('tokenizers')}")
     torch.set_num_threads(1)
     tokenizer = load_parts(ModelSettings(name=str(DEMO), device="cpu")).tokenizer

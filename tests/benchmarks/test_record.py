@@ -35,6 +35,7 @@ def the_record(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_cheapest_benchmark_writes_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
