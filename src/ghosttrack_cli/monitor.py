@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.quantities import named_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def by_layers(groups: Sequence[Sequence[int]], whole: Part | None = None) -> tup
 
 
 def _layers(group: Sequence[int], last: int, count: int) -> str:
-    words = f"layer{'s' if len(group) > 1 else ''} {format_layers(group)}"
+    words = named_layers(group)
     first = last - len(group) + 1
     place = f"{last}" if len(group) == 1 else f"{first}-{last}"
     return words if len(group) == count else f"{words} ({place} of {count})"

@@ -202,6 +202,15 @@ def parse_layers(text: str | int, n_layers: int) -> tuple[int, ...]:
     return tuple(sorted(layers))
 
 
+def named_layers(layers: Sequence[int]) -> str:
+    """Layers with the word before them.
+
+    >>> named_layers([6]), named_layers([0, 6])
+    ('layer 6', 'layers 0,6')
+    """
+    return f"layer{'' if len(layers) == 1 else 's'} {format_layers(layers)}"
+
+
 def format_layers(layers: Sequence[int]) -> str:
     """Write layers as `parse_layers` reads them: "0,6,11"."""
     return ",".join(str(layer) for layer in layers)

@@ -76,7 +76,10 @@ def test_from_an_empty_folder_to_features(
     assert shown[-2].startswith("memory: ")
     assert shown[-1].startswith("time: about ")
     assert not Path("ghosttrack-data/interpretations").exists()
-    assert ghosttrack("interpret", "--layers", "2").code == 0
+    read = ghosttrack("interpret", "--layers", "2")
+    told = re.search(r"fire on (3,\d+) of 4,000 rows of the store; the other (\d+) are", read.out)
+    assert told is not None, read.out
+    assert int(told[1].replace(",", "")) + int(told[2]) == 4000
     assert ghosttrack("status", "--json").document["next"] == "ghosttrack interpret --layers 0"
     assert ghosttrack("interpret").code == 0
 
@@ -265,7 +268,8 @@ def test_overwrite_needs_a_yes(
     refused = ghosttrack(*extracted, "--overwrite")
     assert (refused.code, *refused.error) == (
         2,
-        "--overwrite would delete ghosttrack-data/activations.zarr",
+        "--overwrite would delete ghosttrack-data/activations.zarr"
+        " (4,000 rows of layers 0,2, 1.2 MB)",
         "add --yes to do so",
     )
     assert tree(Path("ghosttrack-data"), without=VARYING) == before

@@ -95,6 +95,8 @@ def test_the_plan_counts_what_the_run_leaves_out(
     assert text.pop("whole") is True
     assert text == ran.document["text"]
     assert (text["documents"], text["short"], text["files_in_other_formats"]) == (5, 1, 1)
+    assert "training will hold out some of only 5 documents" in plan.err
+    assert "training holds out 1 of 5 documents" in ran.err
     for ended in (plan, ran):
         assert "skipped: 1 short text of fewer than 100 characters (--min-characters)" in ended.err
         assert "skipped: 1 file in other formats (.md)" in ended.err

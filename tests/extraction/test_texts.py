@@ -11,6 +11,7 @@ import pytest
 from ghosttrack_cli.errors import ConflictError, CorpusError, HubError, Stopped
 from ghosttrack_cli.store.format.commit_record import read_commit
 from ghosttrack_cli.store.read.reader import ActivationStore
+from ghosttrack_cli.training.plan.conditions import unfinished
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,31 @@ def test_a_bad_file_among_many_is_found_before_anything_is_stored(
     with pytest.raises(CorpusError, match=r"y\.txt, byte 2"):
         extraction(corpus_source=str(corpus), tokens=500)
     assert not extraction.workspace.store.exists()
+
+
+def test_a_corpus_that_ends_early_is_no_unfinished_store(extraction: Any, corpus: Path) -> None:
+    asked = {"corpus_source": str(corpus), "corpus_min_characters": 100}
+    result = extraction(**asked, tokens="1M")
+    commit = read_commit(result.store)
+    assert (commit.complete, commit.corpus_ended, commit.asked_rows) == (False, True, 1_000_000)
+    assert unfinished(ActivationStore.open(result.store)) is None
+    again = extraction(**asked, tokens="2M")
+    assert (again.rows, again.text) == (result.rows, result.text)
+    assert read_commit(result.store).corpus_ended
+
+
+def test_a_store_that_grows_does_not_count_the_text_of_fewer_rows(
+    extraction: Any, corpus: Path
+) -> None:
+    asked = {"corpus_source": str(corpus), "corpus_min_characters": 100}
+    first = extraction(**asked, tokens=3000)
+    assert first.text is not None
+    with pytest.raises(Stopped):
+        extraction(stop_signal=lambda: 2, **asked, tokens=9000)
+    commit = read_commit(first.store)
+    assert (commit.text, commit.corpus_ended, commit.reached) == (None, False, False)
+    assert "ghosttrack extract adds the rest" in str(unfinished(ActivationStore.open(first.store)))
+    assert extraction(**asked, tokens=9000).documents > first.documents
 
 
 def test_a_folder_that_was_renamed_is_the_same_corpus(extraction: Any, corpus: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from ghosttrack_cli.files import exclusive_lock
 from ghosttrack_cli.status.gather import Overview, gather
 from ghosttrack_cli.status.next_step import next_step
+from ghosttrack_cli.store.format.commit_record import read_commit, write_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,13 +44,25 @@ def test_a_store_alone(workspace: Workspace, build: Builder) -> None:
     overview = gather(workspace)
     assert overview.store is not None
     assert overview.store.model == "gpt2"
-    assert overview.store.corpus == "hub wikimedia/wikipedia 20231101.en"
+    assert overview.store.corpus == "wikimedia/wikipedia 20231101.en"
     assert [(one.layer, one.rows, one.asked_rows) for one in overview.layers] == [
         (0, 1000, 1000),
         (6, 1000, 1000),
     ]
     assert overview.layers[0].bytes == 1_536_000
     assert overview.layers[0].stored
+    assert command(overview, workspace) == "train"
+
+
+def test_a_store_of_a_corpus_that_ended_early_is_not_to_be_continued(
+    workspace: Workspace, build: Builder
+) -> None:
+    build.store(6, rows=400)
+    commit = read_commit(workspace.store)
+    write_commit(workspace.store, replace(commit, text={"documents": 3}))
+    overview = gather(workspace)
+    assert overview.store is not None
+    assert (overview.store.complete, overview.store.corpus_ended) == (False, True)
     assert command(overview, workspace) == "train"
 
 

@@ -117,6 +117,7 @@ def test_dropped_and_replaced_texts_are_counted_and_survive_resuming(tmp_path: P
         ("x.json", '[{"text": "a"}]', "no readable text file", "jsonl"),
         ("x.md", "# a", "no readable text file", ".ndjson, .csv, .tsv"),
         ("x.html", "<p>", "no readable text file", "--corpus takes .txt"),
+        ("notes", "plain", "no readable text file: .*no ending", "a name that ends in .txt"),
         ("x.parquet.gz", "", "no readable text file", ".parquet"),
         ("x.jsonl", '[\n{"text": "a"}\n]', "line 1", "bring the whole|JSON"),
         ("x.jsonl", '[{"text": "a"}]\n', "not a JSON object: .*line 1", "one JSON object per line"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.leftovers import reclaimable_bytes, tree_bytes
+from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.status.checklist import Check, checklist
 from ghosttrack_cli.status.layer_status import LayerStatus, read_interpretations, read_training
 from ghosttrack_cli.store.format.commit_record import has_store, read_commit, standing
@@ -34,9 +35,16 @@ class StoreStatus:
     rows: int
     asked_rows: int
     complete: bool
+    corpus_ended: bool
+    """Whether the text had fewer rows than were asked for, all of which are there."""
     bytes: int
     being_replaced: bool = False
     """Whether `extract --overwrite` was begun, whose store has no rows yet."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there are rows still to come."""
+        return not self.complete and not self.corpus_ended
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,7 @@ def _store_status(workspace: Workspace, commit: Commit | None) -> StoreStatus | 
         rows=commit.rows,
         asked_rows=commit.asked_rows,
         complete=commit.complete,
+        corpus_ended=commit.corpus_ended,
         bytes=commit.bytes,
         being_replaced=standing(workspace.store) != workspace.store,
     )
@@ -144,8 +153,9 @@ def _store_status(workspace: Workspace, commit: Commit | None) -> StoreStatus | 
 
 def _corpus_name(corpus: dict[str, Any]) -> str:
     """The corpus in a few words, from whatever its identity holds."""
-    known = [corpus.get(name) for name in ("kind", "repository", "config", "split")]
-    words = [str(value) for value in known if isinstance(value, str)]
+    name = corpus.get("name") or corpus.get("repository") or corpus.get("kind")
+    known = [name, corpus.get("config"), corpus.get("split")]
+    words = [value for value in known if isinstance(value, str)]
     if isinstance(corpus.get("files"), int):
-        words.append(f"({corpus['files']} files)")
+        words.append(f"({counted(corpus['files'], 'file')})")
     return " ".join(words)

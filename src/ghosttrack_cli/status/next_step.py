@@ -35,7 +35,7 @@ def next_step(overview: Overview, log: Path) -> Step:
         return Step("extract --layer 6 --tokens 1M", "this workspace is empty")
     if overview.store is None and untrained:
         return Step("extract --overwrite", "the store cannot be read")
-    if overview.store and not overview.store.complete and not ended_well(log, "extract"):
+    if overview.store and overview.store.unfinished and not ended_well(log, "extract"):
         rows = f"{overview.store.rows:,} of {overview.store.asked_rows:,} rows are stored"
         return Step(
             last_command(log, "extract") or "extract", f"extraction is not finished: {rows}"

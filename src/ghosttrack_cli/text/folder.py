@@ -13,6 +13,7 @@ from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.text.formats import kind_of, supported
 
 KINDS_NAMED = 5
+NOT_PLAIN = {".json", ".pdf", ".zip", ".docx", ".epub", ".html", ".bz2", ".xz", ".arrow", ".gz"}
 FILE_COUNTS = ("files_in_other_formats", "hidden_files", "duplicate_links", "broken_links")
 
 
@@ -74,7 +75,10 @@ def find_texts(path: Path, flag: str) -> Found:
 def _hint(found: Found, flag: str) -> str:
     if {".json"} == {*found.others}:
         return "convert it to one JSON object per line: jq -c '.[]' x.json > x.jsonl"
-    return f"{flag} takes {supported()}"
+    renamed = ""
+    if found.others and not set(found.others) & NOT_PLAIN:
+        renamed = "; plain text needs a name that ends in .txt"
+    return f"{flag} takes {supported()}{renamed}"
 
 
 def _single(path: Path) -> Found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.monitor import Progress
 from ghosttrack_cli.quantities import format_percent
 from ghosttrack_cli.training.parts import STEPS
-from ghosttrack_cli.training.plan.conditions import FEW_DOCUMENTS
+from ghosttrack_cli.training.plan.conditions import FEW_DOCUMENTS, SAY_LITTLE
 from ghosttrack_cli.training.step.state import DEAD_ROWS, SUMS
 from ghosttrack_cli.training.targets import good_fvu
 
@@ -130,7 +130,7 @@ def announce(session: Session) -> None:
     if parts["unit"] != "documents" or parts["parts"] < FEW_DOCUMENTS:
         session.monitor.notice(
             f"layer {session.layer}: only {parts['held_out']} of {parts['parts']}"
-            f" {parts['unit']} are held out: metrics on so few say little about other text"
+            f" {parts['unit']} are held out: {SAY_LITTLE}"
         )
     if session.batch_size < session.training.batch_size:
         session.monitor.notice(

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.terminal.output import Line, Span, line
 from ghosttrack_cli.errors import GhostTrackError, UsageError
-from ghosttrack_cli.quantities import counted, format_bytes, format_layers, format_seconds
+from ghosttrack_cli.quantities import (
+    counted,
+    format_bytes,
+    format_layers,
+    format_seconds,
+    named_layers,
+)
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -69,7 +75,7 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     few = _held_out(session, result.documents)
     documents = "" if result.documents is None else f" of {counted(result.documents, 'document')}"
     words = (
-        f"{result.rows:,} tokens{documents}, layers {format_layers(result.layers)}"
+        f"{result.rows:,} tokens{documents}, {named_layers(result.layers)}"
         f" ({format_bytes(result.bytes)}) are in {result.store}"
     )
     return Outcome(vars(result) | {"held_out": few}, [line(words)], ("train",))
@@ -161,12 +167,15 @@ def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> Ext
 
 
 def _first_look(corpus: Corpus, monitor: Monitor) -> FirstLook | None:
-    """Say what of the text will not be read, as far as that is known."""
+    """Say what of the text will not be read, and if it is little, as far as that is known."""
+    from ghosttrack_cli.training.plan.conditions import few_documents
+
     seen = corpus.check()
     for sentence in corpus.notices():
         monitor.notice(sentence)
     if seen is not None and seen.whole:
-        for sentence in seen.left_out.sentences(corpus.min_characters):
+        few = few_documents(seen.documents)
+        for sentence in [*seen.left_out.sentences(corpus.min_characters), *([few] if few else [])]:
             monitor.notice(sentence)
     return seen
 

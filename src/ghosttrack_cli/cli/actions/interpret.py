@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.terminal.output import Line, Table, line
-from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds
+from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds, named_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -65,7 +65,7 @@ def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool =
     blocks = [
         line(
             f"layer {one.layer}: {one.counts.active:,} of {one.counts.features:,} features fire"
-            f" on {one.counts.rows:,} rows of {one.source.name}"
+            f" on {_rows(one)}"
         )
         for one in summaries
     ]
@@ -75,6 +75,19 @@ def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool =
         "browser": str(workspace.browser),
     }
     return Outcome(document, blocks, ("open", _look_at(workspace, summaries)))
+
+
+def _rows(one: LayerSummary) -> str:
+    """The rows that count, and what the others are."""
+    whose = "the store" if one.source.kind == "store" else one.source.name
+    left_out = one.source.rows - one.counts.rows
+    if not left_out:
+        return f"{one.counts.rows:,} rows of {whose}"
+    repeated = ", repeated questions" if one.source.kind == "truthfulqa" else ""
+    return (
+        f"{one.counts.rows:,} of {one.source.rows:,} rows of {whose}; the other {left_out:,}"
+        f" are window starts, special tokens{repeated} or outliers"
+    )
 
 
 def _look_at(workspace: Workspace, summaries: list[LayerSummary]) -> str:
@@ -114,7 +127,7 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
 def _plan_blocks(plan: InterpretationPlan, texts: str, folders: list[str]) -> list[Line | Table]:
     words = f"{'' if plan.rows.known == 'exactly' else plan.rows.known + ' '}{plan.rows.number:,}"
     blocks: list[Line | Table] = [
-        line(f"interpret layers {format_layers(plan.layers)} over {texts}: {words} rows"),
+        line(f"interpret {named_layers(plan.layers)} over {texts}: {words} rows"),
         *(line(f"  {folder}") for folder in folders),
     ]
     if not plan.todo:

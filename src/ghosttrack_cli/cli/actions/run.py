@@ -18,7 +18,7 @@ from ghosttrack_cli.cli.actions.train import (
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
 from ghosttrack_cli.errors import ConflictError, GhostTrackError
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.quantities import format_layers, named_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
@@ -107,7 +107,7 @@ def plan_all(session: Session) -> Outcome:
     blocks += [line(Span("2 of 3  train", "bold")), *training.blocks]
     blocks += [
         line(Span("3 of 3  interpret", "bold")),
-        line(f"layers {format_layers(layers)} over {texts}; {LATER}"),
+        line(f"{named_layers(layers)} over {texts}; {LATER}"),
     ]
     document |= {
         "train": training.document,

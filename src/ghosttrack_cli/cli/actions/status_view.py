@@ -160,13 +160,13 @@ def _store(overview: Overview) -> list[Line | Table]:
     store = overview.store
     if store is None:
         return []
+    rows = f"{store.rows:,} of {store.asked_rows:,} rows per layer"
+    if store.corpus_ended:
+        rows = f"{rows}, all that the corpus has"
     return [
         _labelled("model", f"{store.model}, d_model {store.d_model}, {store.dtype}"),
         _labelled("corpus", f"{store.corpus}, context {store.context_length}"),
-        _labelled(
-            "store",
-            f"{store.rows:,} of {store.asked_rows:,} rows per layer, {format_bytes(store.bytes)}",
-        ),
+        _labelled("store", f"{rows}, {format_bytes(store.bytes)}"),
     ]
 
 

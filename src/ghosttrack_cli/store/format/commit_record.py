@@ -62,6 +62,11 @@ class Commit:
         return self.reached and not self.lagging
 
     @property
+    def corpus_ended(self) -> bool:
+        """Whether every layer has all rows that the text has, and more were asked for."""
+        return self.text is not None and not self.reached and not self.lagging
+
+    @property
     def layers(self) -> dict[int, int]:
         """The committed rows of each layer; fewer than `rows` while a layer is being added."""
         return {layer: self.arrays[layout.layer_array(layer)].rows for layer in sorted(self.sums)}

@@ -42,6 +42,8 @@ def open_commit(
     commit = (found or new_commit(identity, asked_rows)).with_layers(layers)
     asked = max(asked_rows, commit.rows)
     commit = replace(commit, asked_rows=asked, reached=commit.reached and asked == commit.rows)
+    if found is not None and asked != found.asked_rows:
+        commit = replace(commit, text=None)  # of other rows; known again at the end
     commit = replace(commit, filling=_filling(commit, pass_layers(commit, layers)))
     if commit != found:
         files.make_folder(path)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FEW_DOCUMENTS = 20
 """With fewer, what is held out is no sample of the text."""
+SAY_LITTLE = "metrics on so few say little about other text"
 
 
 def conditions(
@@ -25,8 +26,8 @@ def conditions(
 
 
 def unfinished(store: ActivationStore) -> str | None:
-    """That the store does not have all rows yet."""
-    if store.complete:
+    """That the store does not have all rows yet, and its text has more."""
+    if store.complete or store.commit.corpus_ended:
         return None
     rows = f"{store.rows:,} of {store.commit.asked_rows:,} requested rows"
     return f"the store has {rows}; training uses only these; ghosttrack extract adds the rest"
@@ -54,10 +55,19 @@ def held_out(store: ActivationStore, training: SAETrainingSettings) -> dict[str,
     return {**numbers, "words": in_words(split)}
 
 
+def few_documents(documents: int) -> str | None:
+    """The same of text that is not extracted yet; None where there are enough."""
+    if documents >= FEW_DOCUMENTS:
+        return None
+    of = f"some of only {documents} documents"
+    held = of if documents > 1 else "blocks of windows of the only document"
+    return f"training will hold out {held}: {SAY_LITTLE}"
+
+
 def in_words(split: Split) -> str:
     """What will be held out, and what that means."""
     if split.parts < 2:
         return "too little text to train on: at least two windows with usable tokens are needed"
     of = f"{split.held_out} of {split.parts} {split.unit}"
     whole = "" if split.unit == "documents" else " of the only document"
-    return f"training holds out {of}{whole}: metrics on so few say little about other text"
+    return f"training holds out {of}{whole}: {SAY_LITTLE}"
