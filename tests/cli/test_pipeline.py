@@ -268,8 +268,10 @@ def test_overwrite_needs_a_yes(
     refused = ghosttrack(*extracted, "--overwrite")
     assert (refused.code, *refused.error) == (
         2,
-        "--overwrite would delete ghosttrack-data/activations.zarr"
-        " (4,000 rows of layers 0,2, 1.2 MB)",
+        (
+            "--overwrite would delete ghosttrack-data/activations.zarr"
+            " (4,000 rows of layers 0,2, 1.2 MB)"
+        ),
         "add --yes to do so",
     )
     assert tree(Path("ghosttrack-data"), without=VARYING) == before
