@@ -27,8 +27,16 @@ if TYPE_CHECKING:
 class GhostTrackError(Exception):
     """A failure that the user can act on: what, where, and a hint.
 
-    `what` is one sentence without a final full stop; `hint` is the command to run or the setting
-    to change next.
+    Args:
+        what: one sentence without a final full stop.
+        hint: the command to run or the setting to change next.
+
+    Example:
+        >>> try:
+        ...     JumpReLUSAE.load("nowhere")
+        ... except GhostTrackError as error:
+        ...     print(error.what, error.hint, sep="; ")
+        no SAE here: nowhere; ghosttrack train writes one for each layer
     """
 
     exit_code = 1

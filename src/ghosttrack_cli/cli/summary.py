@@ -21,10 +21,14 @@ RECORD = DEAD | {
 def print_feature_summary(interpretation: Mapping[str, Any]) -> None:
     """Print a feature's activation statistics, common tokens and top examples.
 
-    `interpretation` is one record of `analyze_sae` or of layer_N_interpretations.json.
+    Args:
+        interpretation: one record of `analyze_sae` or of layer_N_interpretations.json.
 
     Raises:
         UsageError: it is no such record.
+
+    Example:
+        >>> print_feature_summary(analyze_sae(folder, model, 6, texts)[12])
     """
     if not isinstance(interpretation, Mapping) or not _is_record(interpretation):
         raise UsageError(

@@ -26,6 +26,19 @@ class HiddenStateExtractor:
 
     Calling a method again continues what an earlier call or run began. What of the text is skipped
     or replaced, and all else that `monitor` would be told, is a warning without one.
+
+    Args:
+        model: a loaded model, `GPT2WithResidualHooks("gpt2")`.
+        corpus: where the texts come from, `WikipediaCorpus()`.
+        workspace: the folder that gets the store; default: ghosttrack-data, as on the command line.
+        monitor: takes progress and notices; default: notices are warnings.
+
+    Raises:
+        UsageError: an argument that cannot be what it is passed as.
+
+    Example:
+        >>> extractor = HiddenStateExtractor(model, WikipediaCorpus(), workspace="run")
+        >>> store = extractor.extract_for_layer(6, num_tokens=1_000_000)  # run/activations.zarr
     """
 
     def __init__(
@@ -48,7 +61,15 @@ class HiddenStateExtractor:
     def extract_for_layer(
         self, layer_idx: int, num_tokens: int = 1_000_000, batch_size: int | None = None
     ) -> Path:
-        """Extract one layer; returns the store, which `train_sae_for_layer` takes.
+        """Extract one layer.
+
+        Args:
+            layer_idx: the block after which the residual stream is read, from 0.
+            num_tokens: rows to have in the end, one a token, with those of earlier calls.
+            batch_size: windows in a forward pass; default: found by trying.
+
+        Returns:
+            The store's folder, which `train_sae_for_layer` takes.
 
         Raises:
             UsageError: a layer that the model does not have, or no amount of tokens.
@@ -60,7 +81,19 @@ class HiddenStateExtractor:
     def extract_all_layers(
         self, num_tokens: int = 1_000_000, batch_size: int | None = None
     ) -> dict[int, Path]:
-        """Extract all layers in one pass; returns the store for each layer."""
+        """Extract all layers in one pass.
+
+        Args:
+            num_tokens: rows of each layer to have in the end, one a token.
+            batch_size: windows in a forward pass; default: found by trying.
+
+        Returns:
+            layer -> the store's folder; it is the same for all.
+
+        Raises:
+            UsageError: no amount of tokens.
+            ConflictError: the store was made with a different model, corpus or batch size.
+        """
         layers = tuple(range(self.model.n_layers))
         self._extract(layers, num_tokens, batch_size)
         return dict.fromkeys(layers, self.workspace.store)

@@ -44,16 +44,29 @@ def analyze_sae(
 ) -> list[dict[str, Any]]:
     """Find what the features of an SAE fire on in `texts`, in one pass for all of them.
 
-    Element i of the result is feature i: feature_id, active, num_activations, top_activation,
-    mean_activation, common_tokens (pairs of text and count) and top_examples (text, token,
-    activation, position). With `save_dir`, the same is written there as
-    layer_N_interpretations.json. Texts that are cut at the context length, or hold unpaired
-    surrogates, are counted in a warning.
+    Texts that are cut at the context length, or hold unpaired surrogates, are counted in a warning.
+
+    Args:
+        sae_checkpoint_path: the folder of an SAE.
+        model_wrapper: the model that the SAE was trained on, `GPT2WithResidualHooks("gpt2")`.
+        layer_idx: the layer that the SAE was trained on.
+        texts: one or more.
+        save_dir: gets the same as layer_N_interpretations.json; default: nothing is written.
+
+    Returns:
+        Element i is feature i: feature_id, active, num_activations (firings), top_activation and
+        mean_activation (in units of the residual stream), common_tokens (pairs of text and count)
+        and top_examples (text, token, activation, position).
 
     Raises:
         UsageError: an argument that cannot be what it is passed as.
         CorpusError: no texts.
         StateError, CorruptionError, ModelError, ConflictError: no SAE there that fits the model.
+
+    Example:
+        >>> features = analyze_sae("run/checkpoints/sae_layer_6_best", model, 6, ["Paris, France."])
+        >>> features[12]["common_tokens"][:1]
+        [(' France', 1)]
     """
     require(model_wrapper, "residuals", "model_wrapper", "GPT2WithResidualHooks('gpt2')")
     layer_idx, texts = as_layer(layer_idx, "layer_idx"), as_texts(texts, "texts")

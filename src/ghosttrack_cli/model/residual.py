@@ -157,7 +157,14 @@ class ResidualModel:
     ) -> Tensor:
         """Logits (B, T, V), with the residual stream after `layer` replaced if asked.
 
-        `replace` gets that stream (B, T, D) and returns what the next block shall see.
+        Args:
+            input_ids: (B, T) int64, on any device.
+            layer: the block after which the stream is replaced.
+            replace: gets that stream (B, T, D) and returns what the next block shall see.
+            attention_mask: (B, T), 1 where a token counts; None: all count.
+
+        Raises:
+            UsageError: a layer that the model does not have.
         """
         with ExitStack() as hooks:
             if replace is not None:
@@ -207,7 +214,26 @@ class ResidualModel:
 
 
 class GPT2WithResidualHooks(ResidualModel):
-    """A model by name, as the original constructs it."""
+    """A decoder-only model by name, ready to be read: on its device, without gradients.
+
+    Args:
+        model_name: a name on the hub, or a folder with config.json and safetensors weights.
+        device: auto, cpu, cuda, cuda:1.
+        dtype: auto (bfloat16 on a GPU, float32 elsewhere), float32, bfloat16 or float16.
+        revision: branch, tag or commit on the hub; default: main.
+        cache_dir: where files from the hub are kept; default: the hub's cache.
+
+    Raises:
+        UsageError: an argument that cannot be what it is passed as.
+        ModelError: no such model, weights that are not safetensors, or no residual stream to read.
+        HubError: the hub cannot be reached or refuses.
+
+    Example:
+        >>> model = GPT2WithResidualHooks("gpt2", device="cpu")
+        >>> ids = model.tokenizer("Paris", return_tensors="pt")["input_ids"]  # (B, T)
+        >>> model.residuals(ids, [6])[6].shape  # (B, T, D)
+        torch.Size([1, 1, 768])
+    """
 
     def __init__(
         self,

@@ -58,8 +58,24 @@ def random_weights(d_model: int, d_hidden: int, threshold: float, seed: int) -> 
 class JumpReLUSAE(nn.Module):
     """One SAE of one layer; its weights are constants, training writes its own gradients out.
 
-    A new one has decoder rows uniform on the unit sphere, drawn from `seed`, and the encoder tied
-    to them. `metadata` is what `cfg.json` says about where the SAE comes from.
+    A new one has decoder rows uniform on the unit sphere and the encoder tied to them.
+
+    Args:
+        d_model: D, the width of the residual stream.
+        d_hidden: F, the number of features.
+        threshold: of every feature, in units of pre-activations.
+        seed: of the decoder rows.
+        weights: W_enc (D, F), b_enc (F,), W_dec (F, D), b_dec (D,), threshold (F,), in place of new
+            ones.
+        metadata: what `cfg.json` says about where the SAE comes from.
+
+    Raises:
+        UsageError: sizes that are no numbers above 0, or a tensor that is missing.
+
+    Example:
+        >>> sae = JumpReLUSAE.load("run/checkpoints/sae_layer_6_best")
+        >>> acts = sae.encode(x)  # (..., D) to (..., F)
+        >>> left = x - sae.decode(acts)  # what the features do not explain
     """
 
     W_enc: Tensor  # (D, F)

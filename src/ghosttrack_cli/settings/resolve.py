@@ -83,6 +83,10 @@ def load_settings(
 
     Raises:
         UsageError: an unknown key or a value that is not valid; says where it stands.
+
+    Example:
+        >>> load_settings(overrides={"sae_training": {"epochs": 5}}).sae_training.epochs
+        5
     """
     path = None if config is None else as_path(config, "config")
     if not isinstance(overrides or {}, Mapping):

@@ -168,7 +168,14 @@ class PathSettings(Section):
 
 
 class Settings(Section):
-    """All settings of one run."""
+    """All settings of one run, frozen: a section for each stage.
+
+    `ghosttrack.toml` lists every key with its meaning and default.
+
+    Example:
+        >>> load_settings(overrides={"sae": {"d_hidden": 8192}}).sae.d_hidden
+        8192
+    """
 
     preset: Annotated[Literal["recipe", "original"], BeforeValidator(_preset)] = setting("preset")
     model: ModelSettings = ModelSettings()

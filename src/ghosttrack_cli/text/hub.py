@@ -200,7 +200,22 @@ class HubStream:
 
 
 class WikipediaCorpus(HubCorpus):
-    """Articles of `wikimedia/wikipedia` in one language, as it was on one date."""
+    """Articles of `wikimedia/wikipedia` in one language, as it was on one date.
+
+    Args:
+        cache_dir: where files from the hub are kept; default: the hub's cache.
+        language: the code of a Wikipedia: en, de, simple.
+        date: of the dump, YYYYMMDD.
+        split: of the data set.
+        column: that holds the text.
+        revision: branch, tag or commit on the hub; default: main.
+        min_characters: shorter articles are skipped, and counted.
+        flag: the option that hints name.
+
+    Example:
+        >>> corpus = WikipediaCorpus(language="de").load()
+        >>> batch = next(corpus.get_text_batches(8))  # 8 articles
+    """
 
     def __init__(
         self,
@@ -226,7 +241,12 @@ class WikipediaCorpus(HubCorpus):
         )
 
     def load(self) -> Self:
-        """Connect now, so that what is wrong shows here; returns itself."""
+        """Connect now, so that what is wrong shows here; returns itself.
+
+        Raises:
+            HubError: the hub cannot be reached or refuses.
+            CorpusError: no such language, date or column.
+        """
         self.identity()
         return self
 
@@ -234,6 +254,14 @@ class WikipediaCorpus(HubCorpus):
         self, batch_size: int, max_batches: int | None = None
     ) -> Iterator[list[str]]:
         """Lists of `batch_size` articles from the beginning, at most `max_batches` of them.
+
+        Args:
+            batch_size: articles of a list; the last one may have fewer.
+            max_batches: default: all that there are.
+
+        Raises:
+            UsageError: no such number.
+            HubError: the hub cannot be reached or refuses.
 
         Articles of fewer than `min_characters` are skipped, with a warning at the end that counts
         them.

@@ -48,15 +48,27 @@ def load_truthfulqa(
 ) -> Split:
     """Train, validation and test (80, 10 and 10 %), each with its share of every category.
 
-    `path` is a local CSV of the data set (column names of the hub or of the original file), and
-    `encoding` its own if it is not Unicode; without a path, the hub's `truthfulqa/truthful_qa` is
-    read. The split depends on the examples and `seed` only, not on their order. Questions without
-    an answer and duplicates are skipped, with a warning that counts them.
+    The split depends on the examples and `seed` only, not on their order. Questions without an
+    answer and duplicates are skipped, with a warning that counts them.
+
+    Args:
+        path: a local CSV of the data set, with the columns of the hub or of the original file;
+            default: the hub's `truthfulqa/truthful_qa`.
+        cache_dir: where files from the hub are kept; default: the hub's cache.
+        seed: of the split.
+        encoding: of the file, if it is not Unicode.
+
+    Returns:
+        Three lists of examples: prompt, factual_answer, hallucinated_answer, category.
 
     Raises:
         UsageError: no path.
         CorpusError: the file cannot be read or lacks a column.
         HubError: the hub cannot be reached or refuses.
+
+    Example:
+        >>> train, validation, test = load_truthfulqa("TruthfulQA.csv")
+        >>> train[0].prompt, train[0].factual_answer
     """
     examples, left_out = read_truthfulqa(path, cache_dir=cache_dir, encoding=encoding)
     warn(left_out.sentences())

@@ -31,15 +31,35 @@ def train_sae_for_layer(
     monitor: Monitor = SILENT,
     overwrite: bool = False,
 ) -> dict[str, list[float]]:
-    """Train the SAE of one layer and return its history, a list of values for each column.
+    """Train the SAE of one layer. Calling it again continues, or returns what is finished.
 
-    `hidden_states_path` is the store that extraction gave, or the workspace around it; the SAEs
-    `sae_layer_6_best` and `sae_layer_6_final` and the history go to `save_dir`, by default the
-    workspace's `checkpoints`. Calling it again continues, or returns what is finished.
+    Args:
+        layer_idx: a layer that the store has.
+        hidden_states_path: the store that extraction gave, or the workspace around it.
+        save_dir: gets `sae_layer_6_best`, `sae_layer_6_final` and the history; default:
+            the workspace's `checkpoints`.
+        device: auto, cpu, cuda, cuda:1.
+        sae: settings of the section [sae], such as `{"d_hidden": 4096, "target_l0": 64}`.
+        training: settings of the section [sae_training], such as `{"epochs": 5}`.
+        monitor: takes progress and notices; default: nobody.
+        overwrite: train anew; the earlier SAE stands until the new one is finished.
+
+    Returns:
+        The history, a list of values for each column, one an evaluation: `fvu` (share of variance
+        unexplained), `sparsity` (L0, active features a row), `dead_fraction`, `val_rows` (rows
+        behind them), and those of `sae_layer_6_history.json`.
 
     Raises:
         UsageError: an argument that cannot be what it is passed as.
         StateError: there is no store, or it lacks the layer.
+        ConflictError: an earlier training had another store or other settings.
+        TrainingError: it cannot go on: values that are not finite, or a collapse.
+        Stopped: a signal asked to stop; what was reached is saved.
+
+    Example:
+        >>> history = train_sae_for_layer(6, "run/activations.zarr", sae={"d_hidden": 4096})
+        >>> history["fvu"][-1]
+        0.214
     """
     layer = as_layer(layer_idx, "layer_idx")
     folder = None if save_dir is None else as_path(save_dir, "save_dir")

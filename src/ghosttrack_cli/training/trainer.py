@@ -74,9 +74,22 @@ class TrainingResult:
 class Trainer:
     """Trains the SAE of one layer; running it again continues it.
 
-    `overwrite` trains anew; what an earlier training left stands until the new one is finished, and
-    then goes. The store is only read. `at_once` layers in all, this one among them, train at the
-    same time and share the memory.
+    Args:
+        store: only read.
+        layer: one that the store has.
+        sae: settings of the section [sae].
+        training: settings of the section [sae_training].
+        workspace: gets the SAEs, the checkpoints and the history.
+        monitor: takes progress and notices; default: nobody.
+        overwrite: train anew; what an earlier training left stands until the new one is finished,
+            and then goes.
+        at_once: layers that train at the same time, this one among them, and share the memory.
+
+    Example:
+        >>> settings = load_settings()
+        >>> store, workspace = ActivationStore.open("run/activations.zarr"), Workspace(Path("run"))
+        >>> Trainer(store, 6, settings.sae, settings.sae_training, workspace).run().metrics["fvu"]
+        0.214
     """
 
     def __init__(

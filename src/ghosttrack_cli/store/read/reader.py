@@ -35,7 +35,19 @@ READ_THREADS = 2
 
 
 class ActivationStore:
-    """A read-only view of one commit; rows that are added later do not appear in it."""
+    """A read-only view of one commit; rows that are added later do not appear in it.
+
+    Args:
+        path: the folder of the store.
+        commit: what it holds; `ActivationStore.open` reads it.
+        folder: where the files lie, if that is not `path`.
+
+    Example:
+        >>> store = ActivationStore.open("run/activations.zarr")
+        >>> store.rows, store.layers, store.d_model
+        (1000000, (0, 6, 11), 768)
+        >>> rows = store.read(6, 0, 4096)  # (4096, D), in units of the residual stream
+    """
 
     def __init__(self, path: Path, commit: Commit, folder: Path | None = None) -> None:
         self.path = path
@@ -46,7 +58,10 @@ class ActivationStore:
 
     @classmethod
     def open(cls, path: Path | str) -> ActivationStore:
-        """Open the store in the folder `path` at its newest commit.
+        """Open a store at its newest commit.
+
+        Args:
+            path: the folder, activations.zarr of a workspace.
 
         Raises:
             UsageError: no path.
@@ -128,7 +143,15 @@ class ActivationStore:
         return self._read(layout.POSITIONS, 0, self.rows)
 
     def read(self, layer: int, start: int = 0, stop: int | None = None) -> Array:
-        """Rows `start` to `stop` of a layer, (n, D) as stored, every chunk checked.
+        """Rows of a layer, every chunk checked.
+
+        Args:
+            layer: one of `layers`.
+            start: the first row.
+            stop: the row after the last one; default: all.
+
+        Returns:
+            (stop - start, D) in the store's `dtype`, in units of the residual stream.
 
         Raises:
             UsageError: rows that the store does not have.
