@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
-from ghosttrack_cli.cli.actions.prompt import prompt_blocks
+from ghosttrack_cli.cli.actions.prompt import prompt_blocks, strongest_by_token
 from ghosttrack_cli.cli.terminal.output import Table, plain
 
 if TYPE_CHECKING:
@@ -98,4 +98,25 @@ def test_each_feature_of_a_prompt_stands_beside_its_tokens() -> None:
         ["<s>a«", "cat»"],
         ["2", "0.50", "'a'", "'an'"],
         ["<s>«a»", "cat"],
+        [],
+    ]
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert [[span.text for span in row] for row in table.rows] == [
+        ["'<s>'", "-"],
+        ["'a'", "#2 0.50"],
+        ["' cat'", "#0 2.00"],
+    ]
+
+
+def test_the_strongest_features_of_a_token_come_first_and_are_few() -> None:
+    fired = [PromptFeature(feature=n, acts=[0.0, float(n % 4)]) for n in range(9)]
+    layer = PromptLayer(layer=6, features=fired)
+    first, second = strongest_by_token(layer, 2)
+    assert first == []
+    assert [(act, one.feature) for act, one in second] == [
+        (3.0, 3),
+        (3.0, 7),
+        (2.0, 2),
+        (2.0, 6),
+        (1.0, 1),
     ]

@@ -10,6 +10,7 @@ type Scale = ((value: number) => number) & { invert(place: number): number; tick
 interface Report {
   folder: string;
   files: string;
+  outdated: boolean;
   layer: number;
   model: { name: string; revision: string | null; weights_sha256: string | null };
   sae: { folder: string; checkpoint: string; d_model: number; d_hidden: number; weights_sha256: string };
@@ -213,6 +214,7 @@ interface Catalogue {
   layers: Report[];
   damaged: { layer: number; source: string }[];
   prompt: boolean;
+  prompt_damaged: boolean;
 }
 
 interface Ghosttrack {
@@ -293,7 +295,7 @@ interface Ghosttrack {
     empty(title: string, text?: Child, name?: string): HTMLElement;
     crumbs(...links: [text: string, href?: string][]): HTMLElement;
   };
-  about(reports: Report[]): HTMLElement | null;
+  about(reports: Report[]): (HTMLElement | null)[] | null;
   search: {
     caseless(text: string): string;
     terms(query: string): string[];

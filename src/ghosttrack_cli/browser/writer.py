@@ -21,6 +21,8 @@ from ghosttrack_cli.files import make_folder, remove, write_bytes
 from ghosttrack_cli.report.report_files import read_record
 from ghosttrack_cli.report.script import script
 from ghosttrack_cli.report.stored import StoredReport, stored_reports
+from ghosttrack_cli.sae.checksums import is_outdated
+from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +64,6 @@ SCRIPTS = (
 """In the order in which they need one another."""
 
 
-PROMPT_ANEW = "ghosttrack interpret prompt TEXT"
 _LOADED = (SCRIPTS[0], "data/catalogue.js", *SCRIPTS[1:])
 
 
@@ -77,9 +78,10 @@ def write_browser(interpretations: Path) -> Path:
     """
     data = make_folder(interpretations / "browser" / "data")
     written, damaged = _write_reports(stored_reports(interpretations), data)
-    reports = list(written.values())
+    workspace = Workspace(interpretations.parent)
+    reports = [one | {"outdated": _is_outdated(workspace, one)} for one in written.values()]
     prompt = _write_prompt(interpretations, data, {report["layer"] for report in reports})
-    catalogue = {"version": __version__, "layers": reports, "damaged": damaged, "prompt": prompt}
+    catalogue = {"version": __version__, "layers": reports, "damaged": damaged, **prompt}
     write_bytes(data / "catalogue.js", script("catalogue", catalogue))
     _remove_others(data, set(written))
     _write_assets(data.parent)
@@ -116,17 +118,27 @@ def _remove_others(data: Path, kept: set[str]) -> None:
             remove(layer)
 
 
-def _write_prompt(interpretations: Path, data: Path, layers: set[int]) -> bool:
-    path = interpretations / PROMPT_FILE
+def _is_outdated(workspace: Workspace, report: dict[str, Any]) -> bool:
+    sae = report["sae"]
+    return is_outdated(workspace, report["layer"], sae["checkpoint"], sae["weights_sha256"])
+
+
+def _write_prompt(interpretations: Path, data: Path, layers: set[int]) -> dict[str, bool]:
+    """Whether there is a prompt on the layers that are shown, and whether its file is damaged."""
     known: list[dict[str, Any]] = []
-    if path.exists():
-        report = read_record(path, PromptReport, PROMPT_ANEW).model_dump(mode="json")
-        known = [layer for layer in report["layers"] if layer["layer"] in layers]
+    damaged = False
+    try:
+        prompt = read_record(interpretations / PROMPT_FILE, PromptReport).model_dump(mode="json")
+        known = [layer for layer in prompt["layers"] if layer["layer"] in layers]
+    except FileNotFoundError:
+        prompt = {}
+    except CorruptionError:
+        damaged = True
     if known:
-        write_bytes(data / "prompt.js", script("prompt", {**report, "layers": known}))
+        write_bytes(data / "prompt.js", script("prompt", {**prompt, "layers": known}))
     else:
         remove(data / "prompt.js")
-    return bool(known)
+    return {"prompt": bool(known), "prompt_damaged": damaged}
 
 
 def _write_assets(folder: Path) -> None:

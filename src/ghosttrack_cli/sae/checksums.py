@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ghosttrack_cli.workspace import Workspace
+    from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 CONFIG, WEIGHTS, SPARSITY, CHECKSUMS = (
     "cfg.json",
@@ -37,6 +37,12 @@ def read_sums(folder: Path) -> dict[str, str]:
         return {}
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"not a list of checksums: {folder / CHECKSUMS}") from error
+
+
+def is_outdated(workspace: Workspace, layer: int, checkpoint: str, weights_sha256: str) -> bool:
+    """Whether the SAE that a report describes was replaced since."""
+    kind: CheckpointKind = "final" if checkpoint == "final" else "best"
+    return is_another_sae(workspace.sae(layer, kind), weights_sha256)
 
 
 def is_another_sae(folder: Path, weights_sha256: str | None) -> bool:

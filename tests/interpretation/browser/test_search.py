@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ghosttrack_cli.files import write_sealed
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
     from tests.interpretation.browser.conftest import Reports, Visit
@@ -125,6 +127,73 @@ def test_the_prompt_view_says_what_makes_it(several: Reports, visit: Visit) -> N
     assert "ghosttrack interpret prompt" in page.locator(".made-by code").inner_text()
     first = page.locator(".prompt-feature[data-feature='4']")
     assert first.locator(".prompt-feature-head .chip").first.inner_text() == "·king"
+
+
+def test_the_prompt_view_follows_the_texts_or_says_why_not(several: Reports, visit: Visit) -> None:
+    page = visit(several, "#view=prompt&layer=6&source=truthfulqa")
+    first = page.locator(".prompt-feature[data-feature='4'] .prompt-feature-head .chip").first
+    assert first.inner_text() == "·king"
+    known = page.locator(".prompt-feature[data-feature='4'] .chips .chip").first
+    assert known.inner_text() == "·lake"
+    note = page.locator("section[aria-label='Features'] .note")
+    assert "over truthfulqa." in note.inner_text()
+    page.get_by_label("Texts", exact=True).select_option("store")
+    arrive(page, "#layer=6&source=store&view=prompt")
+    assert known.inner_text() == "ing"
+    assert "over store." in note.inner_text()
+    page.get_by_role("link", name="Prompt").first.click()
+    arrive(page, "#layer=6&source=store&view=prompt")
+    page.evaluate("location.hash = '#view=prompt&source=truthfulqa'")
+    arrive(page, "#view=prompt&source=truthfulqa")
+    page.locator("[data-choice='7']").click()
+    assert "Layer 7 has no report over truthfulqa." in note.inner_text()
+    assert "over store." in note.inner_text()
+
+
+def test_a_layer_without_the_prompt_says_so(several: Reports, visit: Visit) -> None:
+    several.prompt([7]).write()
+    page = visit(several, "#view=prompt&layer=6&source=store")
+    note = page.locator("section[aria-label='Features'] .note").inner_text()
+    assert "The prompt was not run through layer 6." in note
+
+
+def test_a_damaged_prompt_is_named_and_the_page_stands(several: Reports, visit: Visit) -> None:
+    (several.folder / "prompt.json").write_text("{")
+    several.write()
+    page = visit(several, "#view=prompt")
+    assert "The file of the last prompt is damaged." in page.locator("#main").inner_text()
+
+
+def test_a_report_of_an_earlier_sae_is_marked_on_every_page(several: Reports, visit: Visit) -> None:
+    folder = several.folder.parent / "checkpoints" / "sae_layer_6_best"
+    folder.mkdir(parents=True)
+    sums = {"schema": 1, "sha256": {"sae_weights.safetensors": "1" * 64}}
+    write_sealed(folder / "checksums.json", sums)
+    several.write()
+    said = (
+        "Layer 6: the report is of an earlier SAE, whose features differ. "
+        "Update it: ghosttrack interpret --layers 6"
+    )
+    page = visit(several)
+    for place in (
+        "#layer=6&source=store",
+        "#layer=6&source=store&view=features",
+        "#layer=6&source=truthfulqa&feature=3",
+        "#layer=6&source=truthfulqa&view=contrast",
+        "#view=prompt",
+        "#view=search",
+        "#",
+    ):
+        page.evaluate("place => { location.hash = place; }", place)
+        arrive(page, place)
+        assert page.locator("p.outdated").inner_text() == said, place
+    marked = page.locator("tr[data-layer]").evaluate_all(
+        "rows => rows.map(row => [row.dataset.layer, Boolean(row.querySelector('.outdated-flag'))])"
+    )
+    assert marked == [["6", True], ["6", True], ["7", False]]
+    page.evaluate("location.hash = '#layer=7'")
+    arrive(page, "#layer=7")
+    assert page.locator("p.outdated").count() == 0
 
 
 def columns_of(reports: Reports) -> Any:

@@ -111,6 +111,7 @@ def test_without_reports_there_is_a_page_that_says_so(reports: Reports) -> None:
         "layers": [],
         "damaged": [],
         "prompt": False,
+        "prompt_damaged": False,
     }
 
 

@@ -63,7 +63,15 @@
   function about(reports) {
     if (!reports.length) return null;
     const rows = lines(reports).map(([name, text]) => [el("dt", {}, name), el("dd", {}, el("bdi", {}, text))]);
-    return el("details", { class: "about-page" }, el("summary", {}, el("bdi", {}, summary(reports))), el("dl", {}, rows));
+    return [el("details", { class: "about-page" }, el("summary", {}, el("bdi", {}, summary(reports))), el("dl", {}, rows)), outdated(reports)];
+  }
+
+  // As the terminal says it.
+  function outdated(reports) {
+    const layers = [...new Set(reports.filter((report) => report.outdated).map((report) => report.layer))];
+    if (!layers.length) return null;
+    const [named, verb] = layers.length === 1 ? [`Layer ${layers[0]}: the report is`, "it"] : [`Layers ${layers.join(", ")}: the reports are`, "them"];
+    return el("p", { class: "outdated", role: "note" }, `${named} of an earlier SAE, whose features differ. Update ${verb}: `, el("code", {}, `ghosttrack interpret --layers ${layers.join(",")}`));
   }
 
   ghosttrack.about = about;

@@ -80,7 +80,7 @@
       layer: report && catalogue.href(report),
       features: report && catalogue.href(report, { view: "features" }),
       contrast: compared && catalogue.href(compared, { view: "contrast" }),
-      prompt: report && "#view=prompt",
+      prompt: report && promptOf(wanted),
       overview: "#",
     };
     for (const tab of document.querySelectorAll("[data-tab]")) {
@@ -91,6 +91,12 @@
       if (here) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
     }
+  }
+
+  // The prompt, with the layer and texts that are looked at.
+  function promptOf({ report, source }) {
+    if (report) return catalogue.href(report, { view: "prompt" });
+    return `#${new URLSearchParams({ view: "prompt", ...(source ? { source } : {}) })}`;
   }
 
   function goSearch() {
@@ -133,7 +139,7 @@
   function changeSource(event) {
     const { layer, feature, view, parameters } = route();
     const source = event.target.value;
-    if (layer === null) location.hash = source ? `#source=${source}` : "#";
+    if (layer === null) location.hash = `#${new URLSearchParams({ ...(view === "prompt" ? { view } : {}), ...(source ? { source } : {}) })}`;
     else if (feature !== null) location.hash = catalogue.href(reportOf(layer, source), { feature });
     else {
       const kept = [...parameters].filter(([name]) => !["layer", "source", "view"].includes(name));

@@ -55,7 +55,7 @@
     return el(
       "tr",
       { "data-layer": report.layer, "data-source": catalogue.sourceOf(report) },
-      el("th", { scope: "row" }, el("a", { href: catalogue.href(report) }, `Layer ${report.layer}`), catalogue.sources().length > 1 ? el("bdi", { class: "about" }, visible(catalogue.textsName(report))) : null),
+      el("th", { scope: "row" }, el("a", { href: catalogue.href(report) }, `Layer ${report.layer}`), catalogue.sources().length > 1 ? el("bdi", { class: "about" }, visible(catalogue.textsName(report))) : null, report.outdated ? el("span", { class: "flag outdated-flag", tip: "Of an earlier SAE than the layer has now." }, "outdated") : null),
       cell("Features", el("a", { href: catalogue.href(report, { view: "features" }) }, number(report.counts.features, "count"))),
       cell("Firing rates", spark(report.density)),
       COLUMNS.map((key) => cell(metrics.name(key), metrics.shown(key, metrics.value(report, key)))),

@@ -16,12 +16,12 @@
     return `ghosttrack interpret prompt '${said.replaceAll("'", "'\\''")}'`;
   }
 
-  // The page is written with a prompt of interpreted layers only.
-  const reportOf = (layer) => /** @type {Report} */ (catalogue.find(layer));
+  // Over the texts that were chosen, where the layer has such a report; a prompt is shown for interpreted layers only.
+  const reportOf = (layer, source) => /** @type {Report} */ (catalogue.find(layer, source) ?? catalogue.find(layer));
 
   class PromptPage {
-    /** @param {Prompt} prompt @param {Map<number, Columns>} columnsOf @param {number | null} wanted */
-    constructor(prompt, columnsOf, wanted) {
+    /** @param {Prompt} prompt @param {Map<number, Columns>} columnsOf @param {number | null} wanted @param {string | null} source */
+    constructor(prompt, columnsOf, wanted, source) {
       this.prompt = prompt;
       this.columnsOf = columnsOf;
       /** @type {number | null} */
@@ -29,6 +29,8 @@
       /** @type {number | null} */
       this.shownFeature = null;
       this.order = "strength";
+      this.wanted = wanted;
+      this.source = source;
       const known = prompt.layers.find((one) => one.layer === wanted) ?? prompt.layers[0];
       this.layer = known.layer;
       this.title = "Prompt";
@@ -40,7 +42,7 @@
         { class: "page" },
         crumbs(["All layers", "#"], ["Prompt"]),
         el("div", { class: "page-head" }, el("h1", {}, "Features on a prompt"), this.holder),
-        ghosttrack.about(prompt.layers.map((one) => reportOf(one.layer))),
+        ghosttrack.about(prompt.layers.map((one) => reportOf(one.layer, source))),
         card("Prompt", { class: "prompt-card", note: "Choose a token to list the features that fire on it; choose it again for all." }, this.text, el("p", { class: "note made-by" }, "Another text: ", el("code", {}, command(prompt.text)))),
         this.body,
       );
@@ -104,7 +106,19 @@
       const where = chosenToken === null ? `the prompt's ${count(this.prompt.texts.length)} tokens` : token(this.prompt.texts[chosenToken]);
       const note = `${count(firing.length)} of ${count(this.columns.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
       const list = firing.length ? el("ol", { class: "prompt-features" }, firing.slice(0, MOST).map((one) => this.row(one, strength(one)))) : empty("No feature fires here.");
-      this.body.replaceChildren(card("Features", { note, actions: this.orders() }, list));
+      this.body.replaceChildren(card("Features", { note: [note, ...this.caveats()].join(" "), actions: this.orders() }, list));
+    }
+
+    // Where what is shown is not what was asked for.
+    caveats() {
+      const { layer, wanted, source } = this;
+      const report = reportOf(layer, source);
+      const others = catalogue.all().length > catalogue.layers().length;
+      return [
+        wanted === null || this.prompt.layers.some((one) => one.layer === wanted) ? null : `The prompt was not run through layer ${wanted}.`,
+        source !== null && catalogue.sourceOf(report) !== source ? `Layer ${layer} has no report over ${source}.` : null,
+        others ? `Tokens and rates beside them are over ${visible(catalogue.textsName(report))}.` : null,
+      ].filter(Boolean);
     }
 
     comparison(strength) {
@@ -142,7 +156,7 @@
         el(
           "div",
           { class: "prompt-feature-head" },
-          featureLink(reportOf(this.layer), one.feature),
+          featureLink(reportOf(this.layer, this.source), one.feature),
           el("span", {}, number(strength), " on ", chip(texts[peak]), el("span", { class: "soft" }, all.max[one.feature] ? `, ${percent(strength / all.max[one.feature], 2)} of its strongest` : "")),
           el("span", { class: "chips" }, (all.fires[one.feature] ?? []).slice(0, 4).map((text) => chip(all.strings[text]))),
         ),
@@ -157,11 +171,12 @@
     }
   }
 
-  async function prompt({ layer }) {
-    if (!ghosttrack.data.get("catalogue").prompt) return ghosttrack.views.missing("No prompt has been run yet.", el("span", {}, "This shows which features fire on a text of yours, token by token: ", el("code", {}, command("your text"))));
+  async function prompt({ layer, source }) {
+    const { prompt: known, prompt_damaged: damaged } = ghosttrack.data.get("catalogue");
+    if (!known) return ghosttrack.views.missing(damaged ? "The file of the last prompt is damaged." : "No prompt has been run yet.", el("span", {}, "This shows which features fire on a text of yours, token by token: ", el("code", {}, command("your text"))));
     const found = await ghosttrack.data.load("prompt");
-    const loaded = await Promise.all(found.layers.map(async (one) => /** @type {const} */ ([one.layer, await columns.load(reportOf(one.layer))])));
-    return new PromptPage(found, new Map(loaded), layer);
+    const loaded = await Promise.all(found.layers.map(async (one) => /** @type {const} */ ([one.layer, await columns.load(reportOf(one.layer, source))])));
+    return new PromptPage(found, new Map(loaded), layer, source);
   }
 
   ghosttrack.views = { ...ghosttrack.views, prompt };

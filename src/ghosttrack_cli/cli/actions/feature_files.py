@@ -23,11 +23,10 @@ from ghosttrack_cli.report.schema import (
 from ghosttrack_cli.report.search_files import read_tokens, read_words
 from ghosttrack_cli.report.search_index import Searched
 from ghosttrack_cli.report.stored import StoredReport, how_to_make, old_layouts, stored_reports
-from ghosttrack_cli.sae.checksums import is_another_sae
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
-    from ghosttrack_cli.workspace import CheckpointKind, Workspace
+    from ghosttrack_cli.workspace import Workspace
 
 
 def wanted_source(session: Session, source: str | None) -> str | None:
@@ -150,12 +149,6 @@ def open_search(one: StoredReport, report: LayerReport) -> Searched:
         tokens=tokens,
         words=read_words(opened, tokens["files"]),
     )
-
-
-def is_outdated(workspace: Workspace, one: StoredReport, report: LayerReport) -> bool:
-    """Whether the SAE that the report describes was replaced since."""
-    kind: CheckpointKind = "final" if report.sae.checkpoint == "final" else "best"
-    return is_another_sae(workspace.sae(one.layer, kind), report.sae.weights_sha256)
 
 
 def _open(one: StoredReport) -> WholeReport:

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.feature_files import (
-    is_outdated,
     move_old_reports,
     one_report,
     other_sources,
@@ -26,6 +25,7 @@ from ghosttrack_cli.cli.actions.feature_list import (
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.sae.checksums import is_outdated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,11 @@ def warn_outdated(
 ) -> set[int]:
     """Say which layers' SAEs were replaced since their reports were made; give those layers."""
     workspace = session.workspace
-    found = {one.layer for one, report in reports if is_outdated(workspace, one, report)}
+    found = {
+        one.layer
+        for one, report in reports
+        if is_outdated(workspace, one.layer, report.sae.checkpoint, report.sae.weights_sha256)
+    }
     if found:
         layers = format_layers(sorted(found))
         session.console.notice(

@@ -5,27 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.drawing import quoted, shade, token_text
-from ghosttrack_cli.cli.actions.feature_files import move_old_reports, read_report
+from ghosttrack_cli.cli.actions.feature_files import move_old_reports, present_reports, read_report
 from ghosttrack_cli.cli.actions.features import warn_outdated
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
-from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
+from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import DiskError, GhostTrackError, LockedError
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
-from ghosttrack_cli.report.stored import layer_reports
+from ghosttrack_cli.report.stored import stored_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ghosttrack_cli.browser.prompt import PromptFeature, PromptReport
+    from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.report.stored import StoredReport
 
-TOKENS, INDENT = 5, 9
+TOKENS, INDENT, BY_TOKEN = 5, 9, 5
+TOKEN_COLUMNS = (Column("token", "right"), Column("strongest features, activation"))
 
 
-def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
+def prompt(session: Session, text: str, layers: str | None, top: int, source: str | None) -> None:
     """Show for each layer the features that fire most on `text`, and keep them for the page."""
     chosen = layers_to_interpret(session, layers)
     move_old_reports(session)
+    reports = reports_beside(session, chosen, source)
     settings, workspace = session.settings, session.workspace
     with session.monitor("prompt") as monitor:
         monitor.begin(PROMPT_MODEL)
@@ -44,25 +47,65 @@ def prompt(session: Session, text: str, layers: str | None, top: int) -> None:
                 show_on_page(workspace, report)
             except (DiskError, LockedError) as error:
                 refused = error.what
-    blocks = prompt_blocks(report, top, known_tokens(session, chosen))
+    blocks = prompt_blocks(report, top, known_tokens(session, reports))
     document = report.model_dump(mode="json", exclude={"schema_version"})
+    for entry, layer in zip(document["layers"], report.layers, strict=True):
+        entry["strongest"] = [
+            [{"feature": one.feature, "act": act} for act, one in found]
+            for found in strongest_by_token(layer, len(report.ids))
+        ]
+        entry["source"] = reports[layer.layer].source if layer.layer in reports else None
     session.emit({**document, "page_error": refused}, lambda console: console.blocks(blocks))
     if refused is not None:
         session.console.notice(f"the page does not show this prompt: {refused}")
 
 
-def known_tokens(session: Session, layers: Iterable[int]) -> dict[int, list[list[str]]]:
-    """By layer and feature the tokens that it fires on, from the newest report of each layer."""
+def reports_beside(
+    session: Session, layers: Iterable[int], source: str | None
+) -> dict[int, StoredReport]:
+    """By layer the report over `source`, or the newest; none for a layer that has none.
+
+    Raises:
+        UsageError: no layer has a report over that source.
+    """
+    if source is not None:
+        found = present_reports(session.workspace, source)
+        return {one.layer: one for one in found if one.layer in set(layers)}
+    stored = stored_reports(session.workspace.interpretations)
+    return {one.layer: one for one in reversed(stored) if one.layer in set(layers)}
+
+
+def known_tokens(
+    session: Session, reports: Mapping[int, StoredReport]
+) -> dict[int, list[list[str]]]:
+    """By layer and feature the tokens that it fires on, from a report of each layer."""
     known: dict[int, list[list[str]]] = {}
-    for layer in layers:
-        for newest in layer_reports(session.workspace.interpretations, layer)[:1]:
-            try:
-                report = read_report(newest)
-                if not warn_outdated(session, [(newest, report)]):
-                    known[layer] = report.index.tokens
-            except GhostTrackError as error:
-                session.console.notice(f"no tokens beside the features: {error.what}")
+    for layer, stored in sorted(reports.items()):
+        try:
+            report = read_report(stored)
+            if not warn_outdated(session, [(stored, report)]):
+                known[layer] = report.index.tokens
+        except GhostTrackError as error:
+            session.console.notice(f"no tokens beside the features: {error.what}")
     return known
+
+
+def strongest_by_token(layer: PromptLayer, tokens: int) -> list[list[tuple[float, PromptFeature]]]:
+    """For each token the features that fire most on it, with their activations there."""
+    found = []
+    for place in range(tokens):
+        firing = [(one.acts[place], one) for one in layer.features if one.acts[place] > 0]
+        found.append(sorted(firing, key=lambda pair: (-pair[0], pair[1].feature))[:BY_TOKEN])
+    return found
+
+
+def token_table(layer: PromptLayer, texts: list[str]) -> Table:
+    """The text down the page, with the strongest features of each token."""
+    rows = []
+    for text, found in zip(texts, strongest_by_token(layer, len(texts)), strict=True):
+        cells = "  ".join(f"#{one.feature} {act:.2f}" for act, one in found)
+        rows.append((Span(quoted(text)), Span(cells or "-")))
+    return Table(TOKEN_COLUMNS, tuple(rows))
 
 
 def prompt_blocks(
@@ -80,6 +123,8 @@ def prompt_blocks(
                 for one in firing[:top]
                 for shown_line in _feature_lines(one, report.texts, known.get(layer.layer))
             ),
+            line(),
+            token_table(layer, report.texts),
             line(),
         ]
     return blocks[:-1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
+from ghosttrack_cli.cli.actions.page import refresh_page
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.monitor import SILENT, Part
@@ -230,6 +231,7 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
         check_layers(session, store, layers, SILENT, overwrite=overwrite)
         at_once = several.layers_at_once(store, sae, training, len(layers), monitor.notice)
         several.train_layers(layers, train_layer, monitor, at_once=at_once)
+    refresh_page(session)
     return _trained(workspace, layers)
 
 

@@ -154,6 +154,7 @@ def prompt(
             show_default=False,
         ),
     ] = STRONGEST,
+    source: Source = None,
 ) -> None:
     """Show which features fire on a text, token by token.
 
@@ -161,4 +162,4 @@ def prompt(
     """
     from ghosttrack_cli.cli.actions import prompt as action
 
-    action.prompt(session, text, layers, top)
+    action.prompt(session, text, layers, top, source)
