@@ -21,6 +21,8 @@ VALUES: tuple[Any, ...] = (
     "00000000", "g" * 64,
 )  # fmt: skip
 MOST_CHANGES = 4
+STAYS = 0.2
+"""How often a place is a whole object or list and not inside it."""
 
 
 def change_bytes(data: bytes, rng: random.Random) -> bytes:
@@ -66,27 +68,23 @@ _BYTE_CHANGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 
 def change_document(document: Any, rng: random.Random) -> Any:
-    """The same JSON with one to four values replaced, removed, doubled or moved."""
-    changed = copy.deepcopy(document)
+    """JSON with one to four of its values replaced, removed, doubled or moved; it is used up."""
     for _ in range(rng.randint(1, MOST_CHANGES)):
-        places = list(_places(changed))
-        if not places:
+        if not (isinstance(document, dict | list) and document):
             return rng.choice(VALUES)
-        holder, key = rng.choice(places)
+        holder, key = _place(document, rng)
         _change_place(holder, key, rng)
-    return changed
+    return document
 
 
-def _places(value: Any) -> list[tuple[Any, Any]]:
-    """Every (holder, key or index) in a document."""
-    found: list[tuple[Any, Any]] = []
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        keys = one if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else ()
-        found += [(one, key) for key in keys]
-        waiting += [one[key] for key in keys]
-    return found
+def _place(holder: Any, rng: random.Random) -> tuple[Any, Any]:
+    """A (holder, key or index) on a way down from `holder`, which is not empty."""
+    while True:
+        key = rng.choice([*holder]) if isinstance(holder, dict) else rng.randrange(len(holder))
+        value = holder[key]
+        if not (isinstance(value, dict | list) and value) or rng.random() < STAYS:
+            return holder, key
+        holder = value
 
 
 def _change_place(holder: Any, key: Any, rng: random.Random) -> None:

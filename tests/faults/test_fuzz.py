@@ -19,6 +19,8 @@ from ghosttrack_cli.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ghosttrack_cli.interpretation.report import Record
+
 FEW = 25
 
 
@@ -140,6 +142,98 @@ def _look(workspace: Workspace) -> Callable[[], Any]:
     return look
 
 
+def report(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.interpretation.layout import REPORT
+    from ghosttrack_cli.interpretation.report import LayerReport
+
+    return _record(report_folder(workspace) / REPORT, LayerReport)
+
+
+def summary(workspace: Workspace, _: Path) -> Reader:
+    return Reader(report_folder(workspace) / "summary.json", _look(workspace), sealed)
+
+
+def shard(workspace: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.interpretation.report import FeatureShard, shard_name
+
+    return _short_record(report_folder(workspace) / shard_name(0), folder, FeatureShard)
+
+
+def search_file(workspace: Workspace, folder: Path) -> Reader:
+    from ghosttrack_cli.interpretation.search_index import SearchShard, search_name
+
+    return _short_record(report_folder(workspace) / search_name(0), folder, SearchShard)
+
+
+def _short_record(path: Path, folder: Path, kind: type[Record]) -> Reader:
+    """The record with its first two features."""
+    from ghosttrack_cli import files
+
+    document = files.read_sealed(path)
+    document["features"] = document["features"][:2]
+    files.write_sealed(folder / path.name, document)
+    return _record(folder / path.name, kind)
+
+
+def prompt(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.interpretation.browser.prompt import PROMPT_FILE, PromptReport
+    from ghosttrack_cli.interpretation.layout import write_record
+
+    report = PromptReport(model="tiny", text="a", ids=[0, 1], texts=["<s>", "a"], layers=[])
+    write_record(workspace.interpretations / PROMPT_FILE, report)
+    return _record(workspace.interpretations / PROMPT_FILE, PromptReport)
+
+
+def report_folder(workspace: Workspace) -> Path:
+    from ghosttrack_cli.stored_reports import layer_reports
+
+    return layer_reports(workspace.interpretations, 0)[0].folder
+
+
+def _record(path: Path, kind: type[Record]) -> Reader:
+    from ghosttrack_cli.interpretation.layout import read_record
+
+    return Reader(path, lambda: read_record(path, kind), sealed)
+
+
+def unfinished_state(workspace: Workspace, folder: Path) -> Reader:
+    return _unfinished(workspace, folder, "state.json", sealed)
+
+
+def unfinished_tensors(workspace: Workspace, folder: Path) -> Reader:
+    return _unfinished(workspace, folder, "layer_0.*.safetensors", None)
+
+
+def _unfinished(
+    workspace: Workspace, folder: Path, name: str, seal: Callable[[Any], bytes] | None
+) -> Reader:
+    """A damaged state of a pass is no state: the pass begins anew, which is said by None."""
+    from tests.faults.unfinished import save_pass
+
+    from ghosttrack_cli.errors import CorruptionError
+
+    state, passes = save_pass(workspace, folder)
+
+    def load() -> None:
+        if state.load(passes()) is None:
+            raise CorruptionError("begun anew")
+
+    (path,) = folder.rglob(name)
+    return Reader(path, load, seal)
+
+
+def remembered_settings(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.errors import CorruptionError
+    from ghosttrack_cli.remembered import recall
+
+    def read() -> None:
+        problems = recall(workspace.root)[1]
+        if problems:
+            raise CorruptionError(problems[0])
+
+    return Reader(workspace.root / "settings" / "extract.json", read, sealed)
+
+
 def jsonl(_: Workspace, folder: Path) -> Reader:
     lines = [f'{{"text": "{f"Text {number} is here. " * 9}"}}' for number in range(9)]
     return _corpus(folder / "texts.jsonl", "\n".join(lines).encode())
@@ -224,6 +318,14 @@ READERS: dict[Callable[[Workspace, Path], Reader], int] = {
     sae_checksums: 6_000,
     progress: 6_000,
     history: 6_000,
+    report: 4_000,
+    summary: 4_000,
+    shard: 4_000,
+    search_file: 4_000,
+    prompt: 4_000,
+    unfinished_state: 4_000,
+    unfinished_tensors: 2_000,
+    remembered_settings: 4_000,
     jsonl: 4_000,
     csv: 4_000,
     txt: 2_000,

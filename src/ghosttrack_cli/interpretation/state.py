@@ -7,6 +7,7 @@ interpretations/.unfinished/store/
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.workspace import Workspace
 
 UNFINISHED, STATE = ".unfinished", "state.json"
+NOT_OURS = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading a sealed document raises that has other fields than the one that was saved."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,26 @@ class PassState:
             document = files.read_sealed(self._folder / STATE)
             if not self._fits(document):
                 return None
-            saved = [document["layers"][str(one.layer)] for one in passes]
-            tensors = [self._read_tensors(layer) for layer in saved]
-        except (FileNotFoundError, CorruptionError):
+            saved = [self._saved_layer(document, one) for one in passes]
+            place = _place(document)
+            saves = int(document["saves"])
+        except (FileNotFoundError, CorruptionError, *NOT_OURS):
             return None
-        for one, layer, arrays in zip(passes, saved, tensors, strict=True):
-            one.restore(layer["state"], arrays)
-        self._saves = int(document["saves"])
-        facts = SourceFacts.model_validate(document["facts"])
-        return Place(document["cursor"], facts, bool(document["done"]))
+        for one, (state, arrays) in zip(passes, saved, strict=True):
+            one.restore(state, arrays)
+        self._saves = saves
+        return place
+
+    def _saved_layer(
+        self, document: Mapping[str, Any], one: LayerPass
+    ) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+        saved = document["layers"][str(one.layer)]
+        if not re.fullmatch(rf"layer_{one.layer}\.\d+\.safetensors", saved["file"]):
+            raise CorruptionError(f"not the name of a state: {str(saved['file'])[:60]!r}")
+        tensors = self._read_tensors(saved)
+        if not one.fits(saved["state"], tensors):
+            raise CorruptionError(f"not the state of such a pass: {self._folder / STATE}")
+        return saved["state"], tensors
 
     def _fits(self, document: Mapping[str, Any]) -> bool:
         if document.get("schema") != SCHEMA_VERSION:
@@ -109,3 +123,8 @@ class PassState:
         """Delete it: the pass is over, or another one begins."""
         files.remove(self._folder)
         files.remove_if_empty(self._folder.parent)
+
+
+def _place(document: Mapping[str, Any]) -> Place:
+    facts = SourceFacts.model_validate(document["facts"])
+    return Place(document["cursor"], facts, bool(document["done"]))

@@ -177,6 +177,18 @@ class LayerPass:
             "everything.mean_sum": self.everything.mean_sum,
         }
 
+    def fits(self, state: Any, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether these have the names, kinds and shapes that `state` and `tensors` give."""
+        mine = self.tensors()
+        if tensors.keys() != mine.keys() or not _same_kind(state, self.state()):
+            return False
+        waiting = {name for name in mine if ".pending_" in name}
+        return len({tensors[name].shape for name in waiting}) == 1 and all(
+            tensor.dtype == mine[name].dtype
+            and (tensor.shape == mine[name].shape or (name in waiting and tensor.dim() == 1))
+            for name, tensor in tensors.items()
+        )
+
     def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Take the state that `state` and `tensors` gave."""
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -190,3 +202,16 @@ class LayerPass:
 
 def _sums_state(sums: ReconstructionSums) -> dict[str, float]:
     return {name: getattr(sums, name) for name in SUM_FIELDS}
+
+
+def _same_kind(saved: Any, mine: Any) -> bool:
+    """Whether JSON has the keys of `mine`, and counts or numbers where that has them."""
+    if isinstance(mine, dict):
+        return (
+            isinstance(saved, dict)
+            and saved.keys() == mine.keys()
+            and all(_same_kind(saved[name], value) for name, value in mine.items())
+        )
+    if isinstance(mine, int):
+        return type(saved) is int and saved >= 0
+    return type(saved) in {int, float}

@@ -89,12 +89,18 @@ def prune(folder: Path) -> None:
 
 
 def _load(folder: Path, stem: str, limit: int) -> Checkpoint:
-    document = files.read_sealed(folder / f"{stem}.json", limit=MAX_RECORD_BYTES)
-    if document["schema"] != SCHEMA:
-        raise CorruptionError(f"schema {document['schema']} is not {SCHEMA}: {folder / stem}.json")
-    path = folder / f"{stem}.safetensors"
-    tensors = read_tensors(path, sha256=document["tensors_sha256"], limit=limit)
-    return Checkpoint(State.from_tensors(tensors), document["body"])
+    record = folder / f"{stem}.json"
+    document = files.read_sealed(record, limit=MAX_RECORD_BYTES)
+    schema, body, sha256 = (document.get(name) for name in ("schema", "body", "tensors_sha256"))
+    if schema != SCHEMA:
+        raise CorruptionError(f"schema {schema} is not {SCHEMA}: {record}")
+    if not (isinstance(body, dict) and isinstance(sha256, str)):
+        raise CorruptionError(f"not the record of a checkpoint: {record}")
+    tensors = read_tensors(folder / f"{stem}.safetensors", sha256=sha256, limit=limit)
+    try:
+        return Checkpoint(State.from_tensors(tensors), body)
+    except KeyError as error:
+        raise CorruptionError(f"no tensor {error} in the checkpoint {record}") from error
 
 
 def _stems(folder: Path) -> list[str]:
