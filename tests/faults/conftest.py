@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.settings import small_settings
 
+from ghosttrack_cli.cli.app import run_program
+from ghosttrack_cli.workspace import Workspace
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -51,3 +54,18 @@ def program(tmp_path: Path) -> Callable[..., Program]:
     """`program(NAME=value)`: the program in an empty folder with more environment."""
     (tmp_path / "ghosttrack.toml").write_text(small_settings())
     return lambda **environment: Program(tmp_path, environment)
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Workspace:
+    """A workspace that went through all stages, with two layers of a tiny model."""
+    root = tmp_path_factory.mktemp("fuzz")
+    texts = root / "texts.jsonl"
+    texts.write_text(
+        "".join(f'{{"text": "{f"Document {n} tells of {n * 7919}. " * 6}"}}\n' for n in range(60))
+    )
+    (root / "ghosttrack.toml").write_text(SMALL)
+    common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
+    source = ("--model", str(tiny_model), "--corpus", str(texts))
+    assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0
+    return Workspace(root / "data")

@@ -11,32 +11,14 @@ from tests.fault_table import fault
 from tests.faults.bounded import run_cases
 from tests.faults.readers import Reader, sealed, unsealed
 from tests.store.synthetic import IDENTITY, Plan
-from tests.support.settings import small_settings
-
-from ghosttrack_cli.cli.app import run_program
-from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ghosttrack_cli.interpretation.report import Record
+    from ghosttrack_cli.workspace import Workspace
 
 FEW = 25
-
-
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Workspace:
-    """A workspace that went through all stages, with two layers of a tiny model."""
-    root = tmp_path_factory.mktemp("fuzz")
-    texts = root / "texts.jsonl"
-    texts.write_text(
-        "".join(f'{{"text": "{f"Document {n} tells of {n * 7919}. " * 6}"}}\n' for n in range(60))
-    )
-    (root / "ghosttrack.toml").write_text(small_settings())
-    common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
-    source = ("--model", str(tiny_model), "--corpus", str(texts))
-    assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0
-    return Workspace(root / "data")
 
 
 def store(folder: Path) -> Path:
