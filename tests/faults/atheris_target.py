@@ -6,11 +6,10 @@ is the file; of a sealed one what stands behind the checksum, which is made to f
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import atheris
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.files.sealed import seal_text
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.faults.readers import Reader
+
+
+atheris: Any = importlib.import_module("atheris")
+"""It has no types, and no wheel for some machines."""
 
 
 def prepare(name: str, workspace: Path, folder: Path) -> Reader:

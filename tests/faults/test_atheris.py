@@ -22,7 +22,7 @@ pytestmark = pytest.mark.faults
 
 NAMES = (
     "commit", "checkpoint_record", "tensors", "sae_config", "sae_checksums", "progress", "history",
-    "report", "summary", "shard", "search_file", "prompt", "unfinished_state",
+    "report", "summary", "shard", "prompt", "unfinished_state",
     "remembered_settings", "settings_file", "jsonl", "csv", "truthfulqa", "model_config",
 )  # fmt: skip
 RUNS = 2_000

@@ -136,25 +136,31 @@ def summary(workspace: Workspace, _: Path) -> Reader:
 
 
 def shard(workspace: Workspace, folder: Path) -> Reader:
+    """With its first two features."""
+    from ghosttrack_cli import files
     from ghosttrack_cli.interpretation.report import FeatureShard, shard_name
 
-    return _short_record(report_folder(workspace) / shard_name(0), folder, FeatureShard)
-
-
-def search_file(workspace: Workspace, folder: Path) -> Reader:
-    from ghosttrack_cli.interpretation.search_index import SearchShard, search_name
-
-    return _short_record(report_folder(workspace) / search_name(0), folder, SearchShard)
-
-
-def _short_record(path: Path, folder: Path, kind: type[Record]) -> Reader:
-    """The record with its first two features."""
-    from ghosttrack_cli import files
-
-    document = files.read_sealed(path)
+    document = files.read_sealed(report_folder(workspace) / shard_name(0))
     document["features"] = document["features"][:2]
-    files.write_sealed(folder / path.name, document)
-    return _record(folder / path.name, kind)
+    files.write_sealed(folder / "shard.json", document)
+    return _record(folder / "shard.json", FeatureShard)
+
+
+def search_tokens(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.interpretation.layout import WholeReport
+    from ghosttrack_cli.interpretation.search_files import TOKENS, read_tokens
+
+    folder = report_folder(workspace)
+    return Reader(folder / f"{TOKENS}.js", lambda: read_tokens(WholeReport(folder)))
+
+
+def search_words(workspace: Workspace, _: Path) -> Reader:
+    from ghosttrack_cli.interpretation.layout import WholeReport
+    from ghosttrack_cli.interpretation.search_files import read_words
+
+    folder = report_folder(workspace)
+    path = folder / "search" / "words-000.js"
+    return Reader(path, lambda: list(read_words(WholeReport(folder), 1)))
 
 
 def prompt(workspace: Workspace, _: Path) -> Reader:
@@ -303,7 +309,8 @@ READERS: dict[Callable[[Workspace, Path], Reader], int] = {
     report: 4_000,
     summary: 4_000,
     shard: 4_000,
-    search_file: 4_000,
+    search_tokens: 2_000,
+    search_words: 2_000,
     prompt: 4_000,
     unfinished_state: 4_000,
     unfinished_tensors: 2_000,
