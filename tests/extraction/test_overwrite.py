@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from tests.extraction.forks import request
+from tests.fault_table import fault
 from tests.forks import Forks
 from tests.store import kills
 from tests.store.kills import (
@@ -295,10 +296,13 @@ def test_a_kill(forks: Forks, old: Any, kill: Kill, stands: bool) -> None:
 @pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.parametrize("call", [WRITE, FSYNC, RENAME, RENAMED, REMOVE])
-def test_many_kills(forks: Forks, old: Any, call: str) -> None:
+def test_many_kills(
+    forks: Forks, old: Any, call: str, record_property: Callable[[str, object], None]
+) -> None:
     asked = request(old.settings(**NEW)) | {"overwrite": True}
     count = forks.run(asked).calls[call]
     assert count
     for at in range(1, count + 1):
         old(**OLD, overwrite=True)
         kill_one(forks, old, Kill(at, call))
+    record_property("fault", fault("kill -9: extract --overwrite", count))

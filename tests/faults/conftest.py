@@ -64,7 +64,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Wo
     texts.write_text(
         "".join(f'{{"text": "{f"Document {n} tells of {n * 7919}. " * 6}"}}\n' for n in range(60))
     )
-    (root / "ghosttrack.toml").write_text(SMALL)
+    (root / "ghosttrack.toml").write_text(small_settings())
     common = ("--config", str(root / "ghosttrack.toml"), "--workspace", str(root / "data"), "-q")
     source = ("--model", str(tiny_model), "--corpus", str(texts))
     assert run_program(["run", *source, "--layers", "0,2", "--tokens", "3k", *common]) == 0

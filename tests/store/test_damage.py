@@ -222,6 +222,23 @@ def test_lost_metadata_is_mended_by_the_next_writer(tmp_path: Path) -> None:
     assert tree(path) == before
 
 
+@pytest.mark.parametrize("rows", [0, ROWS])
+def test_metadata_that_a_kill_left_unwritten_is_no_damage(tmp_path: Path, rows: int) -> None:
+    """The first commit of a store, or of a layer that is added, comes before its `zarr.json`."""
+    path = tmp_path / "a.zarr"
+    if rows:
+        Plan((0,), rows).run(path)
+    with StoreWriter.open(path, IDENTITY, [0, 3], asked_rows=ROWS):
+        pass
+    missing = [layout.layer_array(3), layout.layer_array(3).rpartition("/")[0]]
+    for node in missing if rows else [".", "layers", *layout.ROW_ARRAYS, *missing]:
+        layout.metadata_path(path, node).unlink()
+    assert ActivationStore.open(path).verify() == []
+    with StoreWriter.open(path, IDENTITY, [0, 3], asked_rows=ROWS):
+        pass
+    assert all(layout.metadata_path(path, node).is_file() for node in missing)
+
+
 def test_no_store_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no activation store"):
         ActivationStore.open(tmp_path / "a.zarr")

@@ -16,7 +16,7 @@ from ghosttrack_cli.store.format.chunks import ChunkSpec
 from ghosttrack_cli.store.format.segments import read_checksums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ghosttrack_cli.store.format.commit_record import Commit
@@ -104,12 +104,19 @@ def _bad_metadata(store: Path, commit: Commit) -> Iterator[BadChunk]:
         try:
             found = files.read_json(layout.metadata_path(store, node), limit=2 * len(data) + 4096)
         except FileNotFoundError:
-            yield BadChunk(node, None, None, "zarr.json is missing")
+            if _rows_below(node, rows):
+                yield BadChunk(node, None, None, "zarr.json is missing")
         except CorruptionError as error:
             yield BadChunk(node, None, None, error.what)
         else:
             if _without_shape(found) != _without_shape(json.loads(data)):
                 yield BadChunk(node, None, None, "zarr.json differs from what was written")
+
+
+def _rows_below(node: str, rows: Mapping[str, int]) -> int:
+    """The rows of an array, or of all arrays in a group: without any, it may not be written yet."""
+    inside = "" if node == "." else f"{node}/"
+    return sum(count for name, count in rows.items() if f"{name}/".startswith(inside))
 
 
 def _without_shape(document: object) -> object:
