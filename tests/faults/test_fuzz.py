@@ -15,7 +15,7 @@ from tests.store.synthetic import IDENTITY, Plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ghosttrack_cli.interpretation.report import Record
+    from ghosttrack_cli.report.schema import Record
     from ghosttrack_cli.workspace import Workspace
 
 FEW = 25
@@ -125,8 +125,8 @@ def _look(workspace: Workspace) -> Callable[[], Any]:
 
 
 def report(workspace: Workspace, _: Path) -> Reader:
-    from ghosttrack_cli.interpretation.layout import REPORT
-    from ghosttrack_cli.interpretation.report import LayerReport
+    from ghosttrack_cli.report.report_files import REPORT
+    from ghosttrack_cli.report.schema import LayerReport
 
     return _record(report_folder(workspace) / REPORT, LayerReport)
 
@@ -138,7 +138,7 @@ def summary(workspace: Workspace, _: Path) -> Reader:
 def shard(workspace: Workspace, folder: Path) -> Reader:
     """With its first two features."""
     from ghosttrack_cli import files
-    from ghosttrack_cli.interpretation.report import FeatureShard, shard_name
+    from ghosttrack_cli.report.schema import FeatureShard, shard_name
 
     document = files.read_sealed(report_folder(workspace) / shard_name(0))
     document["features"] = document["features"][:2]
@@ -147,16 +147,16 @@ def shard(workspace: Workspace, folder: Path) -> Reader:
 
 
 def search_tokens(workspace: Workspace, _: Path) -> Reader:
-    from ghosttrack_cli.interpretation.layout import WholeReport
-    from ghosttrack_cli.interpretation.search_files import TOKENS, read_tokens
+    from ghosttrack_cli.report.report_files import WholeReport
+    from ghosttrack_cli.report.search_files import TOKENS, read_tokens
 
     folder = report_folder(workspace)
     return Reader(folder / f"{TOKENS}.js", lambda: read_tokens(WholeReport(folder)))
 
 
 def search_words(workspace: Workspace, _: Path) -> Reader:
-    from ghosttrack_cli.interpretation.layout import WholeReport
-    from ghosttrack_cli.interpretation.search_files import read_words
+    from ghosttrack_cli.report.report_files import WholeReport
+    from ghosttrack_cli.report.search_files import read_words
 
     folder = report_folder(workspace)
     path = folder / "search" / "words-000.js"
@@ -164,8 +164,8 @@ def search_words(workspace: Workspace, _: Path) -> Reader:
 
 
 def prompt(workspace: Workspace, _: Path) -> Reader:
-    from ghosttrack_cli.interpretation.browser.prompt import PROMPT_FILE, PromptReport
-    from ghosttrack_cli.interpretation.layout import write_record
+    from ghosttrack_cli.browser.prompt import PROMPT_FILE, PromptReport
+    from ghosttrack_cli.report.report_files import write_record
 
     report = PromptReport(model="tiny", text="a", ids=[0, 1], texts=["<s>", "a"], layers=[])
     write_record(workspace.interpretations / PROMPT_FILE, report)
@@ -173,13 +173,13 @@ def prompt(workspace: Workspace, _: Path) -> Reader:
 
 
 def report_folder(workspace: Workspace) -> Path:
-    from ghosttrack_cli.stored_reports import layer_reports
+    from ghosttrack_cli.report.stored import layer_reports
 
     return layer_reports(workspace.interpretations, 0)[0].folder
 
 
 def _record(path: Path, kind: type[Record]) -> Reader:
-    from ghosttrack_cli.interpretation.layout import read_record
+    from ghosttrack_cli.report.report_files import read_record
 
     return Reader(path, lambda: read_record(path, kind), sealed)
 
@@ -212,7 +212,7 @@ def _unfinished(
 
 def remembered_settings(workspace: Workspace, _: Path) -> Reader:
     from ghosttrack_cli.errors import CorruptionError
-    from ghosttrack_cli.remembered import recall
+    from ghosttrack_cli.settings.remembered import recall
 
     def read() -> None:
         problems = recall(workspace.root)[1]

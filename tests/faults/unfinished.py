@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghosttrack_cli.interpretation.collect import Collector, CollectorShape
-from ghosttrack_cli.interpretation.layer_pass import LayerPass
-from ghosttrack_cli.interpretation.report import SourceFacts
+from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
+from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
 from ghosttrack_cli.interpretation.state import PassState, Place
-from ghosttrack_cli.sae import JumpReLUSAE
+from ghosttrack_cli.report.schema import SourceFacts
+from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
