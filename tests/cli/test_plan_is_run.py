@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.files import tree
+
+from ghosttrack_cli.extraction import checks
+from ghosttrack_cli.model.residual import ResidualModel
+from ghosttrack_cli.store.format.identity import check_identity
+from ghosttrack_cli.store.format.layout import previous_path
+from ghosttrack_cli.text import corpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,6 +190,114 @@ def test_run_does_what_was_asked_and_nothing_else(
     grown = planned_then_run(ghosttrack, *command, "--tokens", "4k")[1]
     assert grown.code == 3  # layer 2 was trained on fewer rows: known before anything is added
     assert ghosttrack("status", "--json").document["store"]["rows"] == 3000
+
+
+def test_a_run_looks_at_the_texts_and_the_store_once(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            looked.append(name)
+            return real(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(corpus, "open_corpus", counting("texts", corpus.open_corpus))
+    monkeypatch.setattr(checks, "check_identity", counting("store", check_identity))
+    command = ("run", *extract[1:-2], *TRAIN)
+    assert ghosttrack(*command).code == 0
+    assert looked == ["texts"]
+    looked.clear()
+    assert ghosttrack(*command).code == 0
+    assert sorted(looked) == ["store", "texts"]
+
+
+def test_a_run_says_how_long_interpretation_takes(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    command = ("run", *extract[1:-2], *TRAIN, "--dry-run")
+    first = ghosttrack(*command, "--json").document["plan"]["interpret"]
+    assert first["seconds"] > 0
+    assert (first["layers"], first["todo"], first["made_up"]) == ([0, 2], [0, 2], [0, 2])
+    assert "from made-up SAEs of layers 0,2\n" in ghosttrack(*command).out
+    assert ghosttrack(*extract).code == 0
+    assert ghosttrack("train", "--layers", "0", *TRAIN).code == 0
+    partly = ghosttrack(*command, "--json").document["plan"]["interpret"]
+    assert (partly["todo"], partly["made_up"]) == ([0, 2], [2])
+    assert ghosttrack("interpret", "--layers", "0").code == 0
+    done = ghosttrack(*command, "--layers", "0", "--json").document["plan"]["interpret"]
+    assert (done["todo"], done["made_up"], done["seconds"]) == ([], [], 0.0)
+
+
+def test_interpreting_again_is_planned_as_such(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack("run", *extract[1:-2], *TRAIN, "--layers", "0").code == 0
+    assert ghosttrack("interpret", "--dry-run", "--json").document["plan"]["todo"] == []
+    again = ghosttrack("interpret", "--dry-run", "--overwrite", "--json").document["plan"]
+    assert again["todo"] == [0]
+
+
+def test_an_overwrite_says_what_it_deletes(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack(*extract).code == 0
+    command = (*extract, "--tokens", "2k", "--overwrite")
+    assert "3,000 rows of layers 0,2, " in ghosttrack(*command, "--dry-run").out
+    assert "3,000 rows of layers 0,2, " in ghosttrack(*command).error[0]
+    plan, ran = planned_then_run(ghosttrack, *command)
+    assert plan.document["plan"]["replaces"]["layers"] == [0, 2]
+    assert plan.document["plan"]["replaces"]["rows"] == 3000
+    assert ran.document["rows"] == 2000
+
+
+def test_an_overwrite_that_fails_early_changes_nothing(
+    extract: tuple[str, ...],
+    ghosttrack: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    assert ghosttrack(*extract).code == 0
+    before = tree(DATA, without=VARYING)
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"text": "Other words, and more of them than are needed. " * 90}))
+    with monkeypatch.context() as patch:
+        patch.setattr(ResidualModel, "residuals", no_memory)
+        refused = ghosttrack(*extract, "--corpus", str(other), "--overwrite", "--yes")
+    assert refused.code == 1
+    assert "the earlier one, 3,000 rows, is kept" in refused.err
+    assert tree(DATA, without=VARYING) == before  # what is remembered, too
+    assert "nothing to do" in ghosttrack("extract").err
+
+
+def test_an_overwrite_that_was_killed_is_seen_by_what_comes_next(
+    extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack(*extract).code == 0
+    before, store = tree(DATA, without=VARYING), DATA / "activations.zarr"
+    store.rename(previous_path(store))
+    store.mkdir()
+    status = ghosttrack("status", "--json")
+    assert status.document["store"]["rows"] == 3000
+    assert status.document["store"]["being_replaced"] is True
+    assert "the earlier store is used" in status.err
+    trained = ghosttrack("train", "--layers", "0", *TRAIN)
+    assert trained.code == 0, trained.err
+    assert "the earlier store is used" in trained.err
+    assert ghosttrack("interpret", "--layers", "0").code == 0
+    assert "the earlier store is used" in ghosttrack("extract", "--dry-run").err
+    again = ghosttrack("extract")
+    assert again.code == 0
+    assert "ended before its first rows: the earlier one, 3,000 rows, is kept" in again.err
+    now = tree(DATA, without=VARYING)
+    assert {name: now[name] for name in before} == before
+    assert "earlier store" not in ghosttrack("status").err
+
+
+def no_memory(*_: object) -> None:
+    raise MemoryError
 
 
 def test_a_run_over_more_rows_than_were_trained_on_names_both_commands(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,75 @@ def test_train_is_continued_as_it_was_told(
     everything = ghosttrack("train")
     assert everything.code == 0, everything.err
     assert everything.err.count("already trained") == 2
+
+
+@pytest.fixture
+def two_widths(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layer 0 was begun 64 wide and stopped, layer 2 was trained 48 wide after that."""
+    wide = ("--d-hidden", "64", "--target-l0", "6", "--epochs", "3", "--learning-rate", "0.002")
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_announced", lambda *_: StopAfter(1))
+        assert ghosttrack("train", "--layers", "0", *wide).code == 130
+    assert ghosttrack("train", "--layers", "2", *TRAINED).code == 0
+
+
+class StopAfter:
+    """Asks to stop, as Ctrl-C does, once it was asked so often."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+
+    def __call__(self) -> int | None:
+        self.calls -= 1
+        return signal.SIGINT if self.calls < 0 else None
+
+
+def test_a_layer_goes_on_with_what_it_was_begun_with(
+    two_widths: None, ghosttrack: Callable[..., Ended]
+) -> None:
+    command = ghosttrack("status", "--json").document["next"]
+    assert command == "ghosttrack train --layers 0"
+    plan = ghosttrack(*shlex.split(command)[1:], "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    assert plan.document["plan"][0]["finished_steps"] > 0
+    ended = ghosttrack(*shlex.split(command)[1:], "--json")
+    assert ended.code == 0, ended.err
+    assert ended.document["layers"]["0"]["expected"]["d_hidden"] == 64
+    assert "resuming at step" in ended.err
+    own = "--learning-rate 0.002, --d-hidden 64, --target-l0 6.0, --epochs 3"
+    said = next(one for one in ended.err.splitlines() if "layer 0: as it was begun: " in one)
+    assert sorted(said.partition("begun: ")[2].split(", ")) == sorted(own.split(", "))
+    everything = ghosttrack("train")
+    assert everything.code == 0, everything.err
+    assert everything.err.count("already trained") == 2
+    assert "layer 0: as it was begun: " in everything.err
+    assert "as before: --d-hidden 48 " in everything.err
+
+
+def test_what_is_given_now_wins_over_what_a_layer_was_begun_with(
+    two_widths: None, ghosttrack: Callable[..., Ended]
+) -> None:
+    refused = ghosttrack("train", "--layers", "0", "--d-hidden", "48", "--json")
+    assert refused.code == 3
+    assert "sae.d_hidden: 64 on disk, 48 requested" in refused.document["error"]["what"]
+    assert ghosttrack("train", "--layers", "0", "--preset", "original").code == 3
+    anew = ghosttrack("train", "--layers", "0", "--overwrite", "--yes", "--json")
+    assert anew.code == 0, anew.err
+    assert anew.document["layers"]["0"]["expected"]["d_hidden"] == 48
+
+
+def test_a_settings_file_that_says_otherwise_is_answered_by_flags(
+    two_widths: None, ghosttrack: Callable[..., Ended]
+) -> None:
+    Path("ghosttrack.toml").write_text("[sae]\nd_hidden = 48\n[sae_training]\nepochs = 1\n")
+    assert ghosttrack("train", "--layers", "0").code == 3
+    command = ghosttrack("status", "--json").document["next"]
+    assert command == "ghosttrack train --layers 0 --d-hidden 64 --epochs 3"
+    ended = ghosttrack(*shlex.split(command)[1:], "--json")
+    assert ended.code == 0, ended.err
+    assert ended.document["layers"]["0"]["expected"]["d_hidden"] == 64
 
 
 def test_what_was_refused_is_not_remembered(

@@ -39,9 +39,8 @@ def export_sae(source: Path, target: Path, *, layer: int) -> None:
     # That program reads nothing else. Writing a pickle of tensors runs nothing, and ours are never
     # read back from here.
     torch.save(dict(sae.state_dict()), weights)  # noqa: TID251
-    files.make_folder(target)
-    files.write_bytes(target / "ae.pt", weights.getbuffer())
-    files.write_json(target / "config.json", _config(sae, layer))
+    config = files.json_text(_config(sae, layer)).encode()
+    files.write_together({target / "ae.pt": weights.getbuffer(), target / "config.json": config})
 
 
 def _config(sae: JumpReLUSAE, layer: int) -> dict[str, object]:

@@ -39,6 +39,19 @@ class Asked:
         return pinned(self.model, commit)
 
 
+@dataclass(frozen=True)
+class Checked:
+    """An extraction that was planned and is not refused: what a run executes.
+
+    `texts` is None where there is nothing to do and the hub that has them is away.
+    """
+
+    asked: Asked
+    planned: ExtractionPlan
+    texts: Corpus | None
+    overwrite: bool = False
+
+
 def check(
     asked: Asked,
     planned: ExtractionPlan,

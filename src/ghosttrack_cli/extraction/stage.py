@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.extraction.checks import Asked, check
+from ghosttrack_cli.extraction.checks import Asked, Checked, check
 from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, MODEL
 from ghosttrack_cli.extraction.plan import existing_commit, plan
 from ghosttrack_cli.monitor import SILENT, Monitor
@@ -41,15 +41,22 @@ def extract(
         ModelError, CorpusError, HubError: the model or the text cannot be had or read.
     """
     monitor.begin(CHECKING)
-    settle_store(workspace.store, monitor.notice)
     planned = plan(model, corpus, extraction, workspace, cache_dir=cache_dir, overwrite=overwrite)
     asked = Asked(model, corpus, extraction, cache_dir)
     if planned.action == "nothing":
         monitor.begin(COMPARING)
     texts = check(asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=False)
+    return execute(Checked(asked, planned, texts, overwrite=overwrite), workspace, monitor)
+
+
+def execute(checked: Checked, workspace: Workspace, monitor: Monitor = SILENT) -> ExtractionResult:
+    """Do what was planned and checked; raises as `extract`."""
+    asked, overwrite = checked.asked, checked.overwrite
+    settle_store(workspace.store, monitor.notice)
     commit = existing_commit(workspace, overwrite=overwrite)
-    if commit is not None and planned.action == "nothing":
+    if commit is not None and checked.planned.action == "nothing":
         return _nothing(commit, workspace, monitor)
+    texts = checked.texts
     assert texts is not None
     monitor.begin(MODEL)
 
@@ -58,10 +65,13 @@ def extract(
     from ghosttrack_cli.extraction.task import Task
     from ghosttrack_cli.model.residual import ResidualModel
 
-    loaded = ResidualModel.load(asked.pinned(commit), cache_dir=cache_dir, notice=monitor.notice)
+    loaded = ResidualModel.load(
+        asked.pinned(commit), cache_dir=asked.cache_dir, notice=monitor.notice
+    )
     for left_out in texts.notices():
         monitor.notice(left_out)
-    task = Task(loaded, texts, planned.layers, extraction, workspace.store, monitor)
+    layers, settings = checked.planned.layers, asked.extraction
+    task = Task(loaded, texts, layers, settings, workspace.store, monitor)
     return run(task, commit, overwrite=overwrite)
 
 

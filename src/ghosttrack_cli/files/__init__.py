@@ -5,7 +5,13 @@ fsync of the folder. A process killed anywhere in between leaves the old file an
 temporary one beside it, which the next writer of that name replaces.
 """
 
-from ghosttrack_cli.files.documents import MAX_JSON_BYTES, parse_json, read_json, write_json
+from ghosttrack_cli.files.documents import (
+    MAX_JSON_BYTES,
+    json_text,
+    parse_json,
+    read_json,
+    write_json,
+)
 from ghosttrack_cli.files.locks import exclusive_lock, lock_holders, readers_lock, shared_lock
 from ghosttrack_cli.files.places import (
     DELETED_SUFFIX,
@@ -29,7 +35,7 @@ from ghosttrack_cli.files.sealed import (
     unseal,
     write_sealed,
 )
-from ghosttrack_cli.files.staging import DiskQueue, StagedFile, WriteBatch
+from ghosttrack_cli.files.staging import DiskQueue, StagedFile, WriteBatch, write_together
 from ghosttrack_cli.files.system import (
     TEMPORARY_SUFFIX,
     disk_errors,
@@ -60,6 +66,7 @@ __all__ = [
     "disk_errors",
     "exclusive_lock",
     "free_bytes",
+    "json_text",
     "largest_file",
     "lock_holders",
     "make_folder",
@@ -87,4 +94,5 @@ __all__ = [
     "write_parts",
     "write_sealed",
     "write_text",
+    "write_together",
 ]

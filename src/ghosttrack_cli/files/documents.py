@@ -19,8 +19,13 @@ MAX_DIGITS = 39
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write `document` as indented JSON with sorted keys; NaN and infinity are refused."""
-    write_text(path, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    """Write `document` as `json_text` has it."""
+    write_text(path, json_text(document))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """Indented JSON with sorted keys; NaN and infinity are refused."""
+    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_json(path: Path, *, limit: int = MAX_JSON_BYTES, foreign: bool = False) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.files import system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -210,6 +210,19 @@ class WriteBatch:
             file.close()
         self.bytes = 0
         self._files = []
+
+
+def write_together(contents: Mapping[Path, ReadableBuffer]) -> None:
+    """Write files of which none takes its name before all have their bytes."""
+    batch = WriteBatch()
+    try:
+        for path, data in contents.items():
+            file = StagedFile(path)
+            batch.add(file)
+            file.write(data)
+        batch.finish()
+    finally:
+        batch.discard()
 
 
 def make_folders(folder: Path) -> list[Path]:

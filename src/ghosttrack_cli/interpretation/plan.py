@@ -60,7 +60,9 @@ class InterpretationPlan:
         return sum(self.seconds.values())
 
 
-def plan_interpretation(stage: Stage, layers: Sequence[int]) -> InterpretationPlan:
+def plan_interpretation(
+    stage: Stage, layers: Sequence[int], *, again: bool = False
+) -> InterpretationPlan:
     """Look at a little of the work that `stage` would do for `layers`.
 
     Raises:
@@ -70,7 +72,13 @@ def plan_interpretation(stage: Stage, layers: Sequence[int]) -> InterpretationPl
     rows = stage.source.count_rows(COUNTED_ROWS)
     if rows.number == 0:
         raise CorpusError(f"no text to read: {stage.source.facts.name}")
-    todo = stage.todo(layers)
+    return plan_jobs(stage, layers, stage.todo(layers, again=again), rows)
+
+
+def plan_jobs(
+    stage: Stage, layers: Sequence[int], todo: Sequence[Job], rows: RowCount
+) -> InterpretationPlan:
+    """Look at a little of the work for the layers `todo`, on so many rows."""
     together = list(groups(todo, stage.settings))
     stage.monitor.begin(TIMING)
     probe = Probe(stage, todo) if todo else None

@@ -49,6 +49,14 @@ class Resolved:
         """Whether `key` came from a flag, the environment or a file."""
         return key in self.origins and self.origins[key].kind in GIVEN
 
+    def value(self, key: str) -> Any:
+        """The JSON value in force."""
+        return _plain_value(self.settings.model_dump(mode="json"), key)
+
+    def is_chosen(self, key: str) -> bool:
+        """Whether `key` is given by itself or by a preset that is given."""
+        return self.is_given(key) or self.is_given("preset")
+
     def told(self, stage: Stage) -> dict[str, Any]:
         """The settings, by dotted key, that a workspace remembers of `stage`; no secrets."""
         plain = self.settings.model_dump(mode="json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.report.stored import (
     SUMMARY,
@@ -77,6 +77,8 @@ class TrainingStatus:
     retraining: Retraining | None = None
     seconds: float | None = None
     """Of training so far."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What it was begun with, by dotted key."""
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Each of CURVES, one value an evaluation."""
     curve_rows: tuple[float, ...] = ()
@@ -162,6 +164,7 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
         device=manifest.text("environment", "device"),
         retraining=_retraining(workspace, layer, problems),
         seconds=manifest.number("seconds"),
+        settings=manifest.mapping("settings"),
         curves={name: history.numbers(column) for name, column in CURVES.items()},
         curve_rows=history.numbers("val_rows"),
     )

@@ -45,6 +45,11 @@ class Manifest:
         value = self._at(path)
         return value if isinstance(value, bool) else None
 
+    def mapping(self, *path: str) -> dict[str, Any]:
+        """The object at `path`, empty if there is none."""
+        value = self._at(path)
+        return value if isinstance(value, dict) else {}
+
     def numbers(self, *path: str) -> tuple[float, ...]:
         """The finite numbers in the list at `path`, none if there is no list."""
         values = self._at(path)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.quantities import format_layers
+from ghosttrack_cli.quantities import format_layers, named_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,13 @@ class Step:
     why: str
 
 
-def next_step(overview: Overview, log: Path) -> Step:
-    """The next command for the workspace whose log is `log`."""
+def next_step(
+    overview: Overview, log: Path, own_flags: Callable[[LayerStatus], str] = lambda _: ""
+) -> Step:
+    """The next command for the workspace whose log is `log`.
+
+    `own_flags` are what a layer needs to be trained on as it was begun.
+    """
     layers = overview.layers
     untrained = _numbers(layers, lambda one: one.training is None or not one.training.finished)
     unread = _numbers(layers, lambda one: not one.interpreted)
@@ -41,7 +46,7 @@ def next_step(overview: Overview, log: Path) -> Step:
             last_command(log, "extract") or "extract", f"extraction is not finished: {rows}"
         )
     if untrained:
-        return Step(_for_layers("train", untrained, layers), "some layers have no trained SAE yet")
+        return _train(untrained, layers, own_flags)
     if unread:
         return Step(_for_layers("interpret", unread, layers), _why_unread(layers))
     return Step(None, "everything is done")
@@ -52,6 +57,20 @@ def _why_unread(layers: tuple[LayerStatus, ...]) -> str:
     if any(one.damaged for one in newest):
         return "some reports are damaged"
     return "some reports are of an earlier SAE" if newest else "some layers have no report yet"
+
+
+def _train(
+    untrained: list[int], layers: tuple[LayerStatus, ...], own_flags: Callable[[LayerStatus], str]
+) -> Step:
+    """The first of them, with all others that need the same flags."""
+    flags = {one.layer: own_flags(one) for one in layers if one.layer in untrained}
+    first = flags[untrained[0]]
+    chosen = [layer for layer in untrained if flags[layer] == first]
+    why = "some layers have no trained SAE yet"
+    if first:
+        why = f"{named_layers(chosen)}: begun with other settings than those given now"
+    command = _for_layers("train", chosen, layers)
+    return Step(f"{command} {first}" if first else command, why)
 
 
 def _numbers(layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], bool]) -> list[int]:

@@ -18,7 +18,9 @@ from ghosttrack_cli.quantities import (
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.extraction.checks import Checked
     from ghosttrack_cli.extraction.plan import ExtractionPlan, Replaced
+    from ghosttrack_cli.extraction.task import ExtractionResult
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.text.documents import Corpus
     from ghosttrack_cli.text.first_look import FirstLook
@@ -52,13 +54,13 @@ def in_words(replaced: Replaced) -> str:
     """What an overwrite deletes."""
     if not replaced.layers:
         return format_bytes(replaced.bytes)
-    layers = format_layers(replaced.layers)
-    return f"{replaced.rows:,} rows of layers {layers}, {format_bytes(replaced.bytes)}"
+    return (
+        f"{replaced.rows:,} rows of {named_layers(replaced.layers)}, {format_bytes(replaced.bytes)}"
+    )
 
 
 def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     """Extract what the settings ask for."""
-    workspace = session.workspace
     settings = session.settings
     with session.monitor("extract", stage="extract") as monitor:
         from ghosttrack_cli.extraction.stage import extract as run
@@ -67,11 +69,24 @@ def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
             settings.model,
             settings.corpus,
             settings.extraction,
-            workspace,
+            session.workspace,
             monitor,
             cache_dir=settings.paths.cache_dir,
             overwrite=overwrite,
         )
+    return _extracted(session, result)
+
+
+def run_checked(session: Session, checked: Checked) -> Outcome:
+    """Extract what was planned and checked before."""
+    with session.monitor("extract", stage="extract") as monitor:
+        from ghosttrack_cli.extraction.stage import execute
+
+        result = execute(checked, session.workspace, monitor)
+    return _extracted(session, result)
+
+
+def _extracted(session: Session, result: ExtractionResult) -> Outcome:
     few = _held_out(session, result.documents)
     documents = "" if result.documents is None else f" of {counted(result.documents, 'document')}"
     words = (
@@ -124,6 +139,8 @@ class ExtractionOutlook:
     planned: ExtractionPlan
     refusal: GhostTrackError | None
     seconds: float | None
+    checked: Checked | None
+    """What a run executes; None if it is refused."""
     text: FirstLook | None = None
 
     def outcome(self) -> Outcome:
@@ -138,7 +155,7 @@ def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> Ext
     """Plan an extraction and check all that it would refuse; `timed` tries the model, too."""
     settings, workspace = session.settings, session.workspace
     with session.monitor("plan") as monitor:
-        from ghosttrack_cli.extraction.checks import Asked, check
+        from ghosttrack_cli.extraction.checks import Asked, Checked, check
         from ghosttrack_cli.extraction.plan import plan
         from ghosttrack_cli.extraction.timing import seconds
 
@@ -153,17 +170,18 @@ def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> Ext
             cache_dir=asked.cache_dir,
             overwrite=overwrite,
         )
-        refusal, taken, text = None, None, None
+        refusal, taken, text, checked = None, None, None, None
         try:
             corpus = check(
                 asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=True
             )
+            checked = Checked(asked, planned, corpus, overwrite=overwrite)
             if timed and corpus is not None and planned.action == "start":
                 text = _first_look(corpus, monitor)
             taken = seconds(asked, planned, monitor) if timed else None
         except GhostTrackError as error:
             refusal = error
-    return ExtractionOutlook(planned, refusal, taken, text)
+    return ExtractionOutlook(planned, refusal, taken, checked, text)
 
 
 def _first_look(corpus: Corpus, monitor: Monitor) -> FirstLook | None:

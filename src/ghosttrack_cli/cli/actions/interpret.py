@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.terminal.output import Line, Table, line
+from ghosttrack_cli.interpretation import parts
 from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds, named_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.plan import InterpretationPlan
     from ghosttrack_cli.report.schema import LayerSummary
+    from ghosttrack_cli.store.read.reader import ActivationStore
+    from ghosttrack_cli.training.recorded import LayerSettings
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -22,7 +28,7 @@ def interpret(
     """Plan the interpretation, or do it."""
     chosen = layers_to_interpret(session, layers)
     if dry_run:
-        give(session, plan_layers(session, chosen))
+        give(session, plan_layers(session, chosen, again=overwrite))
         return
     if overwrite:
         confirm_reports(session, chosen, yes=yes)
@@ -101,7 +107,7 @@ def _look_at(workspace: Workspace, summaries: list[LayerSummary]) -> str:
     return f"interpret --layer {layer} --feature {feature}"
 
 
-def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
+def plan_layers(session: Session, layers: tuple[int, ...], *, again: bool = False) -> Outcome:
     """What interpretation would read and take; a little of it is done to find out."""
     whole = session.settings
     with session.monitor("plan") as monitor:
@@ -116,12 +122,47 @@ def plan_layers(session: Session, layers: tuple[int, ...]) -> Outcome:
             monitor,
             cache_dir=whole.paths.cache_dir,
         )
-        plan = plan_interpretation(stage, layers)
+        plan = plan_interpretation(stage, layers, again=again)
     checkpoint = whole.interpretation.checkpoint
     folders = [str(session.workspace.sae(layer, checkpoint)) for layer in layers]
     named = {"texts": whole.interpretation.texts, "saes": folders, "model": whole.model.name}
     document = {**asdict(plan), "total_seconds": plan.total_seconds, **named}
     return Outcome({"plan": document}, _plan_blocks(plan, whole.interpretation.texts, folders))
+
+
+def plan_made_up(
+    session: Session, store: ActivationStore, own: Mapping[int, LayerSettings]
+) -> InterpretationPlan:
+    """The same for layers without SAEs, with made-up ones of the sizes that they will have.
+
+    `store` is as it will be; where its rows are to be read, there are made-up rows.
+    """
+    whole = session.settings
+    settings = whole.interpretation
+    with session.monitor("plan") as monitor:
+        monitor.begin(parts.MODEL)
+        from ghosttrack_cli.interpretation.made_up import MadeUpRows, made_up_job
+        from ghosttrack_cli.interpretation.plan import COUNTED_ROWS, plan_jobs
+        from ghosttrack_cli.interpretation.sources.choose import open_source
+        from ghosttrack_cli.interpretation.stage import Stage
+        from ghosttrack_cli.model.residual import ResidualModel
+        from ghosttrack_cli.training.targets import target_l0
+
+        cache_dir = whole.paths.cache_dir
+        model = ResidualModel.load(whole.model, cache_dir=cache_dir, notice=monitor.notice)
+        monitor.begin(parts.TEXTS)
+        source: RowSource
+        if settings.texts == "store":
+            rows = min(store.rows, settings.max_tokens or store.rows)
+            source = MadeUpRows(model, rows, store.identity.context_length)
+        else:
+            source = open_source(settings, whole.corpus, model, session.workspace, cache_dir)
+        jobs = [
+            made_up_job(layer, model, source, d_hidden=sae.d_hidden, l0=target_l0(sae, training))
+            for layer, (sae, training) in own.items()
+        ]
+        stage = Stage(model, source, settings, session.workspace, monitor)
+        return plan_jobs(stage, tuple(own), jobs, source.count_rows(COUNTED_ROWS))
 
 
 def _plan_blocks(plan: InterpretationPlan, texts: str, folders: list[str]) -> list[Line | Table]:

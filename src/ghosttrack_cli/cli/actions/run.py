@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ghosttrack_cli.cli.actions.extract import ExtractionOutlook, look_ahead, run_extraction
-from ghosttrack_cli.cli.actions.interpret import interpret_layers, layers_to_interpret
+from ghosttrack_cli.cli.actions.extract import ExtractionOutlook, look_ahead, run_checked
+from ghosttrack_cli.cli.actions.interpret import (
+    interpret_layers,
+    layers_to_interpret,
+    plan_made_up,
+)
+from ghosttrack_cli.cli.actions.interpret import plan_layers as plan_interpretation
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.actions.train import (
     check_layers,
@@ -15,16 +20,15 @@ from ghosttrack_cli.cli.actions.train import (
     stored_layers,
     train_layers,
 )
+from ghosttrack_cli.cli.actions.train_settings import settings_of
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
 from ghosttrack_cli.errors import ConflictError, GhostTrackError
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.quantities import format_layers, named_layers
+from ghosttrack_cli.quantities import format_layers, format_seconds, named_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.store.read.reader import ActivationStore
-
-LATER = "the time is measured once there are SAEs: ghosttrack interpret --dry-run"
 
 
 def run(session: Session, *, dry_run: bool) -> None:
@@ -105,16 +109,62 @@ def plan_all(session: Session) -> Outcome:
     layers = ahead.planned.layers
     training = plan_store(session, store, layers, made_up=ahead.planned.action != "nothing")
     blocks += [line(Span("2 of 3  train", "bold")), *training.blocks]
-    blocks += [
-        line(Span("3 of 3  interpret", "bold")),
-        line(f"{named_layers(layers)} over {texts}; {LATER}"),
-    ]
-    document |= {
-        "train": training.document,
-        "interpret": {"layers": list(layers), "source": texts, "seconds": None},
-    }
-    refusal = training.refusal and session.of_stage("train", training.refusal)
-    return Outcome({"plan": document}, blocks, refusal=refusal)
+    document["train"] = training.document
+    if training.refusal is not None:
+        refusal = session.of_stage("train", training.refusal)
+        return Outcome({"plan": document}, blocks, refusal=refusal)
+    try:
+        interpretation = plan_last(session, ahead, store, training, texts)
+    except GhostTrackError as error:
+        refusal = session.of_stage("interpret", error)
+        return Outcome({"plan": document}, blocks, refusal=refusal)
+    blocks += [line(Span("3 of 3  interpret", "bold")), *interpretation.blocks]
+    document["interpret"] = interpretation.document["plan"]
+    return Outcome({"plan": document}, blocks, refusal=interpretation.refusal)
+
+
+def plan_last(
+    session: Session,
+    ahead: ExtractionOutlook,
+    store: ActivationStore,
+    training: Outcome,
+    texts: str,
+) -> Outcome:
+    """What interpretation will take: with the SAEs that are there, and made-up ones for others."""
+    layers = ahead.planned.layers
+    stays = ahead.planned.action == "nothing" or session.settings.interpretation.texts != "store"
+    trained = [one["layer"] for one in training.document["plan"] if one["state"] == "finished"]
+    ready = tuple(layer for layer in layers if stays and layer in trained)
+    later = tuple(layer for layer in layers if layer not in ready)
+    document: dict[str, Any] = {"layers": list(layers), "source": texts, "todo": list(later)}
+    known = 0.0
+    if ready:
+        planned = plan_interpretation(session, ready).document["plan"]
+        document["todo"] = sorted({*later, *planned["todo"]})
+        known = planned["total_seconds"]
+    seconds: float | None = known
+    if later:
+        absent = ahead.planned.model.download_bytes
+        seconds = None if absent else known + made_up_seconds(session, store, later)
+    document |= {"seconds": seconds, "made_up": list(later)}
+    blocks: list[Line | Table] = [line(f"{named_layers(layers)} over {texts}")]
+    blocks.append(line(f"time: {_time(seconds, later)}"))
+    return Outcome({"plan": document}, blocks)
+
+
+def made_up_seconds(session: Session, store: ActivationStore, layers: tuple[int, ...]) -> float:
+    """Seconds for layers without SAEs."""
+    own = {layer: settings_of(session, layer, overwrite=False) for layer in layers}
+    return plan_made_up(session, store, own).total_seconds
+
+
+def _time(seconds: float | None, later: tuple[int, ...]) -> str:
+    if seconds is None:
+        return "not measured: the model is not downloaded yet"
+    if not seconds:
+        return "none: all reports are current"
+    made_up = f", from made-up SAEs of {named_layers(later)}" if later else ""
+    return f"about {format_seconds(seconds)} on this machine{made_up}"
 
 
 def run_all(session: Session) -> Outcome:
@@ -124,8 +174,9 @@ def run_all(session: Session) -> Outcome:
     check_all(session, ahead)
     asked = format_layers(ahead.planned.layers)
     session.console.detail(line(Span("1 of 3  extract", "bold")))
+    assert ahead.checked is not None  # else check_all has refused
     with session.stage("extract"):
-        extracted = run_extraction(session, overwrite=False)
+        extracted = run_checked(session, ahead.checked)
     session.console.detail(*_lines(extracted), line(Span("2 of 3  train", "bold")))
     with session.stage("train"):
         trained = train_layers(session, stored_layers(session, asked))

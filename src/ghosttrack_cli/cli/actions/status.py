@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ghosttrack_cli.cli.actions.own_flags import own_flags
 from ghosttrack_cli.cli.actions.status_view import status_blocks, watched_blocks
 from ghosttrack_cli.cli.terminal.meter import Meter
 from ghosttrack_cli.errors import UsageError
@@ -65,7 +67,7 @@ def watch_status(session: Session) -> None:
 def look(session: Session) -> tuple[Overview, Step]:
     """Gather the state of the session's workspace and the step that comes next."""
     overview = gather(session.workspace, session.settings.sae_training.target_recon_loss)
-    return overview, next_step(overview, session.workspace.log)
+    return overview, next_step(overview, session.workspace.log, partial(own_flags, session))
 
 
 def status_document(

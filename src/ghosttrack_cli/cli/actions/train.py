@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.actions.outcome import Outcome, choose_layers, give
 from ghosttrack_cli.cli.actions.page import refresh_page
+from ghosttrack_cli.cli.actions.train_settings import say_settings, settings_of, widest
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.monitor import SILENT, Part
@@ -22,7 +23,7 @@ from ghosttrack_cli.status.layer_status import TrainingStatus, read_training
 from ghosttrack_cli.store.format.commit_record import read_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.plan.plan import TrainingPlan
+    from ghosttrack_cli.training.recorded import LayerSettings
     from ghosttrack_cli.workspace import Workspace
 
 STORE = Part("opening the store")
@@ -87,8 +89,8 @@ def check_layers(
     """Refuse what the training of any of `layers` would refuse, before one of them begins."""
     from ghosttrack_cli.training.trainer import Trainer
 
-    sae, training = session.settings.sae, session.settings.sae_training
     for layer in layers:
+        sae, training = settings_of(session, layer, overwrite=overwrite)
         Trainer(
             store, layer, sae, training, session.workspace, monitor, overwrite=overwrite
         ).check()
@@ -111,21 +113,21 @@ def plan_store(
     made_up: bool = False,
 ) -> Outcome:
     """The same for a store that may not be there yet: its rows are `made_up` then."""
-    settings, workspace = session.settings, session.workspace
-    sae, training = settings.sae, settings.sae_training
+    workspace = session.workspace
     with session.monitor("plan") as monitor:
         monitor.begin(STORE)
         from ghosttrack_cli.training.plan import timing
         from ghosttrack_cli.training.plan.plan import plan_training
         from ghosttrack_cli.training.side_by_side import layers_at_once
 
-        at_once = layers_at_once(store, sae, training, len(layers), monitor.notice)
+        say_settings(session, layers, overwrite=overwrite)
+        own = {layer: settings_of(session, layer, overwrite=overwrite) for layer in layers}
+        at_once = layers_at_once(store, *widest(own), len(layers), monitor.notice)
         plans = [
             plan_training(
                 store,
                 layer,
-                sae,
-                training,
+                *own[layer],
                 workspace,
                 at_once,
                 overwrite=overwrite,
@@ -147,7 +149,7 @@ def plan_store(
                 if made_up
                 else timing.stored_rows(store, layers[0], count)
             )
-            seconds = training_seconds(raw, plans, session, at_once)
+            seconds = training_seconds(raw, plans, own, at_once)
     free = files.free_bytes(workspace.root)
     disk = sum(plan.disk_bytes for plan in plans)
     blocks: list[Line | Table] = [
@@ -171,18 +173,22 @@ def plan_store(
 
 
 def training_seconds(
-    raw: Tensor, plans: Sequence[TrainingPlan], session: Session, at_once: int
+    raw: Tensor,
+    plans: Sequence[TrainingPlan],
+    own: Mapping[int, LayerSettings],
+    at_once: int,
 ) -> float | None:
     """Seconds for all `plans`, from a few steps on `raw` rows; None on a GPU."""
     import torch
 
     from ghosttrack_cli.training.plan import timing
 
-    training = session.settings.sae_training
-    if not any(timing.rows_to_see(plan, training) for plan in plans):
+    left = [plan for plan in plans if timing.rows_to_see(plan, own[plan.layer][1])]
+    if not left:
         return 0.0
     threads = max(1, torch.get_num_threads() // at_once)
-    a_row = timing.seconds_a_row(raw, session.settings.sae, training, threads)
+    sae, training = widest({plan.layer: own[plan.layer] for plan in left})
+    a_row = timing.seconds_a_row(raw, sae, training, threads)
     return None if a_row is None else timing.total_seconds(plans, training, a_row, at_once)
 
 
@@ -213,7 +219,6 @@ def _plan_row(plan: TrainingPlan) -> tuple[Span, ...]:
 
 def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool = False) -> Outcome:
     """Train the SAEs of `layers`, as many at once as gain from it."""
-    sae, training = session.settings.sae, session.settings.sae_training
     workspace = session.workspace
     with session.monitor("train", stage="train") as monitor:
         from ghosttrack_cli.store.read.reader import ActivationStore
@@ -221,6 +226,7 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
         from ghosttrack_cli.training.trainer import Trainer
 
         def train_layer(layer: int, part: Monitor) -> None:
+            sae, training = own[layer]
             trainer = Trainer(
                 store, layer, sae, training, workspace, part, overwrite=overwrite, at_once=at_once
             )
@@ -229,7 +235,9 @@ def train_layers(session: Session, layers: tuple[int, ...], *, overwrite: bool =
         monitor.begin(STORE)
         store = ActivationStore.open(workspace.store)
         check_layers(session, store, layers, SILENT, overwrite=overwrite)
-        at_once = several.layers_at_once(store, sae, training, len(layers), monitor.notice)
+        say_settings(session, layers, overwrite=overwrite)
+        own = {layer: settings_of(session, layer, overwrite=overwrite) for layer in layers}
+        at_once = several.layers_at_once(store, *widest(own), len(layers), monitor.notice)
         several.train_layers(layers, train_layer, monitor, at_once=at_once)
     refresh_page(session)
     return _trained(workspace, layers)
