@@ -170,6 +170,8 @@ def format_percent(share: float) -> str:
     >>> format_percent(0.0123456), format_percent(0.00000456), format_percent(0.99987)
     ('1.23%', '0.000456%', '99.99%')
     """
+    if share == 1:
+        return "100%"
     return f"{format_figure(100 * share, 4 if share >= 0.9995 else 3)}%"
 
 

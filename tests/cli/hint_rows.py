@@ -429,7 +429,7 @@ ROWS: tuple[Row, ...] = (
         again=False,
     ),
     Row(
-        "a layer was trained on * rows, * are asked for",
+        "a layer was trained on * rows, * are requested",
         "run --tokens 3k",
         (GROWN,),
         "trained",
@@ -671,7 +671,7 @@ ROWS: tuple[Row, ...] = (
         slow=True,
     ),
     Row(
-        "the hub does not answer: *, asked for *",
+        "the hub does not answer: *, for *",
         "extract --corpus {texts} --tokens 1k",
         ("--model {model}",),
         prepare=hub("hang"),

@@ -104,18 +104,18 @@ def text_of(one: FeatureReport, compared: Contrast | None = None) -> str:
 
 def test_numbers_stand_beside_the_rows_behind_them() -> None:
     text = text_of(feature(), contrast())
-    assert "fires on 40 of 40,000 rows: 0.100% (0.073% to 0.136%), in 30 of 300 windows" in text
-    assert "factual answers 2.000% of 5,000 rows, on hallucinated 1.000% of 4,000" in text
-    assert "more on 50 against 20 of 100 questions, p 0.004 corrected" in text
+    assert "fires on 40 of 40,000 rows: 0.100% (0.0730% to 0.136%), in 30 of 300 windows" in text
+    assert "factual answers 2.00% of 5,000 rows, on hallucinated 1.00% of 4,000" in text
+    assert "more on 50 against 20 of 100 questions, p 0.00400 corrected" in text
     (tokens,) = [line.split() for line in text.splitlines() if "75.0%" in line]
-    assert tokens[-5:] == ["30", "75.0%", "1,200", "2.5%", "25"]
-    assert "9 (0.50, 17 rows)" in text
+    assert tokens[-5:] == ["30", "75.0%", "1,200", "2.50%", "25.0"]
+    assert "9 (0.500, 17 rows)" in text
     assert "answers" not in text_of(feature())
 
 
 def test_a_dead_feature_says_over_how_many_rows() -> None:
     dead = {"firings": 0, "examples": [], "top": [], "tokens": [], "rate_high": 3 / 40_000}
-    assert "never fired in 40,000 rows: below 7.5e-05 with 95 %" in text_of(feature(**dead))
+    assert "never fired in 40,000 rows: below 0.00750% with 95%" in text_of(feature(**dead))
 
 
 def test_hostile_tokens_are_inert_and_small_activations_tell_apart() -> None:

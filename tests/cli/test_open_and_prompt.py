@@ -96,7 +96,7 @@ def test_each_feature_of_a_prompt_stands_beside_its_tokens() -> None:
         ["layer", "6", "2", "features", "fire"],
         ["0", "2.00", "'", "cat'", "'", "dog'"],
         ["<s>a«", "cat»"],
-        ["2", "0.50", "'a'", "'an'"],
+        ["2", "0.500", "'a'", "'an'"],
         ["<s>«a»", "cat"],
         [],
     ]

@@ -308,7 +308,7 @@ def test_a_run_over_more_rows_than_were_trained_on_names_both_commands(
     _, ran = planned_then_run(ghosttrack, "run", "--tokens", "4k")
     assert ran.code == 3
     error = ran.document["error"]
-    assert error["what"].splitlines()[0] == "a layer was trained on 3,000 rows, 4,000 are asked for"
+    assert error["what"].splitlines()[0] == "a layer was trained on 3,000 rows, 4,000 are requested"
     for command in error["hint"].split(", then "):
         assert ghosttrack(*shlex.split(command)[1:], "--yes").code == 0, command
     assert ghosttrack("run", "--tokens", "4k").code == 0

@@ -69,7 +69,7 @@ def test_a_damaged_file_is_made_anew_as_it_was(
         assert tree(planted_workspace.interpretations) == whole, name
         (sentence,) = [one for one in said if str(path) in one]
         assert sentence.startswith("missing from a report: " if name == "missing" else "damaged: ")
-        assert sentence.endswith("; making the report of layer 0 anew")
+        assert sentence.endswith("; rebuilding the report of layer 0")
 
 
 def test_a_whole_report_is_left_alone(

@@ -58,6 +58,6 @@ def _summary(one: Mapping[str, Any]) -> list[Line]:
         line("  top examples"),
     ]
     return lines + [
-        line(f"    {example['activation']:8.3f}  ", token_text(example["text"]))
+        line(f"    {format_figure(example['activation']):>8}  ", token_text(example["text"]))
         for example in one["top_examples"][:EXAMPLES]
     ]

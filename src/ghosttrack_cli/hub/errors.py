@@ -169,7 +169,7 @@ def status_error(status: int, what: str, wait: str = "") -> HubError:
             hint=f"{RUN_AGAIN}; {WITHOUT_HUB}",
             transient=True,
         )
-    return HubError(f"the hub answered HTTP {status} when asked for {what}")
+    return HubError(f"the hub answered HTTP {status} for {what}")
 
 
 def _transport_error(error: BaseException, what: str) -> HubError | None:
@@ -191,7 +191,7 @@ def _offline(error: BaseException, what: str) -> HubError:
 
 def _silent(what: str) -> HubError:
     return HubError(
-        f"the hub does not answer: {endpoint()}, asked for {what}",
+        f"the hub does not answer: {endpoint()}, for {what}",
         hint=f"{RUN_AGAIN}; {WITHOUT_HUB}",
         transient=True,
     )

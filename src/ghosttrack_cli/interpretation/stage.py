@@ -172,7 +172,7 @@ class Stage:
         except FileNotFoundError:
             return False
         except CorruptionError as error:
-            self.monitor.notice(f"{error.what}; making the report of layer {job.layer} anew")
+            self.monitor.notice(f"{error.what}; rebuilding the report of layer {job.layer}")
             return False
         self.monitor.notice(f"layer {job.layer}: already interpreted, nothing to do")
         return True

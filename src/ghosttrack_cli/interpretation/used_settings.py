@@ -38,7 +38,7 @@ def _of_training(trained: Trained, progress: Path) -> dict[str, SettingValue]:
     except FileNotFoundError:
         return {}
     except CorruptionError as error:
-        hint = "ghosttrack train makes it again from the last checkpoint"
+        hint = "ghosttrack train rebuilds it from the last checkpoint"
         raise CorruptionError(error.what, hint=hint) from error
     ours = trained.sae.metadata.get("ghosttrack")
     if not isinstance(ours, dict) or ours.get("scale") != document.get("scale"):

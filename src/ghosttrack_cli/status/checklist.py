@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.quantities import format_figure, format_layers
+from ghosttrack_cli.quantities import format_figure, format_layers, format_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ def checklist(layers: Sequence[LayerStatus], recon_loss: float | None = None) ->
         _interpreted(layers),
         _metric(
             "active features",
-            f"at least {1 - MAX_DEAD:.0%}",
+            f"at least {format_share(1 - MAX_DEAD)}",
             layers,
             lambda training: None if training.dead is None else 1 - training.dead,
             lambda value, _: value >= 1 - MAX_DEAD,

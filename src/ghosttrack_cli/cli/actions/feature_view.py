@@ -114,7 +114,7 @@ def _weight_lines(one: FeatureReport) -> list[Line | Table]:
 
 def _neighbour(other: Neighbour) -> str:
     together = "" if other.cofires is None else f", {other.cofires:,} rows"
-    return f"{other.feature} ({other.cosine:.2f}{together})"
+    return f"{other.feature} ({format_figure(other.cosine)}{together})"
 
 
 def _logits(entries: list[LogitEntry]) -> str:

@@ -11,6 +11,7 @@ from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.errors import DiskError, GhostTrackError, LockedError
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
+from ghosttrack_cli.quantities import format_figure
 from ghosttrack_cli.report.stored import stored_reports
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _feature_lines(
     tokens = known[one.feature][:TOKENS] if known and one.feature < len(known) else []
     head = line(
         Span(f"{one.feature:7}", "bold cyan"),
-        f"{max(one.acts):9.2f}  ",
+        f"{format_figure(max(one.acts)):>9}  ",
         " ".join(map(quoted, tokens)),
     )
     return [head, _text_line(one, texts)]

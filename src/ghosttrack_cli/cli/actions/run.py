@@ -87,7 +87,7 @@ def _grown(error: ConflictError, ahead: ExtractionOutlook) -> ConflictError:
     trained, asked = error.fields["store.rows"]
     layers = format_layers(planned.layers)
     return ConflictError(
-        f"a layer was trained on {trained:,} rows, {asked:,} are asked for",
+        f"a layer was trained on {trained:,} rows, {asked:,} are requested",
         fields=error.fields,
         hint=f"ghosttrack extract --layers {layers} --tokens {planned.rows}, then"
         f" ghosttrack train --layers {layers} --overwrite",

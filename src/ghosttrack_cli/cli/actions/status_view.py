@@ -224,9 +224,12 @@ def _course(values: tuple[float, ...]) -> Span:
 def _trained(training: TrainingStatus | None, *, at_work: bool) -> str:
     if training is None:
         return ""
-    anew = training.retraining
+    retraining = training.retraining
+    if training.finished and retraining:
+        words = _share(retraining, at_work=at_work).removesuffix(" running")
+        return f"yes, retraining {words}"
     if training.finished:
-        return f"yes, anew {_share(anew, at_work=at_work)}" if anew else "yes"
+        return "yes"
     return _share(training, at_work=at_work)
 
 

@@ -74,7 +74,7 @@ def check_same(
         return
     what = f"layer {layer} was trained with a different store or settings"
     hint = (
-        "leave out the settings that differ, or use --overwrite to train it anew; the old SAE stays"
+        "leave out the settings that differ, or use --overwrite to retrain it; the old SAE stays"
         " until that is finished"
     )
     if set(fields) == {"store.rows"}:
