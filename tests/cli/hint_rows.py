@@ -719,6 +719,7 @@ ROWS: tuple[Row, ...] = (
         ("ghosttrack interpret --texts truthfulqa",),
         "read",
         hub(),
+        again=False,  # 32 tokens of context end within the question
         slow=True,
     ),
     Row(
