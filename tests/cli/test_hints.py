@@ -125,7 +125,9 @@ def test_every_flag_exists_in_the_command_that_shows_it(where: str, folder: str,
     known = set().union(*(flags(one) for _, one in commands())) | {"--help", "--version"}
     if folder in SHOWN_IN and "ghosttrack " not in text:
         known = set().union(*(flags(resolved([one])[0]) for one in SHOWN_IN[folder]))
-    assert set(FLAG.findall(text)) <= known, f"{where}: {text}"
+    for flag in FLAG.findall(text):  # part of its name may be put in, which is a 1 here
+        pattern = re.escape(flag).replace("1", "[a-z]+")
+        assert any(re.fullmatch(pattern, one) for one in known), f"{where}: {text}"
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ CASES = {
     "status --config nowhere.toml": (
         2,
         "--config: no such file: nowhere.toml",
-        "ghosttrack config init writes a file with every key and its meaning",
+        "ghosttrack config init --path nowhere.toml writes a file with every key and its meaning",
     ),
     "status --watch --json": (
         2,

@@ -77,7 +77,7 @@ FILE_CASES = {
     "malformed": (
         "[sae]\nd_hidden = = 5\n",
         "ghosttrack.toml: not valid TOML: Invalid value (at line 2, column 12)",
-        "ghosttrack config init writes a file with every key and its meaning",
+        "ghosttrack config init --path example.toml writes a file with every key and its meaning",
     ),
     "a token in the file": (
         'hf_token = "hf_secretsecret"\n',

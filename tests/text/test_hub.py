@@ -161,7 +161,7 @@ FAULTS: list[tuple[FaultKind, str]] = [
     (401, "refuses .* (HTTP 401)"),
     (403, "refuses .* (HTTP 403)"),
     (404, "does not have .* (HTTP 404)"),
-    (429, "rate limit was reached (HTTP 429, for 60 s)"),
+    (429, "rate limit was reached (HTTP 429, for 1m00s)"),
     (500, "unavailable (HTTP 500)"),
     (503, "unavailable (HTTP 503)"),
     ("drop", "connection to the hub lost"),
