@@ -599,7 +599,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("check_same()", "train --d-hidden 48", ("no --d-hidden", "--overwrite"), "trained"),
     Row(
-        "--max-tokens * is less than the first text has: * tokens",
+        "--max-tokens * is less than the first window has: * tokens",
         "interpret --texts {texts} --max-tokens 3",
         ("--max-tokens 9999",),
         "trained",

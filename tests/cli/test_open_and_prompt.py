@@ -103,7 +103,7 @@ def test_each_feature_of_a_prompt_stands_beside_its_tokens() -> None:
     (table,) = [block for block in blocks if isinstance(block, Table)]
     assert [[span.text for span in row] for row in table.rows] == [
         ["'<s>'", "-"],
-        ["'a'", "#2 0.50"],
+        ["'a'", "#2 0.500"],
         ["' cat'", "#0 2.00"],
     ]
 

@@ -104,7 +104,7 @@ def token_table(layer: PromptLayer, texts: list[str]) -> Table:
     """The text down the page, with the strongest features of each token."""
     rows = []
     for text, found in zip(texts, strongest_by_token(layer, len(texts)), strict=True):
-        cells = "  ".join(f"#{one.feature} {act:.2f}" for act, one in found)
+        cells = "  ".join(f"#{one.feature} {format_figure(act)}" for act, one in found)
         rows.append((Span(quoted(text)), Span(cells or "-")))
     return Table(TOKEN_COLUMNS, tuple(rows))
 
