@@ -91,7 +91,7 @@ def two_widths(
     extracted: tuple[str, ...], ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Layer 0 was begun 64 wide and stopped, layer 2 was trained 48 wide after that."""
-    wide = ("--d-hidden", "64", "--target-l0", "6", "--epochs", "3", "--learning-rate", "0.002")
+    wide = ("--d-hidden", "64", "--target-l0", "6", "--epochs", "3")
     with monkeypatch.context() as patch:
         patch.setattr(Session, "_announced", lambda *_: StopAfter(1))
         assert ghosttrack("train", "--layers", "0", *wide).code == 130
@@ -121,7 +121,7 @@ def test_a_layer_goes_on_with_what_it_was_begun_with(
     assert ended.code == 0, ended.err
     assert ended.document["layers"]["0"]["expected"]["d_hidden"] == 64
     assert "resuming at step" in ended.err
-    own = "--learning-rate 0.002, --d-hidden 64, --target-l0 6.0, --epochs 3"
+    own = "--d-hidden 64, --target-l0 6.0, --epochs 3"
     said = next(one for one in ended.err.splitlines() if "layer 0: as it was begun: " in one)
     assert sorted(said.partition("begun: ")[2].split(", ")) == sorted(own.split(", "))
     everything = ghosttrack("train")
@@ -153,6 +153,30 @@ def test_a_settings_file_that_says_otherwise_is_answered_by_flags(
     ended = ghosttrack(*shlex.split(command)[1:], "--json")
     assert ended.code == 0, ended.err
     assert ended.document["layers"]["0"]["expected"]["d_hidden"] == 64
+
+
+def test_an_extraction_is_continued_as_it_was_accepted(
+    tiny_model: Path,
+    texts: Path,
+    ghosttrack: Callable[..., Ended],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = (
+        "extract", "--model", tiny_model, "--corpus", texts, "--layers", "0", "--tokens", "3k",
+        "--context-length", "32", "--batch-size", "4",
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_announced", lambda *_: StopAfter(5))
+        assert ghosttrack(*command).code == 130
+        replaced = ghosttrack(*command, "--context-length", "16", "--overwrite", "--yes")
+        assert replaced.code == 130
+        assert "Nothing was changed" in replaced.err
+    assert ghosttrack("extract", "--context-length", "8").code == 3
+    suggested = ghosttrack("status", "--json").document["next"]
+    assert suggested == "ghosttrack extract"
+    ended = ghosttrack(*shlex.split(suggested)[1:], "--json")
+    assert ended.code == 0, ended.err
+    assert (ended.document["rows"], ended.document["context_length"]) == (3000, 32)
 
 
 def test_what_was_refused_is_not_remembered(

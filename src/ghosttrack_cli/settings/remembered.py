@@ -81,6 +81,12 @@ def _lasting(name: str) -> str:
         return name
 
 
+def is_remembered(root: Path, stage: Stage) -> bool:
+    """Whether anything is kept for `stage` that can be read."""
+    found, problem = _read(root, stage)
+    return bool(found) and problem is None
+
+
 def recall(root: Path) -> tuple[dict[str, tuple[Stage, Any]], list[str]]:
     """Every remembered setting with the stage that was told, and what could not be read."""
     known: dict[str, tuple[Stage, Any]] = {}

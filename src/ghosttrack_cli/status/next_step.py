@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.quantities import format_layers, named_layers
+from ghosttrack_cli.settings.remembered import is_remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +43,7 @@ def next_step(
         return Step("extract --overwrite", "the store cannot be read")
     if overview.store and overview.store.unfinished and not ended_well(log, "extract"):
         rows = f"{overview.store.rows:,} of {overview.store.asked_rows:,} rows are stored"
-        return Step(
-            last_command(log, "extract") or "extract", f"extraction is not finished: {rows}"
-        )
+        return Step(_extract(log), f"extraction is not finished: {rows}")
     if untrained:
         return _train(untrained, layers, own_flags)
     if unread:
@@ -79,6 +78,15 @@ def _numbers(layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], b
 
 def _for_layers(command: str, chosen: list[int], layers: tuple[LayerStatus, ...]) -> str:
     return command if len(chosen) == len(layers) else f"{command} --layers {format_layers(chosen)}"
+
+
+def _extract(log: Path) -> str:
+    """Plain where the workspace remembers what the store was made with.
+
+    The newest command in the log may be one that was refused, or that failed to replace the store.
+    """
+    remembered = is_remembered(log.parent, "extract")
+    return "extract" if remembered else last_command(log, "extract") or "extract"
 
 
 def last_command(log: Path, command: str) -> str | None:
