@@ -597,6 +597,13 @@ ROWS: tuple[Row, ...] = (
         ("--d-hidden 64", "--target-l0 8"),
         "stored",
     ),
+    Row(
+        "check_same()",
+        "run --d-hidden 48",
+        ("ghosttrack train --d-hidden 48 --overwrite", "no --d-hidden"),
+        "trained",
+        slow=True,
+    ),
     Row("check_same()", "train --d-hidden 48", ("no --d-hidden", "--overwrite"), "trained"),
     Row(
         "--max-tokens * is less than the first window has: * tokens",

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ghosttrack_cli.errors import TrainingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.cli.conftest import Ended
+
+    from ghosttrack_cli.cli.session import Session
 
 
 @pytest.mark.slow
@@ -67,3 +71,19 @@ def test_the_demo_keeps_out_of_folders_that_hold_something(
     )
     assert mine.read_text() == "[sae]\nd_hidden = 7\n"
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_error_of_the_demo_is_about_its_workspace(
+    ghosttrack: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(session: Session) -> None:
+        with session.stage("train"):
+            raise TrainingError("it diverged", hint="ghosttrack train --learning-rate 0.001")
+
+    monkeypatch.setattr("ghosttrack_cli.cli.actions.demo.run_all", failing)
+    for given, place in ([], "ghosttrack-demo"), (["--workspace", "there"], "there"):
+        ended = ghosttrack("demo", *given)
+        assert ended.error == (
+            "it diverged",
+            f"ghosttrack train --learning-rate 0.001 --workspace {place}",
+        )

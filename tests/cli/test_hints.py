@@ -13,6 +13,7 @@ import typer
 
 import ghosttrack_cli
 from ghosttrack_cli.cli.app import app
+from ghosttrack_cli.cli.hints import of_stage
 from ghosttrack_cli.cli.options import COMMON, Options
 from ghosttrack_cli.cli.session import Session
 
@@ -174,3 +175,53 @@ def test_a_suggested_command_is_for_the_same_workspace_and_settings(
 )
 def test_the_workspace_goes_behind_the_whole_command(hint: str, same: str) -> None:
     assert Session("train", Options(workspace="my data")).here(hint) == same
+
+
+@pytest.mark.parametrize(
+    ("hint", "stage", "command", "shown"),
+    [
+        (
+            "--max-tokens 9 or more",
+            "interpret",
+            "run",
+            "ghosttrack interpret --texts 'my texts' --max-tokens 9 or more",
+        ),
+        (
+            "leave it out, or use --overwrite to start over",
+            "train",
+            "demo",
+            "leave it out, or use ghosttrack train --texts 'my texts' --overwrite to start over",
+        ),
+        (
+            "use a smaller --batch-size, or fewer --tokens",
+            "extract",
+            "run",
+            (
+                "use a smaller --batch-size, or fewer --tokens; --batch-size is an option of"
+                " ghosttrack extract --texts 'my texts'"
+            ),
+        ),
+        (
+            "use fewer --tokens or --layers, or --store-dtype bfloat16",
+            "extract",
+            "demo",
+            (
+                "use fewer --tokens or --layers, or ghosttrack extract --texts 'my texts'"
+                " --store-dtype bfloat16; --layers is an option of ghosttrack extract --texts"
+                " 'my texts'"
+            ),
+        ),
+        ("--max-tokens 9 or more", "interpret", "interpret", "--max-tokens 9 or more"),
+        (
+            "ghosttrack train --layers 2 --overwrite",
+            "train",
+            "run",
+            "ghosttrack train --layers 2 --overwrite",
+        ),
+        ("use another --workspace", "train", "demo", "use another --workspace"),
+    ],
+)
+def test_a_hint_of_a_stage_is_for_the_command_that_shows_it(
+    hint: str, stage: str, command: str, shown: str
+) -> None:
+    assert of_stage(hint, stage, command, {"--texts": "'my texts'"}) == shown
