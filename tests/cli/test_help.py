@@ -15,7 +15,7 @@ from ghosttrack_cli.cli.demo_settings import DEFAULTS
 from ghosttrack_cli.cli.options import Options
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
-from ghosttrack_cli.settings.flags import DEMO, LIST, flags_of
+from ghosttrack_cli.settings.flags import DEMO, INTERPRET, LIST, PROMPT, flags_of
 from ghosttrack_cli.settings.resolve import explain
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ OWN = {
     "train --layers": "all",
     "interpret --layers": "all",
     "interpret --source": "the newest",
+    "interpret --model": "that of the store",
+    "interpret prompt --model": "that of the store",
     "interpret list --layer": "the only one",
     "interpret list --sort": "telling; of a search: its best answers",
     "interpret list --limit": "40",
@@ -61,7 +63,13 @@ def test_the_default_stands_behind_the_meaning(name: str, ghosttrack: Callable[.
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_setting_flag_shows_its_default(path: tuple[str, ...]) -> None:
     options = {one.name: one.help for one in COMMANDS[path].params}
-    own = {DEMO: DEFAULTS, LIST: {"interpretation.texts": OWN["interpret list --texts"]}}
+    store = {"model.name": OWN["interpret --model"]}
+    own = {
+        DEMO: DEFAULTS,
+        LIST: {"interpretation.texts": OWN["interpret list --texts"]},
+        INTERPRET: store,
+        PROMPT: store,
+    }
     for flag in flags_of(path[-1]):
         default = own.get(path[-1], {}).get(flag.keys[0], shown_default(flag.keys[0]))
         assert options[f"set_{flag.parameter}"].endswith(f". [default: {default}]")

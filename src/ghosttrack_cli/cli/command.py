@@ -46,12 +46,19 @@ def command(
 
 
 def group(
-    app: typer.Typer, *, flags: str | None = None, logged: bool = False, alone: bool = True
+    app: typer.Typer,
+    *,
+    flags: str | None = None,
+    logged: bool = False,
+    alone: bool = True,
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as what `app` does itself, if it can stand `alone` without a command."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        wrapper = _wrap(function, flags_of(flags or ""), logged=logged, is_group=True)
+        wrapper = _wrap(
+            function, flags_of(flags or ""), logged=logged, is_group=True, defaults=defaults
+        )
         app.callback(invoke_without_command=alone)(wrapper)
         return function
 

@@ -183,7 +183,9 @@ CATALOGUE = {
         "rows to read: store, truthfulqa, wikipedia, or a .txt, .jsonl, .csv or .parquet file",
         words=TEXTS,
     ),
-    "interpretation.max_texts": Setting(None, "maximum number of texts to read", unset="all"),
+    "interpretation.max_texts": Setting(
+        None, "maximum number of texts to read", unset="all, of the hub the first 1,000"
+    ),
     "interpretation.max_tokens": Setting(None, "maximum number of tokens to read", unset="all"),
     "interpretation.checkpoint": Setting(
         "best", "SAE to use: best or final", words=("best", "final")

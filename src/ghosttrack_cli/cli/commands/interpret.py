@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SORTS = ("telling", "rate", "max", "mean", "windows", "feature", "separation")
 FLAG_NAMES = ("dead", "rare", "dense", "single-token", "position-bound", "duplicate")
 SHOWN, STRONGEST = 40, 10
+OF_STORE = {"model.name": "that of the store"}
 LISTED = {"interpretation.texts": "whatever the newest report is over"}
 
 Layer = Annotated[
@@ -41,9 +42,9 @@ Source = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command and those behind it."""
     interpret_app = typer.Typer(cls=Group, rich_markup_mode="markdown")
-    group(interpret_app, flags=INTERPRET, logged=True)(interpret)
+    group(interpret_app, flags=INTERPRET, logged=True, defaults=OF_STORE)(interpret)
     command(interpret_app, "list", flags=LIST, defaults=LISTED)(list_features)
-    command(interpret_app, "prompt", flags=PROMPT)(prompt)
+    command(interpret_app, "prompt", flags=PROMPT, defaults=OF_STORE)(prompt)
     app.add_typer(interpret_app, name="interpret")
 
 
