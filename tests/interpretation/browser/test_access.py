@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
     from tests.interpretation.browser.conftest import Reports, Visit
 
 VIEWS = (
@@ -36,6 +36,24 @@ HARD = (
 CHECKS = Path(__file__).with_name("checks.js").read_text()
 
 
+FOCUS = """() => {
+  const node = document.activeElement;
+  if (!node || node === document.body) return null;
+  const rings = [getComputedStyle(node), getComputedStyle(node, "::after")];
+  const box = node.getBoundingClientRect();
+  return {
+    name: node.outerHTML.slice(0, 90),
+    outline: Math.max(...rings.map(
+      ring => ring.outlineStyle === "none" ? 0 : parseFloat(ring.outlineWidth)
+    )),
+    left: box.left,
+    right: box.right,
+    top: box.top,
+    bottom: box.bottom,
+  };
+}"""
+
+
 def asked(page: Page, name: str) -> Any:
     page.evaluate(CHECKS)
     return page.evaluate(f"checks.{name}()")
@@ -49,6 +67,61 @@ def open_each(page: Page, reports: Reports) -> Any:
         )
         page.wait_for_timeout(60)
         yield place
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phones_keyboard_focus_is_always_seen(site: Reports, visit: Visit, theme: str) -> None:
+    page = visit(site, width=390, theme=theme)
+    for place in open_each(page, site):
+        page.evaluate("document.activeElement?.blur()")
+        seen = set()
+        for _ in range(25):
+            page.keyboard.press("Tab")
+            focus = page.evaluate(FOCUS)
+            if focus is None:
+                break
+            seen.add(focus["name"])
+            assert focus["outline"] >= 2, (place, focus)
+            assert 0 <= focus["left"] < focus["right"] <= 390, (place, focus)
+            assert focus["bottom"] > 0, (place, focus)
+            assert focus["top"] < 900, (place, focus)
+        assert len(seen) > 5, place
+
+
+def test_a_pointer_leaves_no_ring_behind(site: Reports, visit: Visit) -> None:
+    page = visit(site, "#layer=6&feature=8")
+    page.locator("[data-choice='bands']").click()
+    assert page.evaluate("document.activeElement.matches(':focus-visible')") is False
+    assert page.evaluate(FOCUS)["outline"] == 0
+
+
+def test_a_finger_reads_a_bar_first_and_opens_it_with_the_second_tap(
+    site: Reports, chromium: Browser
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, offline=True
+    )
+    try:
+        page = context.new_page()
+        page.goto((site.folder / "index.html").as_uri() + "#")
+        page.wait_for_function("() => document.documentElement.dataset.shown === '#'")
+        chart = page.locator("section[aria-label='L0'] svg").first
+        chart.scroll_into_view_if_needed()
+        bar = chart.locator("rect.bar, path.bar, .bar").nth(1)
+        box = bar.bounding_box()
+        assert box is not None
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.touchscreen.tap(*middle)
+        page.locator(".tip").wait_for(state="visible")
+        assert "Layer 6" in page.locator(".tip").inner_text()
+        assert page.evaluate("location.hash") in {"", "#"}
+        page.touchscreen.tap(195, 60)
+        page.locator(".tip").wait_for(state="hidden")
+        page.touchscreen.tap(*middle)
+        page.touchscreen.tap(*middle)
+        page.wait_for_function("() => location.hash.startsWith('#layer=6')")
+    finally:
+        context.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -196,6 +196,17 @@ def test_a_report_of_an_earlier_sae_is_marked_on_every_page(several: Reports, vi
     assert page.locator("p.outdated").count() == 0
 
 
+def test_charts_compare_layers_over_the_same_texts(several: Reports, visit: Visit) -> None:
+    page = visit(several)
+    assert "on the rows of store." in page.locator(".lede").inner_text()
+    known = several.layers[7].counts.features + 60
+    assert page.locator(".lede").inner_text().startswith(f"{known} features in 2 layers")
+    page.get_by_label("Texts", exact=True).select_option("truthfulqa")
+    arrive(page, "#source=truthfulqa")
+    assert page.locator(".lede").inner_text().startswith("60 features in one layer")
+    assert "on the rows of truthfulqa." in page.locator(".lede").inner_text()
+
+
 def columns_of(reports: Reports) -> Any:
     return reports.data("layer_6/truthfulqa/index")
 

@@ -302,8 +302,8 @@
         el(
           "div",
           { class: "feature-columns" },
-          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null, el("div", { class: "weights" }, logits(report), neighbours(source, report, all))),
-          el("div", { class: "feature-side" }, contrastCard(source, report), firingTokens(report), report.firings ? strengths(report) : null, places(report)),
+          el("div", { class: "feature-main" }, report.examples.length ? examplesCard(report) : null, contrastCard(source, report), el("div", { class: "weights" }, logits(report), neighbours(source, report, all))),
+          el("div", { class: "feature-side" }, firingTokens(report), report.firings ? strengths(report) : null, places(report)),
         ),
       ),
       key: (name) => {

@@ -84,7 +84,7 @@
     return el(
       "p",
       { class: "lede" },
-      `${count(sum("features"))} features in ${layers.length === 1 ? "one layer" : `${layers.length} layers`}, ${dead} of them dead on these rows.`,
+      `${count(sum("features"))} features in ${layers.length === 1 ? "one layer" : `${layers.length} layers`}, ${dead} of them dead on ${catalogue.sources().length > 1 ? `the rows of ${visible(catalogue.textsName(layers[0]))}` : "these rows"}.`,
     );
   }
 
@@ -95,9 +95,16 @@
     return empty(`Not shown because it cannot be read: ${names}.`, "Run `ghosttrack interpret` for it again.", "empty notice");
   }
 
+  // Figures over different texts are not comparable: without a choice those that most layers have a report over.
+  function compared(source) {
+    const most = (slug) => catalogue.all().filter((report) => catalogue.sourceOf(report) === slug).length;
+    const [common] = catalogue.sources().sort((a, b) => most(b) - most(a));
+    return catalogue.layers(source ?? common).filter((report) => catalogue.sourceOf(report) === (source ?? common));
+  }
+
   async function overview({ source }) {
     const reports = source === null ? catalogue.all() : catalogue.all().filter((report) => catalogue.sourceOf(report) === source);
-    const layers = catalogue.layers(source).filter((report) => reports.includes(report));
+    const layers = compared(source).filter((report) => reports.includes(report));
     const title = [...new Set(layers.map((report) => report.model.name))].join(", ") || "GhostTrack";
     const head = el("div", { class: "page-head" }, el("h1", {}, el("bdi", {}, ghosttrack.format.visible(title))));
     if (!layers.length) {

@@ -6,6 +6,12 @@
   const { tip } = ghosttrack;
   const KEYS = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
 
+  /** @type {Reader | null} */
+  let reading = null;
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (reading && !reading.holder.contains(/** @type {Node} */ (target))) reading.show(-1);
+  });
+
   // Marks are {x, y, lines(), pick(), cursor()}, from left to right; `near(x, y)` is the mark meant there.
   class Reader {
     constructor(holder) {
@@ -23,7 +29,8 @@
       this.cursor = undefined;
       const { dataset } = holder;
       holder.addEventListener("pointermove", (event) => this.show(this.under(event)));
-      holder.addEventListener("pointerleave", () => this.show(-1));
+      // A finger leaves when it is lifted: what it asked for stays until it touches something else.
+      holder.addEventListener("pointerleave", ({ pointerType }) => pointerType !== "touch" && this.show(-1));
       holder.addEventListener("blur", () => this.show(-1));
       holder.addEventListener("keydown", (event) => this.key(event));
       holder.addEventListener("pointerdown", (event) => {
@@ -55,6 +62,7 @@
       const mark = this.marks?.[index];
       this.cursor?.replaceChildren(...(mark?.cursor?.() ?? []));
       this.drawing?.classList.toggle("pickable", Boolean(mark?.pick));
+      reading = mark ? this : null;
       if (!mark) return tip.hide();
       const box = this.drawing.getBoundingClientRect();
       const [left, top] = [box.left + mark.x, box.top + mark.y];
