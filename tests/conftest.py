@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 pytest.register_assert_rewrite("tests.store.kills", "tests.training.outcomes")
-pytest_plugins = ["tests.hub.fixtures", "tests.store.fixtures", "tests.support.threads"]
+pytest_plugins = [
+    "tests.hub.fixtures",
+    "tests.store.fixtures",
+    "tests.support.threads",
+    "tests.support.disks",
+]
 
 # How fast examples come says how busy the machine is, and nothing about the code.
 settings.register_profile("ghosttrack", deadline=None, suppress_health_check=[HealthCheck.too_slow])

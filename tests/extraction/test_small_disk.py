@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +15,9 @@ from ghosttrack_cli.monitor import Monitor, Progress
 from ghosttrack_cli.store.read.reader import ActivationStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MEGABYTE = 2**20
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """`mounted(n)`: a folder on a disk of its own with n MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mount(megabytes: int) -> Path:
-        options = ["-t", "tmpfs", "-o", f"size={megabytes}M", "tmpfs", str(folder)]
-        if sys.platform != "linux" or subprocess.run(["mount", *options], check=False).returncode:
-            pytest.skip("only root can mount a small disk, and only on Linux")
-        return folder
-
-    yield mount
-    subprocess.run(["umount", str(folder)], check=False, capture_output=True)
 
 
 def test_a_plan_that_does_not_fit_is_refused_before_the_model_loads(

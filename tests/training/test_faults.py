@@ -217,14 +217,27 @@ def test_a_call_that_fails_loses_nothing(
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("no_fsync")
 @pytest.mark.parametrize(
-    ("number", "for_good", "first"), [(errno.EIO, False, 1), (errno.ENOSPC, True, 2)]
+    ("number", "for_good", "first"),
+    [
+        (errno.EIO, False, 1),
+        (errno.ENOSPC, True, 2),
+        (errno.EMFILE, False, 3),
+        (errno.EACCES, True, 4),
+    ],
 )
 def test_every_call_that_fails_loses_nothing(
-    twins: Callable[[str, str], Trainings], number: int, for_good: bool, first: int
+    twins: Callable[[str, str], Trainings],
+    number: int,
+    for_good: bool,
+    first: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    """Every odd one fails once, every even one for good."""
+    """Each call fails in one of the four ways."""
     pair = twins("failing", "short")
-    assert fail_at_each(pair, number, for_good=for_good, first=first, every=2) >= 60
+    count = fail_at_each(pair, number, for_good=for_good, first=first, every=4)
+    assert count >= 30
+    name = f"{errno.errorcode[number]} {'for good' if for_good else 'once'}: train"
+    record_property("fault", fault(name, count))
 
 
 def test_a_pickle_in_place_of_a_checkpoint_is_never_opened(bench: Bench, tmp_path: Path) -> None:
