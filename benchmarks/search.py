@@ -9,7 +9,6 @@ files.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from ghosttrack_cli.report.schema import (
 )
 from ghosttrack_cli.report.search_files import SearchFiles, read_tokens, read_words
 from ghosttrack_cli.report.search_index import Searched, search
+from record import add_option, figure, recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,20 +116,29 @@ def seconds_of(folder: Path, features: int, query: str) -> tuple[float, int]:
     return best, found
 
 
-def main() -> None:
-    """Write, search and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--features", type=int, default=24_576)
-    features = parser.parse_args().features
+def tables(options: argparse.Namespace) -> None:
+    """Write, search, print and record."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "layer_6" / "store"
-        write_report(folder, features)
-        size = sum(path.stat().st_size for path in (folder / "search").iterdir())
-        result: dict[str, Any] = {"features": features, "megabytes": round(size / 1e6, 1)}
+        write_report(folder, options.features)
+        megabytes = sum(path.stat().st_size for path in (folder / "search").iterdir()) / 1e6
+        figure("files", features=options.features, megabytes=megabytes)
+        print(f"{options.features:,} features, {megabytes:.1f} MB\n")
+        print(f"{'query':<12}{'found':>8}{'CPU s':>8}")
         for query in QUERIES:
-            seconds, found = seconds_of(folder, features, query)
-            result[query] = {"seconds": round(seconds, 3), "found": found}
-    print(json.dumps(result, indent=1))
+            seconds, found = seconds_of(folder, options.features, query)
+            figure("search", query=query, found=found, cpu_seconds=seconds)
+            print(f"{query:<12}{found:>8,}{seconds:>8.3f}")
+
+
+def main() -> None:
+    """Print one line for each query."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--features", type=int, default=24_576)
+    add_option(parser)
+    options = parser.parse_args()
+    with recording("search", options):
+        tables(options)
 
 
 if __name__ == "__main__":
