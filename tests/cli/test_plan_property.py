@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Ended
 
 VARYING = {".log", ".lock"}
-FEW, MANY = 4, 120
+FEW, MANY = 4, 60
 QUICK = ("nothing", "full", "begun")
 """States that are made at once."""
 BOUNDED = settings(
