@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from tests.cli.plan_states import DATA, STATES, Command, commands, make_state
 from tests.fault_table import fault
@@ -27,6 +27,7 @@ QUICK = ("nothing", "full", "begun")
 BOUNDED = settings(
     derandomize=True,
     database=None,
+    phases=[Phase.generate],  # commands are short as they are, and shrinking them takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )
