@@ -221,8 +221,19 @@ def test_a_report_of_an_sae_that_was_replaced_says_so(
     assert facts["windows"] > 1
     assert facts["rows"] > 32 * (facts["windows"] - 1)
     assert not ghosttrack("interpret", "--feature", "0", "--json").document["outdated"]
+    catalogue = Path("ghosttrack-data/interpretations/browser/data/catalogue.js")
+    assert '"outdated":false' in catalogue.read_text()
     retrained = ghosttrack("train", "--layers", "2", "--seed", "7", "--overwrite", "--yes")
     assert retrained.code == 0
+    assert '"outdated":true' in catalogue.read_text()
+    slug = ghosttrack("interpret", "list", "--json").document["source"]
+    asked = ghosttrack("interpret", "prompt", "the worst", "--source", slug[:12], "--json")
+    (of_layer,) = asked.document["layers"]
+    assert of_layer["source"] == slug
+    assert len(of_layer["strongest"]) == len(asked.document["ids"])
+    assert of_layer["strongest"][0] == []
+    nowhere = ghosttrack("interpret", "prompt", "the worst", "--source", "nowhere")
+    assert (nowhere.code, nowhere.error[1]) == (2, f"--source {slug}")
     status = ghosttrack("status", "--json").document
     assert status["layers"][1]["interpretation"]["outdated"]
     assert status["next"] == "ghosttrack train --layers 0"
