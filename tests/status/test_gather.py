@@ -313,4 +313,5 @@ def test_a_damaged_file_of_a_report_is_named_and_interpret_comes_next(
     assert str(path) in problem
     assert overview.layers[0].interpretations[0].damaged
     step = next_step(overview, workspace.log)
-    assert (step.command, step.why) == ("interpret", "some reports are damaged")
+    assert step.command == "interpret --layers 6 --texts store"
+    assert step.why == "the report of layer 6 over store is damaged"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.quantities import format_layers, named_layers
+from ghosttrack_cli.report.stored import how_to_make
 from ghosttrack_cli.settings.remembered import is_remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ghosttrack_cli.status.gather import Overview
     from ghosttrack_cli.status.layer_status import LayerStatus
@@ -46,16 +47,22 @@ def next_step(
         return Step(_extract(log), f"extraction is not finished: {rows}")
     if untrained:
         return _train(untrained, layers, own_flags)
-    if unread:
-        return Step(_for_layers("interpret", unread, layers), _why_unread(layers))
-    return Step(None, "everything is done")
+    return _interpret(unread, layers) or Step(None, "everything is done")
 
 
-def _why_unread(layers: tuple[LayerStatus, ...]) -> str:
-    newest = [one.interpretation for one in layers if one.interpretation and not one.interpreted]
-    if any(one.damaged for one in newest):
-        return "some reports are damaged"
-    return "some reports are of an earlier SAE" if newest else "some layers have no report yet"
+def _interpret(unread: list[int], layers: tuple[LayerStatus, ...]) -> Step | None:
+    """What a damaged report takes, or a layer without a current one."""
+    for one in layers:
+        for each in one.interpretations:
+            if each.damaged:
+                folder = Path(f"layer_{one.layer}", each.slug)
+                why = f"the report of layer {one.layer} over {each.slug} is damaged"
+                return Step(how_to_make(folder).removeprefix("ghosttrack "), why)
+    if not unread:
+        return None
+    old = any(one.interpretation and not one.interpreted for one in layers)
+    why = "some reports are of an earlier SAE" if old else "some layers have no report yet"
+    return Step(_for_layers("interpret", unread, layers), why)
 
 
 def _train(
