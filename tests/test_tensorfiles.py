@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import pytest
 import safetensors.torch
 import torch
 
+from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -34,3 +36,11 @@ def test_one_element_with_any_stride(tmp_path: Path) -> None:
     one = torch.tensor(7).expand(1)
     digest = write_tensors(tmp_path / "a", {"a": one})
     assert read_tensors(tmp_path / "a", sha256=digest)["a"].tolist() == [7]
+
+
+def test_a_header_that_is_nested_too_deeply_is_no_safetensors_file(tmp_path: Path) -> None:
+    header = b"[" * 100_000
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CorruptionError, match="not a safetensors file"):
+        read_tensors(path)

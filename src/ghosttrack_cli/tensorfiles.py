@@ -126,5 +126,5 @@ def _check_start(path: Path) -> None:
         raise CorruptionError(f"a pickle, not a safetensors file, and was not opened: {path}")
     try:
         json.loads(header)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptionError(f"not a safetensors file: {path}") from error
