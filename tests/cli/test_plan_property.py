@@ -101,7 +101,7 @@ def trained(plan: dict[str, Any], ran: dict[str, Any], before: dict[str, bytes])
         weights = str(DATA / f"checkpoints/sae_layer_{one['layer']}_final/sae_weights.safetensors")
         if one["state"] == "finished":
             assert before[weights] == now[weights], one
-        assert layer["total_steps"] == pytest.approx(one["total_steps"], abs=3)
+        assert layer["total_steps"] == pytest.approx(one["total_steps"], rel=0.2, abs=3)
 
 
 def interpreted(plan: dict[str, Any], ran: dict[str, Any], before: dict[str, bytes]) -> None:
