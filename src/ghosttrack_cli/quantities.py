@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 MAX_AMOUNT = 10**13
+MAX_D_MODEL = 2**20
+"""The widest residual stream that is believed of a file."""
 AMOUNT = re.compile(r"([0-9]+(?:_[0-9]+)*)(?:\.([0-9]{1,12}))?(?:e\+?([0-9]{1,2})|\s*([kmbgt]?))")
 THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 AMBIGUOUS = re.compile(r"[0-9][0-9_]*[.,][0-9.,_]*\s*[kmbgt]?")

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from ghosttrack_cli.errors import GhostTrackError, HubError, ModelError, UsageError
 from ghosttrack_cli.model.description import describe_model
 from ghosttrack_cli.model.residual import ResidualModel
-from ghosttrack_cli.model.tokenizer import load_tokenizer
+from ghosttrack_cli.model.source import find_source
+from ghosttrack_cli.model.tokenizer import open_tokenizer
 from ghosttrack_cli.settings.schema import ModelSettings
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def test_a_folder_without_a_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(ModelError, match="no tokenizer"):
-        load_tokenizer(ModelSettings(name=str(folder)))
+        open_tokenizer(find_source(ModelSettings(name=str(folder))))
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "a/b/c", "../x", "gpt2\x1b[0m"])

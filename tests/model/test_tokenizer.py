@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.model.tokenizer import load_tokenizer
+from ghosttrack_cli.model.source import find_source
+from ghosttrack_cli.model.tokenizer import open_tokenizer
 from ghosttrack_cli.settings.schema import ModelSettings
 
 
@@ -26,7 +27,7 @@ def test_no_tokenizer_at_all(folder: Path) -> None:
     for name in ("vocab.json", "merges.txt"):
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(ModelError, match=r"no tokenizer: .* has no tokenizer\.json") as caught:
-        load_tokenizer(ModelSettings(name=str(folder)))
+        open_tokenizer(find_source(ModelSettings(name=str(folder))))
     assert "save_pretrained" in str(caught.value.hint)
 
 
@@ -40,5 +41,5 @@ def test_a_sentencepiece_model_alone_says_what_to_install(folder: Path, name: st
     (folder / name).write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02" * 3)
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
     with pytest.raises(ModelError, match=rf"{name}, which SentencePiece has to read") as caught:
-        load_tokenizer(ModelSettings(name=str(folder)))
+        open_tokenizer(find_source(ModelSettings(name=str(folder))))
     assert str(caught.value.hint).startswith("pip install sentencepiece")

@@ -16,7 +16,7 @@ from ghosttrack_cli.training.step.schedule import Controls, Schedule
 from ghosttrack_cli.training.step.settings import Betas, Moves, Rates, StepSettings
 from ghosttrack_cli.training.step.state import State, by_columns, initial_state
 from ghosttrack_cli.training.step.thresholds import next_bias, next_threshold, quiet_decay
-from ghosttrack_cli.training.step.update import train_step, update
+from ghosttrack_cli.training.step.update import update
 
 SETTINGS = StepSettings(
     Objective("target", target_l0=3.0, bandwidth=0.05, slope=1.0),
@@ -25,6 +25,14 @@ SETTINGS = StepSettings(
     moves=Moves(Rates(b_enc=0.5, W_dec=2.0, threshold=0.25), Betas(0.8, 0.98), following=0.5),
     weight_decay=0.1,
 )
+
+
+def train_step(
+    state: State, x: torch.Tensor, controls: torch.Tensor, settings: StepSettings
+) -> None:
+    """One batch `x` (B, D), written out, as every engine takes it."""
+    gradients = dense_gradients(state.weights, x, controls[1], settings.objective)
+    update(state, gradients, controls, x.shape[0], settings)
 
 
 def state_and_batches(steps: int = 3) -> tuple[State, list[torch.Tensor]]:

@@ -24,7 +24,7 @@ from ghosttrack_cli.training.measure.guard import check_entry, dying
 from ghosttrack_cli.training.plan.plan import plan_training
 from ghosttrack_cli.training.plan.recipe import evaluation_rows, learning_rate, moves, revive_rows
 from ghosttrack_cli.training.records.checkpoint import load_checkpoint
-from ghosttrack_cli.training.records.history import COLUMNS, History
+from ghosttrack_cli.training.records.history import History
 from ghosttrack_cli.training.session import Session
 from ghosttrack_cli.training.step.settings import PLAIN, Rates
 from ghosttrack_cli.training.targets import good_fvu
@@ -324,16 +324,6 @@ def test_a_wrong_width_and_a_missing_layer_are_refused(bench: Bench) -> None:
     assert tree(bench.workspace) == before
     with pytest.raises(StateError, match="layer 5 is not in the store"):
         Trainer(bench.store(), 5, bench.sae, bench.training, bench.workspace).run()
-
-
-def test_a_history_of_before_gets_its_row_counts() -> None:
-    """Those that every evaluation would have written."""
-    before = {name: [0.5, 0.5] for name in COLUMNS.keys() - {"val_rows", "train_rows"}}
-    history = History.restored({**before, "step": [10, 21]}, rows=900, batch_size=256)
-    assert history.columns["val_rows"] == [900, 900]
-    assert history.columns["train_rows"] == [2560, 2816]
-    again = History.restored(history.columns, rows=1, batch_size=1)
-    assert again == history
 
 
 def test_collapse_stops_training(bench: Bench) -> None:

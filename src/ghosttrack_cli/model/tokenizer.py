@@ -8,30 +8,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.model.source import find_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transformers import PreTrainedTokenizerFast
 
     from ghosttrack_cli.model.model_files import ModelSource
-    from ghosttrack_cli.settings.schema import ModelSettings
 
 SENTENCEPIECE_FILES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 WITHOUT_SENTENCEPIECE = frozenset({"tokenizer.json", "vocab.json", "vocab.txt"})
-
-
-def load_tokenizer(
-    settings: ModelSettings, cache_dir: Path | None = None
-) -> PreTrainedTokenizerFast:
-    """Load the tokenizer of a model without the model.
-
-    Raises:
-        UsageError, HubError: the model cannot be found.
-        ModelError: it has no tokenizer that transformers can load as a fast one.
-    """
-    return open_tokenizer(find_source(settings, cache_dir))
 
 
 def open_tokenizer(source: ModelSource) -> PreTrainedTokenizerFast:

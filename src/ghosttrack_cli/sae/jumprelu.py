@@ -18,6 +18,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_count, as_path
 from ghosttrack_cli.errors import CorruptionError, ModelError, StateError, UsageError
 from ghosttrack_cli.machine import devices
+from ghosttrack_cli.quantities import MAX_D_MODEL
 from ghosttrack_cli.sae.checksums import (
     CHECKSUMS,
     CONFIG,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 KEYS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
 SAE_LENS_VERSION = "6.54.0"
-MAX_D_MODEL = 2**17
 MAX_D_HIDDEN = 2**22
 PICKLES = {".pt", ".pth", ".bin", ".ckpt"}
 RARE = 1e-10

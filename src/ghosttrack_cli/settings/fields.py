@@ -63,11 +63,6 @@ class SettingField:
     valid: str
     is_bool: bool
 
-    @property
-    def environment(self) -> str:
-        """The variable that sets it."""
-        return "GHOSTTRACK_" + self.key.replace(".", "__").upper()
-
 
 def setting_fields() -> dict[str, SettingField]:
     """All settings by key, in the order of the settings file."""

@@ -14,7 +14,7 @@ from ghosttrack_cli.training.measure import guard
 from ghosttrack_cli.training.measure.evaluate import Evaluation, evaluate
 from ghosttrack_cli.training.parts import READING, SAVING, STEPS
 from ghosttrack_cli.training.records.checkpoint import prune, save_checkpoint
-from ghosttrack_cli.training.records.history import History
+from ghosttrack_cli.training.records.history import COLUMNS, History
 from ghosttrack_cli.training.records.manifest import write_progress
 
 if TYPE_CHECKING:
@@ -218,9 +218,7 @@ class Session:
         self.step = body["step"]
         self.best = body["best"]
         self.metrics = body["metrics"]
-        self.history = History.restored(
-            body["history"], self.metrics.get("rows", 0), self.batch_size
-        )
+        self.history = History({name: body["history"][name] for name in COLUMNS})
         self.seconds = body["seconds"]
         self.monitor.notice(
             f"layer {self.layer}: resuming at step {self.step:,} of {self.schedule.total_steps:,}"

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ghosttrack_cli.errors import ConflictError, CorruptionError
 from ghosttrack_cli.provenance import Fields, ModelRecord, flat, model_differences
+from ghosttrack_cli.quantities import MAX_D_MODEL
 
 JSON: TypeAlias = Any
 """A value that `json` writes and reads back unchanged."""
@@ -24,7 +25,6 @@ MODEL_FIELDS = ("model", "model_revision", "weights_sha256", "model_config")
 
 ITEM_SIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 MAX_CHUNK_ROWS = 2**20
-MAX_D_MODEL = 2**20
 MAX_CHUNK_BYTES = 2**31 - 2**20  # Blosc counts in 32 signed bits
 
 

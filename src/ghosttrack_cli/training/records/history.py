@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
@@ -46,20 +45,6 @@ class History:
 
     def __len__(self) -> int:
         return len(self.columns["step"])
-
-    @classmethod
-    def restored(cls, columns: Mapping[str, list[float]], rows: int, batch_size: int) -> History:
-        """A history that was kept, completed with the row counts that older versions left out.
-
-        `rows` are the held-out ones of its newest entry.
-        """
-        steps = columns["step"]
-        counts: dict[str, list[float]] = {
-            "val_rows": [rows for _ in steps],
-            "train_rows": [(step - before) * batch_size for before, step in pairwise([0, *steps])],
-        }
-        whole = counts | dict(columns)
-        return cls({name: whole[name] for name in COLUMNS})
 
     def add(self, entry: Mapping[str, float]) -> None:
         """Append one entry, which has exactly the columns."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from ghosttrack_cli.training.step.objective import Figures, Gradients, Weights, dense_gradients
+from ghosttrack_cli.training.step.objective import Figures, Gradients, Weights
 from ghosttrack_cli.training.step.thresholds import next_bias, next_threshold, quiet_decay
 
 if TYPE_CHECKING:
@@ -33,14 +33,6 @@ SMALLEST_REFERENCE = 0.01
 REFERENCE_DECAY = 0.99
 SMALLEST_NORM = 1e-12
 EPSILON = 1e-8
-
-
-def train_step(state: State, x: Tensor, controls: Tensor, settings: StepSettings) -> None:
-    """Change `state` in place by one batch: `x` (B, D) in training units, Controls as a tensor."""
-    gradients = dense_gradients(
-        state.weights, x, controls[1], settings.objective, settings.products
-    )
-    update(state, gradients, controls, x.shape[0], settings)
 
 
 def gradient_norm(gradient: Weights) -> Tensor:
