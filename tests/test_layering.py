@@ -98,6 +98,49 @@ def test_imports_point_down(module: Module) -> None:
         )
 
 
+def test_no_imports_go_round_in_a_circle() -> None:
+    """Neither between modules nor between the rooms (folders) of a package, whenever they run."""
+    names = {module.name.removesuffix(f".{FACADE}") for module in MODULES}
+    uses = {module.name: set(targets(module, names)) - {module.name} for module in MODULES}
+    assert circle(uses) == []
+    rooms: dict[str, set[str]] = {}
+    for name, others in uses.items():
+        rooms.setdefault(room(name), set()).update(map(room, others))
+    assert circle({name: others - {name} for name, others in rooms.items()}) == []
+
+
+def targets(module: Module, names: set[str]) -> Iterator[str]:
+    """The modules that `module` imports when it runs: not those that only its types need."""
+    for node in running(module.tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+            base = (node.module or "").removeprefix(PACKAGE).lstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}".lstrip(".")
+                yield from (name for name in (full if full in names else base,) if name in names)
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+        yield node
+        for child in ast.iter_child_nodes(node):
+            yield from running(child)
+
+
+def room(name: str) -> str:
+    """The folder of a module inside its package; a module without one is its own room."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if len(parts) > 2 else name
+
+
+def circle(uses: dict[str, set[str]]) -> list[str]:
+    """The names of a circle of arrows, or none."""
+    left = dict(uses)
+    while ends := [name for name, others in left.items() if not others & left.keys()]:
+        for name in ends:
+            del left[name]
+    return sorted(left)
+
+
 def test_the_units_of_the_picture_exist() -> None:
     found = {module.unit for module in MODULES}
     assert set(LEVELS) <= found

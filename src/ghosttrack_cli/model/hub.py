@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.hub import errors
-from ghosttrack_cli.model.model_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX, ModelSource
-from ghosttrack_cli.model.source import without_config
+from ghosttrack_cli.model.model_files import (
+    CONFIG,
+    TOKENIZER_FILES,
+    WEIGHTS_INDEX,
+    ModelSource,
+    without_config,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG = "config.json"
-
 WEIGHTS = "model.safetensors"
-
 WEIGHTS_INDEX = "model.safetensors.index.json"
-
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -30,14 +27,15 @@ TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
-
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
-
 OTHER_SOURCES = "--model DIR takes a local folder, `ghosttrack demo` needs no model"
-
 MAX_SMALL_FILE = 256 * 2**20
+ADAPTER = "adapter_config.json"
+MERGE = (
+    "merge it into its model with PEFT, model.merge_and_unload().save_pretrained(DIR), and use "
+    "--model DIR"
+)
 
 
 @dataclass(frozen=True)
@@ -95,3 +93,10 @@ class ModelSource:
     def missing(self) -> tuple[str, ...]:
         """Weight files that are still to be fetched."""
         return tuple(name for name in self.weight_files() if not (self.folder / name).exists())
+
+
+def without_config(where: str, names: frozenset[str]) -> ModelError:
+    """The error of a folder or repository that holds no model, or an adapter for one."""
+    if ADAPTER in names:
+        return ModelError(f"only an adapter: {where} has no {CONFIG}", hint=MERGE)
+    return ModelError(f"no model: {where} has no {CONFIG}", hint=OTHER_SOURCES)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
-from ghosttrack_cli.errors import ModelError, UsageError
-from ghosttrack_cli.model.model_files import CONFIG, HUB_ID, OTHER_SOURCES, ModelSource
+from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.model.model_files import (
+    CONFIG,
+    HUB_ID,
+    OTHER_SOURCES,
+    ModelSource,
+    without_config,
+)
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import ModelSettings
-
-ADAPTER = "adapter_config.json"
-MERGE = (
-    "merge it into its model with PEFT, model.merge_and_unload().save_pretrained(DIR), and use "
-    "--model DIR"
-)
 
 
 def find_source(settings: ModelSettings, cache_dir: Path | None = None) -> ModelSource:
@@ -59,13 +59,6 @@ def weight_bytes(source: ModelSource) -> tuple[int, int]:
         absent = sum(hub.size(source, name) for name in missing)
     present = [source.folder / name for name in source.weight_files() if name not in missing]
     return absent + sum(path.stat().st_size for path in present), absent
-
-
-def without_config(where: str, names: frozenset[str]) -> ModelError:
-    """The error of a folder or repository that holds no model, or an adapter for one."""
-    if ADAPTER in names:
-        return ModelError(f"only an adapter: {where} has no {CONFIG}", hint=MERGE)
-    return ModelError(f"no model: {where} has no {CONFIG}", hint=OTHER_SOURCES)
 
 
 def _local_source(folder: Path) -> ModelSource:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.model.source import ADAPTER, MERGE
+from ghosttrack_cli.model.model_files import ADAPTER, MERGE
 from ghosttrack_cli.quantities import counted
 
 if TYPE_CHECKING:
