@@ -114,7 +114,7 @@ def _sections(
         "workspace": [_labelled("workspace", str(session.workspace.root))],
         "store": _store(overview),
         "work": _work(overview, left),
-        "damage": [_labelled("damaged", problem, "bold red") for problem in overview.problems],
+        "damage": [_labelled("problem", problem, "bold red") for problem in overview.problems],
         "layers": [Table(LAYER_COLUMNS, rows)] if rows else [],
         "courses": _courses(overview),
         "checks": [Table(CHECK_COLUMNS, checks)] if rows else [],
