@@ -33,6 +33,8 @@ def settings(**training: Any) -> str:
 VARYING = {".log", ".lock"}
 """Not equal after equal runs: when they ran, and who held a lock last."""
 PROGRESS = Path("ghosttrack-data/checkpoints/sae_layer_0_progress.json")
+GO_ON = "ghosttrack train --layers 0 --epochs 100000"
+"""The settings file has other epochs than the training was begun with."""
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -414,7 +416,7 @@ def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(
     assert found["state"] == "stopped"
     newest = max(Path("ghosttrack-data/checkpoints/sae_layer_0_last").glob("*.safetensors"))
     assert newest.stem == f"step-{found['step']:09d}"
-    assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
+    assert ghosttrack("status", "--json").document["next"] == GO_ON
     log = Path("ghosttrack-data/ghosttrack.log").read_text()
     assert f"ended with {code}" in log
 
@@ -430,7 +432,7 @@ def test_a_second_signal_quits_at_once_and_the_next_run_goes_on(
     assert training.returncode in {130, 143}  # of whichever came second to Python
     assert "Progress is saved" not in err
     assert json.loads(PROGRESS.read_text())["state"] == "running"
-    assert ghosttrack("status", "--json").document["next"] == "ghosttrack train"
+    assert ghosttrack("status", "--json").document["next"] == GO_ON
 
 
 def test_a_second_trainer_is_refused_until_the_first_one_is_killed(
@@ -466,7 +468,7 @@ def test_print_feature_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == (
         "Feature 7\n"
         "  activations  1,234\n"
-        "  top 2.5, mean 1.25\n"
+        "  top 2.50, mean 1.25\n"
         "  common tokens  '[b]' (9)\n"
         "  top examples\n"
         "       2.500  a [b]\\x1b c\n"

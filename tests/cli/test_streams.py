@@ -43,7 +43,7 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(environment: None) -> No
 WINDOWS = """
 import sys
 sys.modules["fcntl"] = None
-import ghosttrack_cli, ghosttrack_cli.cli.console, ghosttrack_cli.cli.failures
+import ghosttrack_cli, ghosttrack_cli.cli.terminal.console, ghosttrack_cli.cli.failures
 from ghosttrack_cli.cli.app import run_program
 sys.platform = "win32"
 sys.exit(run_program(["status", *sys.argv[1:]]))

@@ -73,9 +73,9 @@ RUN = """
 import sys
 import torch
 from pathlib import Path
-from ghosttrack_cli.extraction.extract import extract
+from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.settings import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
 from ghosttrack_cli.workspace import Workspace
 
 torch.set_num_threads(1)
@@ -205,6 +205,7 @@ def test_the_seed_s_extractor(tiny_model: Path, extraction: Any) -> None:
     path = extractor.extract_for_layer(layer_idx=1, num_tokens=20_000)
     assert path == Workspace(root).store
     assert tree(path) == tree(extraction().store)
-    paths = extractor.extract_all_layers(num_tokens=20_000)
+    with pytest.warns(UserWarning, match="resuming at 20,000 of 20,000 tokens"):
+        paths = extractor.extract_all_layers(num_tokens=20_000)
     assert paths == {0: path, 1: path, 2: path}
     assert read_commit(path).layers == {0: 20_000, 1: 20_000, 2: 20_000}

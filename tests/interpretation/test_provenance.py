@@ -66,7 +66,7 @@ def test_another_model_of_the_same_width_is_refused(
         "model": (own.name, "other"),
         "weights_sha256": (own.weights_sha256, "f" * 64),
     }
-    assert caught.value.hint == f"use --model with the folder or hub id of {own.name}"
+    assert caught.value.hint == f"use {own.name}: leave --model out"
 
 
 def test_another_configuration_is_refused_by_its_field(

@@ -182,7 +182,10 @@ def test_a_blank_text_is_skipped_whatever_its_length(tmp_path: Path) -> None:
     "source",
     ["nothing/here/at/all", "missing.jsonl", "../../x", "a\nb", "x" * 300, "/", "no-owner"],
 )
-def test_a_source_that_is_nothing_is_refused(source: str, tmp_path: Path) -> None:
+def test_a_source_that_is_nothing_is_refused(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CorpusError):
         open_corpus(CorpusSettings(source=source if source != "/" else str(tmp_path)))
 
