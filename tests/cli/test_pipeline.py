@@ -471,7 +471,7 @@ def test_print_feature_summary(capsys: pytest.CaptureFixture[str]) -> None:
         "  top 2.50, mean 1.25\n"
         "  common tokens  '[b]' (9)\n"
         "  top examples\n"
-        "       2.500  a [b]\\x1b c\n"
+        "        2.50  a [b]\\x1b c\n"
         "Feature 8\n"
         "  dead: it never fired\n"
     )

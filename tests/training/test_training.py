@@ -330,11 +330,11 @@ def test_collapse_stops_training(bench: Bench) -> None:
     bench.trainer().run()
     history = History(files.read_sealed(bench.workspace.history(LAYER)))
     entry = history.last() | {"dead_fraction": 0.95, "dead_rows": 200_000}
-    with pytest.raises(TrainingError, match="collapsed: 95.0% of the features") as caught:
+    with pytest.raises(TrainingError, match=r"collapsed: 95\.0% of the features") as caught:
         check_entry(LAYER, history, entry, bench.training, 0.1)
-    assert "max_dead_fraction allows 90%" in str(caught.value)
+    assert "max_dead_fraction allows 90.0%" in str(caught.value)
     check_entry(LAYER, history, entry | {"dead_rows": 1000}, bench.training, 0.1)
-    assert "70% of the features" in str(dying(LAYER, entry | {"dead_fraction": 0.7}))
+    assert "70.0% of the features" in str(dying(LAYER, entry | {"dead_fraction": 0.7}))
     assert dying(LAYER, entry | {"dead_fraction": 0.3}) is None
 
 
