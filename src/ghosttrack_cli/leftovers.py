@@ -35,9 +35,14 @@ def find_leftovers(folder: Path, name: str = "*") -> list[Path]:
 def clear_leftovers(folder: Path, name: str, notice: Callable[[str], None]) -> None:
     """Delete them and say so; for whoever holds the lock on `name`."""
     for path in find_leftovers(folder, name):
-        size = tree_bytes(path)
-        files.remove(path)
-        notice(f"removed what a stopped run left, {format_bytes(size)}: {path}")
+        clear(path, notice)
+
+
+def clear(path: Path, notice: Callable[[str], None]) -> None:
+    """Delete one of them and say so."""
+    size = tree_bytes(path)
+    files.remove(path)
+    notice(f"removed what a stopped run left, {format_bytes(size)}: {path}")
 
 
 def reclaimable_bytes(workspace: Workspace) -> int:

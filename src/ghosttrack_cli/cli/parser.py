@@ -13,34 +13,27 @@ if TYPE_CHECKING:
 ORDER = ("extract", "train", "interpret", "open", "status", "run", "demo", "export", "config")
 
 
-class Command(TyperCommand):
+class Mended:
+    """What commands and groups do alike."""
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:
+        """The parameters, switches without a type behind them."""
+        return without_types(super().get_params(ctx))  # type: ignore[misc]
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """Read the arguments; of a group those before the command's name."""
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
+        except typer.TyperException as error:
+            raise placed(error, ctx) from None
+
+
+class Command(Mended, TyperCommand):  # type: ignore[misc]
     """One command."""
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
-        """The parameters, switches without a type behind them."""
-        return without_types(super().get_params(ctx))
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Read the arguments."""
-        try:
-            return super().parse_args(ctx, args)
-        except typer.TyperException as error:
-            raise placed(error, ctx) from None
-
-
-class Group(TyperGroup):
+class Group(Mended, TyperGroup):  # type: ignore[misc]
     """A command with commands behind it, which are listed in the order of their use."""
-
-    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
-        """The parameters, switches without a type behind them."""
-        return without_types(super().get_params(ctx))
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Read the arguments before the command's name."""
-        try:
-            return super().parse_args(ctx, args)
-        except typer.TyperException as error:
-            raise placed(error, ctx) from None
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """The names of the commands, in order."""

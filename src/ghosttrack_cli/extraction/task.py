@@ -30,7 +30,7 @@ class ExtractionResult:
     `new_rows` is what this run added to the store: 0 where layers were added to its rows, or
     nothing was to be done. `short_by` is how many rows asked for the corpus did not have.
     `batch_size` counts windows of `context_length` tokens. `text` has the number of documents
-    behind the rows and by reason what was left out before them (`text.kept.LeftOut`); None where an
+    behind the rows and by reason what was left out of them (`usable_texts.LeftOut`); None where an
     earlier version made the store, or the text was not read to the end yet.
     """
 

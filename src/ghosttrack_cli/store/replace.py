@@ -3,7 +3,7 @@
     activations.zarr/             the new store
     .activations.zarr.previous/   the earlier one, until the first commit with rows of the new one
 
-Whoever reads meanwhile finds the earlier one (`store.commit.standing`). It comes back when the new
+Whoever reads meanwhile finds the earlier one (`commit_record.standing`). It comes back when the new
 one ends without rows: at once, or, where the process was killed, by the next extraction.
 """
 
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, DiskError, StateError
-from ghosttrack_cli.leftovers import tree_bytes
+from ghosttrack_cli.leftovers import clear
 from ghosttrack_cli.monitor import SILENT, Monitor
-from ghosttrack_cli.quantities import format_bytes
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.commit_record import has_rows, read_folder
 
@@ -85,9 +84,7 @@ def settle(path: Path, notice: Callable[[str], None]) -> None:
     if not previous.is_dir():
         return
     if has_rows(path):
-        size = tree_bytes(previous)
-        files.remove(previous)
-        notice(f"removed what a stopped run left, {format_bytes(size)}: {previous}")
+        clear(previous, notice)
         return
     with _no_readers(path):
         notice(f"the last {PURPOSE} ended before its first rows: {_kept(previous)}")
