@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,9 +53,13 @@ FAMILY_EXTRAS: dict[str, dict[str, Any]] = {
 }
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests provoked, and what became of it."""
-    fault_table.summarise(terminalreporter)
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is cut off says what it came to, as after Ctrl-C."""
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(fault_table.FaultTable())
+    if config.getoption("numprocesses", None):  # the tests are in other processes
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class Clock:

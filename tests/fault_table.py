@@ -87,18 +87,23 @@ def _cell(text: str, column: int, width: int) -> str:
     return text.rjust(width) if column else text.ljust(width)
 
 
-def summarise(reporter: pytest.TerminalReporter) -> None:
-    """Print the table, and write it where VARIABLE says."""
-    reports = (
-        report
-        for group in reporter.stats.values()
-        for report in group
-        if hasattr(report, "user_properties")
-    )
-    table = rows(reports)
-    if not table:
-        return
-    reporter.write_sep("=", "faults")
-    reporter.write_line("\n".join(lines(table)))
-    if VARIABLE in os.environ:
-        Path(os.environ[VARIABLE]).write_text("\n".join(lines(table)) + "\n")
+class FaultTable:
+    """Prints the table at the end of a run, however it ends; keeps the file of VARIABLE current."""
+
+    def __init__(self) -> None:
+        self._file = os.environ.get(VARIABLE)
+        self._reports: list[pytest.TestReport] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._reports.append(report)
+        table = rows([report])
+        if table and self._file is not None:
+            partial = Path(f"{self._file}.partial")
+            partial.write_text("\n".join(lines(rows(self._reports))) + "\n")
+            partial.replace(self._file)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        table = rows(self._reports)
+        if table:
+            terminalreporter.write_sep("=", "faults")
+            terminalreporter.write_line("\n".join(lines(table)))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CheckpointKind = Literal["last", "best", "final"]
+SAE_NAME = r"sae_layer_(0|[1-9]\d{0,5})"
 MAIN_SOURCE = "store"
 """The texts whose report has the original file name: those that the store was made from."""
 
@@ -117,10 +118,17 @@ def sae_readers_lock(checkpoints: Path, layer: int) -> Path:
     return checkpoints / f".sae_layer_{layer}.readers.lock"
 
 
-def layer_of_sae(folder: Path) -> int | None:
-    """The layer of an SAE folder that is named as a workspace names it; None for any other."""
-    match = re.fullmatch(r"sae_layer_(0|[1-9]\d{0,5})_(?:last|best|final)", folder.name)
-    return None if match is None else int(match[1])
+def readers_lock_of(sae: Path) -> Path | None:
+    """What readers of the SAE folder `sae` share; None for one that no workspace would name so.
+
+    The SAE of a retraining, and one on its way into place, have the lock of the one that stands.
+    """
+    match = re.fullmatch(rf"{SAE_NAME}_(?:last|best|final)", sae.name)
+    if match is None:
+        return None
+    inside = re.fullmatch(rf"{SAE_NAME}_(?:new|ready)", sae.parent.name)
+    checkpoints = sae.parent.parent if inside else sae.parent
+    return sae_readers_lock(checkpoints, int(match[1]))
 
 
 def numbered_layers(folder: Path, name: str) -> tuple[int, ...]:

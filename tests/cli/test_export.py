@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.store import kills
+from tests.store.kills import Failpoints
 
+from ghosttrack_cli.export.dictionary_learning import export_sae
 from ghosttrack_cli.sae.jumprelu import KEYS, JumpReLUSAE
 
 if TYPE_CHECKING:
@@ -82,3 +86,43 @@ def test_a_plan_writes_nothing_and_says_what_would_be(
     again = ghosttrack("export", "--dry-run", "--json", "--to", "out").document["plan"]
     assert again["replaced"] == list(done["layers"].values())
     assert ghosttrack("export", "--dry-run", "--layers", "9").code == 2
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def exported(folder: Path) -> tuple[int, int] | None:
+    """The widths that the weights and the configuration have; None where there is no export."""
+    if not (folder / "config.json").is_file():
+        return None
+    weights = torch.load(folder / "ae.pt", weights_only=True)  # noqa: TID251 - our own
+    config = json.loads((folder / "config.json").read_text())
+    return weights["b_enc"].shape[0], config["trainer"]["dict_size"]
+
+
+def test_an_export_that_is_killed_anywhere_is_the_old_one_the_new_one_or_none(
+    tmp_path: Path,
+) -> None:
+    folder, found = tmp_path / "exports" / "layer_6", []
+    for width in (32, 48):
+        JumpReLUSAE(8, width).save(tmp_path / str(width))
+    whole = Failpoints(0, kills.never)
+    try:
+        for at in range(1, 20):
+            kills.install(whole)
+            export_sae(tmp_path / "32", folder, layer=6)
+            (folder / "eval_results.json").write_text("of another program")
+            kills.install(Failpoints(at, kill))
+            with suppress(Killed):
+                export_sae(tmp_path / "48", folder, layer=6)
+            found.append(exported(folder))
+    finally:
+        kills.uninstall()
+    assert set(found) == {(32, 32), None, (48, 48)}
+    assert (folder / "eval_results.json").is_file()
+    assert found[-1] == (48, 48)

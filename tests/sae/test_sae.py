@@ -13,9 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghosttrack_cli.errors import CorruptionError, ModelError, StateError
+from ghosttrack_cli import files
+from ghosttrack_cli.errors import CorruptionError, LockedError, ModelError, StateError
 from ghosttrack_cli.files import places
+from ghosttrack_cli.sae.checksums import read_sums
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.tensorfiles import read_tensors
+from ghosttrack_cli.workspace import sae_readers_lock
 
 SAE_LENS_KEYS = {"W_enc": [8, 24], "W_dec": [24, 8], "b_enc": [24], "b_dec": [8], "threshold": [24]}
 
@@ -137,6 +141,55 @@ def test_a_process_killed_while_replacing_leaves_the_old_one(
     assert torch.equal(JumpReLUSAE.load(folder).W_enc, some_sae(0).W_enc)
     some_sae(1).save(folder)
     assert torch.equal(JumpReLUSAE.load(folder).W_enc, some_sae(1).W_enc)
+
+
+def test_an_sae_that_is_replaced_while_it_is_read_is_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sae_layer_3_best"
+    some_sae(0).save(folder)
+    read, at = read_tensors, []
+
+    def replaced_meanwhile(path: Path, **limits: Any) -> dict[str, torch.Tensor]:
+        at.append(path.parent)
+        if len(at) == 1:
+            some_sae(1).save(folder)
+        return read(path, **limits)
+
+    monkeypatch.setattr("ghosttrack_cli.sae.jumprelu.read_tensors", replaced_meanwhile)
+    assert torch.equal(JumpReLUSAE.load(folder).W_enc, some_sae(1).W_enc)
+    assert at == [folder, folder]
+
+
+@pytest.mark.parametrize("place", ["", "sae_layer_3_ready", "sae_layer_3_new"])
+def test_nobody_replaces_an_sae_while_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder, lock = tmp_path / place / "sae_layer_3_best", sae_readers_lock(tmp_path, 3)
+    some_sae(0).save(folder)
+    read, said = read_sums, []
+
+    def retrained_meanwhile(path: Path) -> dict[str, str]:
+        with pytest.raises(LockedError) as caught, files.exclusive_lock(lock, purpose="train"):
+            pass
+        said.append(caught.value.what)
+        return read(path)
+
+    monkeypatch.setattr("ghosttrack_cli.sae.jumprelu.read_sums", retrained_meanwhile)
+    JumpReLUSAE.load(folder)
+    assert "JumpReLUSAE.load" in said[0]
+    with (
+        files.exclusive_lock(lock, purpose="train --overwrite of layer 3"),
+        pytest.raises(LockedError, match="train --overwrite of layer 3"),
+    ):
+        JumpReLUSAE.load(folder)
+    JumpReLUSAE.load(folder)
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="no SAE here"):
+        JumpReLUSAE.load(tmp_path / "typo" / "sae_layer_3_best")
+    assert not list(tmp_path.iterdir())
 
 
 class Canary:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.files.system import disk_errors, sync_folder, temporary_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+T = TypeVar("T")
 PREVIOUS_SUFFIX = ".previous"
 DELETED_SUFFIX = ".deleted"
 """Of what is on its way out, hidden."""
@@ -64,6 +67,29 @@ def present_folder(folder: Path) -> Path:
     """`folder`, or the one it was about to replace when the process was killed in between."""
     previous = folder.with_name(folder.name + PREVIOUS_SUFFIX)
     return previous if previous.is_dir() and not folder.exists() else folder
+
+
+def read_folder(folder: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of the folder that stands; anew where another took its place meanwhile.
+
+    Files of both would not fit each other, which `read` takes for damage.
+    """
+    while True:
+        before = _which(folder)
+        try:
+            return read(present_folder(folder))
+        except (GhostTrackError, FileNotFoundError):
+            if _which(folder) == before:
+                raise
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from the one that takes its place."""
+    try:
+        found = present_folder(folder).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def discard_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.files import system
+from ghosttrack_cli.files.places import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -193,11 +194,16 @@ class WriteBatch:
         self.bytes += file.bytes
         file.start_writing_back()
 
-    def finish(self) -> None:
-        """Make every added file durable under its name, in the order of the calls; begin anew."""
+    def finish(self, outdated: Path | None = None) -> None:
+        """Make every added file durable under its name, in the order of the calls; begin anew.
+
+        `outdated` goes once all have their bytes, before the first takes its name.
+        """
         # A file system that is asked for several at once commits its journal once for all.
         with ThreadPoolExecutor(SYNC_THREADS) as pool:
             list(pool.map(StagedFile.sync, self._files))
+            if outdated is not None:
+                remove(outdated)
             for file in self._files:
                 file.give_name()
             folders = dict.fromkeys(folder for file in self._files for folder in file.folders)
@@ -213,14 +219,18 @@ class WriteBatch:
 
 
 def write_together(contents: Mapping[Path, ReadableBuffer]) -> None:
-    """Write files of which none takes its name before all have their bytes."""
+    """Write files that belong together; none takes its name before all have their bytes.
+
+    The last is what says that the others are there: the earlier one goes before any takes its
+    name, so that nobody finds files of two times together.
+    """
     batch = WriteBatch()
     try:
         for path, data in contents.items():
             file = StagedFile(path)
             batch.add(file)
             file.write(data)
-        batch.finish()
+        batch.finish(outdated=list(contents)[-1])
     finally:
         batch.discard()
 

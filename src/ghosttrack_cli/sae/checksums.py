@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, GhostTrackError
-from ghosttrack_cli.workspace import layer_of_sae, sae_readers_lock
+from ghosttrack_cli.workspace import readers_lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,9 +75,8 @@ def reading_folder(folder: Path, purpose: str) -> Iterator[None]:
         LockedError: it is being replaced.
     """
     folder = folder.absolute()
-    layer = layer_of_sae(folder)
+    lock = readers_lock_of(folder)
     with ExitStack() as stack:
-        if layer is not None:
-            lock = sae_readers_lock(folder.parent, layer)
+        if lock is not None and folder.parent.is_dir():
             stack.enter_context(files.shared_lock(lock, purpose=purpose))
         yield

@@ -26,6 +26,7 @@ from ghosttrack_cli.sae.checksums import (
     SPARSITY,
     WEIGHTS,
     read_sums,
+    reading_folder,
 )
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
@@ -220,20 +221,17 @@ class JumpReLUSAE(nn.Module):
             StateError: there is no such SAE.
             ModelError: an SAE of another kind.
             CorruptionError: other bytes than those that were written, or not safetensors.
+            LockedError: a retraining is taking its place.
         """
-        folder = files.present_folder(sae_folder(folder, "folder"))
+        folder = sae_folder(folder, "folder")
         device = devices.resolve_device(device) if isinstance(device, str) else device
         try:
-            config = files.read_json(folder / CONFIG, limit=MAX_CONFIG_BYTES)
-            sums = read_sums(folder)
-            _check_config(folder, config, sums)
-            limit = _weight_bytes(config) + 2**20
-            weights = read_tensors(folder / WEIGHTS, sha256=sums.get(WEIGHTS), limit=limit)
+            with reading_folder(folder, "JumpReLUSAE.load"):
+                config, weights = files.read_folder(folder, _read)
         except FileNotFoundError as error:
             raise StateError(
                 f"no SAE here: {folder}", hint="ghosttrack train writes one for each layer"
             ) from error
-        _check_shapes(folder, config, weights)
         if config.get("apply_b_dec_to_input", True):
             weights["b_enc"] = weights["b_enc"] - weights["b_dec"] @ weights["W_enc"]
         metadata = config.get("metadata") or {}
@@ -265,6 +263,17 @@ def sae_folder(path: Path | str, name: str) -> Path:
             hint=f"train_sae_for_layer writes SAEs as folders: {ours}",
         )
     return ours
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and weights, which fit each other."""
+    config = files.read_json(folder / CONFIG, limit=MAX_CONFIG_BYTES)
+    sums = read_sums(folder)
+    _check_config(folder, config, sums)
+    limit = _weight_bytes(config) + 2**20
+    weights = read_tensors(folder / WEIGHTS, sha256=sums.get(WEIGHTS), limit=limit)
+    _check_shapes(folder, config, weights)
+    return config, weights
 
 
 def _check_config(folder: Path, config: Mapping[str, Any], sums: Mapping[str, str]) -> None:
