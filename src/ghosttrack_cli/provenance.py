@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
+
+from ghosttrack_cli.differences import differing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Fields: TypeAlias = "dict[str, tuple[object, object]]"
-"""name -> (recorded, asked)"""
+    from ghosttrack_cli.differences import Fields
 
 TOKENIZER = "tokenizer"
 """The part of a configuration that decides which rows there are, but not what they are."""
@@ -61,12 +62,10 @@ def config_differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> Fi
 
     A field that only one has is one that another version of transformers does not know.
     """
-    fields: Fields = {}
-    for name in found.keys() & asked.keys():
-        before, now = flat({name: found[name]}), flat({name: asked[name]})
-        for key in dict.fromkeys([*before, *now]):
-            if before.get(key) != now.get(key):
-                fields[f"model_config.{key}"] = (before.get(key), now.get(key))
+    both = sorted(found.keys() & asked.keys())
+    fields = differing(
+        {name: found[name] for name in both}, {name: asked[name] for name in both}, "model_config."
+    )
     return dict(sorted(fields.items()))
 
 
@@ -92,12 +91,3 @@ def recorded_layer(metadata: Mapping[str, Any]) -> int | None:
     if match is None:
         return None
     return int(match[1]) - 1 if match[2] == "resid_pre" else int(match[1])
-
-
-def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested document by dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in document.items():
-        nested = isinstance(value, dict) and value
-        found |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
-    return found

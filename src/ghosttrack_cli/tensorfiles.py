@@ -42,7 +42,10 @@ _DTYPES = {
 }
 _ORDER = list(_DTYPES)
 """The last one comes first in a file, so that every tensor begins at a multiple of its size."""
-PICKLE_STARTS = (b"\x80", b"PK\x03\x04")
+PICKLES = (b"\x80", b"PK\x03\x04")
+"""How they begin, by themselves or zipped by torch."""
+STARTING_BYTES = 9
+"""The length of a header, and the brace with which it begins."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
@@ -111,18 +114,27 @@ def read_tensors(
         raise CorruptionError(f"not a safetensors file: {path}: {error}") from error
 
 
+def is_pickle(start: bytes) -> bool:
+    """Whether a file with these `STARTING_BYTES` is a pickle, which can run code.
+
+    The length of a safetensors header may have the same bytes, but its header begins with a brace.
+    """
+    return start.startswith(PICKLES) and start[8:] != b"{"
+
+
 def _check_start(path: Path) -> None:
     """Refuse by the first bytes, before the rest is read."""
     try:
         with files.disk_errors(path, "read"), path.open("rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            header = file.read(length) if 2 <= length <= MAX_HEADER_BYTES else b""
+            start = file.read(STARTING_BYTES)
+            length = int.from_bytes(start[:8], "little")
+            whole = 2 <= length <= MAX_HEADER_BYTES
+            header = start[8:] + file.read(length - 1) if whole else b""
     except DiskError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise error.__cause__ from None
         raise
-    if start.startswith(PICKLE_STARTS) and not header.startswith(b"{"):
+    if is_pickle(start):
         raise CorruptionError(f"a pickle, not a safetensors file, and was not opened: {path}")
     try:
         json.loads(header)

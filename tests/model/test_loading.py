@@ -92,6 +92,16 @@ def test_pickled_weights_are_refused_and_never_run(
     assert not canary.exists()
 
 
+@pytest.mark.parametrize("length", [0x10280, 0x10380, 0x10480, 0x10580])
+def test_the_length_of_a_header_is_not_taken_for_a_pickle(folder: Path, length: int) -> None:
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    path.write_bytes(length.to_bytes(8, "little") + data[8:start].ljust(length) + data[start:])
+    assert path.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    assert load(folder).identity.name == folder.name
+
+
 def test_a_pickle_beside_the_weights_is_not_opened(folder: Path, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     torch.save({"weight": Canary(canary)}, folder / "pytorch_model.bin")  # noqa: TID251

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tests.store import kills
 
+from ghosttrack_cli.splitmix64 import splitmix64
 from ghosttrack_cli.store.format import commit_parts, segments
 from ghosttrack_cli.store.format.dtypes import numpy_dtype
 from ghosttrack_cli.store.format.identity import StoreIdentity
-from ghosttrack_cli.store.read.order import splitmix64
 from ghosttrack_cli.store.write import committer, repair, writer
 from ghosttrack_cli.store.write.writer import StoreWriter
 

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghosttrack_cli.store.read.order import fold_keys, permutation, splitmix64
+from ghosttrack_cli.splitmix64 import splitmix64
+from ghosttrack_cli.store.read.order import fold_keys, permutation
 from ghosttrack_cli.store.read.row_order import row_mask, split_documents, split_rows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ghosttrack_cli import files
-from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.differences import refuse
 from ghosttrack_cli.provenance import sae_differences
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
@@ -29,12 +29,11 @@ def export_sae(source: Path, target: Path, *, layer: int) -> None:
     """
     sae = JumpReLUSAE.load(source)
     fields = sae_differences(sae.metadata, layer)
-    if fields:
-        raise ConflictError(
-            f"the SAE {source.name} was trained on another layer",
-            fields=fields,
-            hint="it was moved or renamed: put each SAE back into the folder of its layer",
-        )
+    refuse(
+        f"the SAE {source.name} was trained on another layer",
+        fields,
+        "it was moved or renamed: put each SAE back into the folder of its layer",
+    )
     weights = io.BytesIO()
     # That program reads nothing else. Writing a pickle of tensors runs nothing, and ours are never
     # read back from here.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import ConflictError, CorpusError, HubError
+from ghosttrack_cli.differences import OTHER_SETTINGS, refuse
+from ghosttrack_cli.errors import CorpusError, HubError
 from ghosttrack_cli.extraction.plan import check_disk, existing_commit, pinned
 from ghosttrack_cli.store.format.identity import check_identity
 from ghosttrack_cli.text.corpus import OTHER_TEXT
@@ -122,13 +123,7 @@ def _refuse_other_corpus(corpus: CorpusSettings, commit: Commit, workspace: Work
     from ghosttrack_cli.text.asked import known_differences
 
     fields = known_differences(corpus, commit.identity.corpus)
-    if fields:
-        raise ConflictError(
-            f"the store was made from different text: {workspace.store}",
-            fields=fields,
-            hint="leave out the settings that differ, or use another --workspace, or --overwrite"
-            " to start over",
-        )
+    refuse(f"the store was made from different text: {workspace.store}", fields, OTHER_SETTINGS)
 
 
 def check_text(corpus: Corpus) -> None:

@@ -11,6 +11,7 @@ from ghosttrack_cli.leftovers import tree_bytes
 from ghosttrack_cli.machine.devices import dtype_name, resolve_device, resolve_dtype
 from ghosttrack_cli.model.description import ModelDescription, describe_model
 from ghosttrack_cli.quantities import format_bytes, parse_layers
+from ghosttrack_cli.settings.catalogue import DEFAULT_CONTEXT
 from ghosttrack_cli.store.format.commit_record import (
     Commit,
     has_store,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
     from ghosttrack_cli.workspace import Workspace
 
-DEFAULT_CONTEXT = 1024
 ROW_BYTES = sum(ROW_ITEM_SIZE[dtype] for dtype in ROW_ARRAYS.values())
 Action = Literal["start", "continue", "add layers", "nothing"]
 
@@ -139,7 +139,7 @@ def dtypes(model: ModelSettings, extraction: ExtractionSettings) -> tuple[str, s
 
 
 def context_length(extraction: ExtractionSettings, max_context: int) -> int:
-    """Tokens a window: as asked, else the model's maximum, at most 1024."""
+    """Tokens a window: as asked, else the model's maximum, up to DEFAULT_CONTEXT."""
     asked = extraction.context_length
     if asked is None:
         return min(DEFAULT_CONTEXT, max_context)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
-from ghosttrack_cli.errors import ConflictError, GhostTrackError, ModelError
-from ghosttrack_cli.provenance import Fields, model_differences, sae_differences
+from ghosttrack_cli.differences import refuse
+from ghosttrack_cli.errors import GhostTrackError, ModelError
+from ghosttrack_cli.provenance import model_differences, sae_differences
 from ghosttrack_cli.report.schema import SCHEMA_VERSION, ModelFacts, SAEFacts
 from ghosttrack_cli.sae.checksums import WEIGHTS
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.report.schema import SettingValue
@@ -74,12 +76,8 @@ def check_fits(trained: Trained, model: ResidualModel) -> None:
     fields = sae_differences(metadata, trained.layer, model.identity.record)
     if trained.sae.d_model != model.d_model:
         fields["d_model"] = (trained.sae.d_model, model.d_model)
-    if fields:
-        raise ConflictError(
-            f"the SAE {trained.facts.folder} was trained on another model or layer",
-            fields=fields,
-            hint=_fitting(metadata, fields),
-        )
+    what = f"the SAE {trained.facts.folder} was trained on another model or layer"
+    refuse(what, fields, _fitting(metadata, fields))
 
 
 def _fitting(metadata: Mapping[str, Any], fields: Fields) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,6 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?", re.ASCII)
 OTHER_SOURCES = "--model DIR takes a local folder, `ghosttrack demo` needs no model"
 MAX_SMALL_FILE = 256 * 2**20
 ADAPTER = "adapter_config.json"

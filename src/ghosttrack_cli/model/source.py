@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.hub.ids import is_hub_id
 from ghosttrack_cli.model.model_files import (
     CONFIG,
-    HUB_ID,
     OTHER_SOURCES,
     ModelSource,
     without_config,
@@ -32,7 +32,7 @@ def find_source(settings: ModelSettings, cache_dir: Path | None = None) -> Model
         return _local_source(folder)
     if folder.exists():
         raise UsageError(f"model: not a folder: {settings.name}", hint=OTHER_SOURCES)
-    if not HUB_ID.fullmatch(settings.name) or ".." in settings.name:
+    if not is_hub_id(settings.name):
         raise UsageError(
             f"model: no such folder, and not a hub id: {settings.name[:200]!r}", hint=OTHER_SOURCES
         )

@@ -14,6 +14,7 @@ from ghosttrack_cli.model.description import UNUSABLE, first_line
 from ghosttrack_cli.model.kinds import model_class, text_config
 from ghosttrack_cli.model.unused import unused
 from ghosttrack_cli.quantities import counted
+from ghosttrack_cli.tensorfiles import STARTING_BYTES, is_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.model_files import ModelSource
 
-PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 QUANTIZED = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F8_E4M3", "F8_E5M2")
 
 
@@ -112,8 +112,8 @@ def _check_whole_numbers(source: ModelSource, weights: dict[str, Any]) -> None:
 
 def _open_weights(path: Path) -> dict[str, Any]:
     with files.disk_errors(path, "read"), path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(PICKLE_STARTS):
+        start = file.read(STARTING_BYTES)
+    if is_pickle(start):
         raise ModelError(
             f"a pickle, not safetensors: {path} was not opened because a pickle can run code",
             hint="save the model again with save_pretrained(), which writes model.safetensors",

@@ -12,6 +12,8 @@ CORPORA = ("wikipedia", "python-docs")
 TEXTS = ("store", "truthfulqa", "wikipedia")
 LOGGER_NAMES = ("tensorboard", "wandb")
 
+DEFAULT_CONTEXT = 1024
+"""The most tokens of a window where no length is given."""
 LARGE = 100_000
 """From here on a default is written with a unit; only amounts are that large."""
 
@@ -71,7 +73,7 @@ CATALOGUE = {
     ),
     "extraction.tokens": Setting(1_000_000, "tokens to store per layer: 250000, 300k, 1M"),
     "extraction.context_length": Setting(
-        None, "tokens per window", unset="the model's maximum, up to 1024"
+        None, "tokens per window", unset=f"the model's maximum, up to {DEFAULT_CONTEXT}"
     ),
     "extraction.batch_size": Setting(None, "windows per forward pass", unset="automatic"),
     "extraction.store_dtype": Setting(

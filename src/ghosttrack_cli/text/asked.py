@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ghosttrack_cli.differences import differing
 from ghosttrack_cli.text.corpus import is_hub, open_corpus
 from ghosttrack_cli.text.hub import WIKIPEDIA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.settings.schema import CorpusSettings
     from ghosttrack_cli.text.documents import JSON
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def known_differences(
-    settings: CorpusSettings, recorded: Mapping[str, JSON]
-) -> dict[str, tuple[JSON, JSON]]:
+def known_differences(settings: CorpusSettings, recorded: Mapping[str, JSON]) -> Fields:
     """Each field of a corpus' identity in which the two differ: (recorded, asked).
 
     Of a data set on the hub, its name and the settings are compared, not its files; of local text
@@ -31,11 +31,7 @@ def known_differences(
     asked = _hub_fields(settings) if is_hub(settings) else open_corpus(settings).identity()
     if asked["kind"] != recorded.get("kind"):
         asked = {"kind": asked["kind"], "name": asked.get("repository", settings.source)}
-    return {
-        f"corpus.{name}": (recorded.get(name), value)
-        for name, value in asked.items()
-        if recorded.get(name) != value
-    }
+    return differing({name: recorded.get(name) for name in asked}, asked, "corpus.")
 
 
 def _hub_fields(settings: CorpusSettings) -> dict[str, JSON]:

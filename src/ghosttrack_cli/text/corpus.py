@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.hub.ids import is_hub_id
 from ghosttrack_cli.text.formats import kind_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import CorpusSettings
     from ghosttrack_cli.text.documents import JSON, Corpus
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 OTHER_TEXT = "use another --corpus, or allow shorter texts: --min-characters 1"
 
 
@@ -53,7 +52,7 @@ def open_corpus(
                 min_characters=settings.min_characters,
                 flag=flag,
             )
-        if not HUB_ID.fullmatch(source) or kind_of(Path(source)) is not None:
+        if not is_hub_id(source, owned=True) or kind_of(Path(source)) is not None:
             raise CorpusError(f"no such file or folder: {source[:200]}", hint=_hint(flag))
     return _hub_corpus(settings, cache_dir, recorded or {}, flag)
 

@@ -6,15 +6,16 @@ import hashlib
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import ConflictError, CorruptionError
+from ghosttrack_cli.differences import differing, refuse
+from ghosttrack_cli.errors import CorruptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.text.documents import JSON, Document
 
 SCHEMA = 1
-CHANGED_HINT = "restore the same text, or use --overwrite to start over"
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,7 @@ class Cursor:
         Raises:
             ConflictError: lists the fields that differ.
         """
-        names = sorted(self.identity.keys() | identity.keys())
-        differing = {
-            f"corpus.{name}": (self.identity.get(name), identity.get(name))
-            for name in names
-            if self.identity.get(name) != identity.get(name)
-        }
-        if differing:
-            raise ConflictError("the corpus changed", fields=differing, hint=CHANGED_HINT)
+        refuse_text(differing(self.identity, identity, "corpus."))
 
     def check_document(self, document: Document | None) -> None:
         """Refuse another document than the one that was in progress.
@@ -79,8 +73,12 @@ class Cursor:
             return
         found = None if document is None else (document.id, text_hash(document.text))
         if found != (self.document, self.sha256):
-            fields = {f"document {self.document}": (self.sha256, found and found[1])}
-            raise ConflictError("the corpus changed", fields=fields, hint=CHANGED_HINT)
+            refuse_text({f"document {self.document}": (self.sha256, found and found[1])})
+
+
+def refuse_text(fields: Fields) -> None:
+    """Raise a ConflictError if there are any fields in which a text is not what it was."""
+    refuse("the corpus changed", fields, "restore the same text, or use --overwrite to start over")
 
 
 def text_hash(text: str) -> str:

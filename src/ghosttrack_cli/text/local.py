@@ -6,8 +6,8 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import ConflictError, CorpusError
-from ghosttrack_cli.text.cursor import CHANGED_HINT
+from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.cursor import refuse_text
 from ghosttrack_cli.text.fingerprint import Fingerprint, fingerprint
 from ghosttrack_cli.text.first_look import FirstLook, look_at
 from ghosttrack_cli.text.folder import find_texts
@@ -156,8 +156,7 @@ class LocalStream:
                 self._note(text)
         found = self._read_so_far and self._read_so_far.hexdigest()
         if self._expected is not None and found != self._expected:
-            fields = {"corpus.text read so far": (self._expected, found)}
-            raise ConflictError("the corpus changed", fields=fields, hint=CHANGED_HINT)
+            refuse_text({"corpus.text read so far": (self._expected, found)})
 
     def _note(self, text: str | None) -> None:
         if self._read_so_far is not None:

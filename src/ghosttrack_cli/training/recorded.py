@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ghosttrack_cli.differences import differing
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
 from ghosttrack_cli.training.records.identity import settings_identity
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.workspace import Workspace
 
 BAND = frozenset({"sae_training.target_sparsity_min", "sae_training.target_sparsity_max"})
@@ -43,13 +45,12 @@ def layer_settings(
     return sae, training
 
 
-def differences(found: LayerSettings, others: LayerSettings) -> dict[str, tuple[object, object]]:
+def differences(found: LayerSettings, others: LayerSettings) -> Fields:
     """The settings that differ, by dotted key: in `found`, and in the others.
 
     The accepted band goes with its target.
     """
-    before, after = settings_identity(*found), settings_identity(*others)
-    fields = {key: (value, after[key]) for key, value in before.items() if value != after[key]}
+    fields = differing(settings_identity(*found), settings_identity(*others))
     band = BAND if "sae.target_l0" in fields else frozenset[str]()
     return {key: both for key, both in fields.items() if key not in band}
 

@@ -12,19 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ghosttrack_cli.splitmix64 import GAMMA, mix
+
 if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.arrays import DoubleArray, HashArray, IntArray
 
-GOLDEN = 0x9E3779B97F4A7C15
 STREAMS = {"uniform": 1, "weighted": 2}
 MASK = 2**64 - 1
-
-
-def mix(values: HashArray) -> HashArray:
-    """The output function of splitmix64 (Steele, Lea and Flood 2014): a bijection of 64 bits."""
-    z = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def counter_hash(
@@ -39,10 +33,10 @@ def counter_hash(
     `columns` (E,) are the places of the pairs' rows in `rows`: one row of many pairs is hashed
     once. Without them, pair i has row i.
     """
-    start = np.uint64((seed * GOLDEN + STREAMS[stream]) & MASK)
-    by_row = mix(mix(rows.astype(np.uint64) + start) + np.uint64(GOLDEN))
+    start = np.uint64((seed * GAMMA + STREAMS[stream]) & MASK)
+    by_row = mix(mix(rows.astype(np.uint64) + start) + np.uint64(GAMMA))
     by_pair = by_row if columns is None else by_row[columns]
-    return mix(by_pair + features.astype(np.uint64) * np.uint64(GOLDEN))
+    return mix(by_pair + features.astype(np.uint64) * np.uint64(GAMMA))
 
 
 def unit_interval(hashes: HashArray) -> DoubleArray:

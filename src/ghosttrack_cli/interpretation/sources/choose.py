@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.differences import refuse
 from ghosttrack_cli.interpretation.sources.prompt_sets import CorpusTexts, Texts, TruthfulQATexts
 from ghosttrack_cli.interpretation.sources.slugs import hashed, limited, plain_name
 from ghosttrack_cli.interpretation.sources.text_source import TextSource
@@ -62,12 +62,13 @@ def _open_store(
     if stored.tokenizer_sha256 != asked.tokenizer_sha256:
         fields["tokenizer_sha256"] = (stored.tokenizer_sha256, asked.tokenizer_sha256)
     if fields:
-        raise ConflictError(
-            f"the store was made with a different model: {workspace.store}",
-            fields={"model": (stored.model, asked.name), **fields},
-            hint=f"leave --model out, the workspace knows its model, {stored.model};"
-            " or use another --workspace",
-        )
+        fields = {"model": (stored.model, asked.name), **fields}
+    refuse(
+        f"the store was made with a different model: {workspace.store}",
+        fields,
+        f"leave --model out, the workspace knows its model, {stored.model};"
+        " or use another --workspace",
+    )
     return StoreSource(store, settings, model.device)
 
 

@@ -16,6 +16,7 @@ from ghosttrack_cli.interpretation.collect.events import Rows
 from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.sources.slugs import limited
 from ghosttrack_cli.report.schema import SourceFacts
+from ghosttrack_cli.settings.catalogue import DEFAULT_CONTEXT
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings.schema import InterpretationSettings
 
-DEFAULT_CONTEXT = 1024
 TEXT_BITS, LONG_BITS = 20, 42
 """Rows of a text are numbered below 2**20, its further millions from 2**42 on: all differ."""
 FORWARD_TOKENS = 4096

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from ghosttrack_cli.errors import ConflictError, CorruptionError
-from ghosttrack_cli.provenance import Fields, ModelRecord, flat, model_differences
+from ghosttrack_cli.differences import OTHER_SETTINGS, START_OVER, Fields, differing, refuse
+from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.provenance import ModelRecord, model_differences
 from ghosttrack_cli.quantities import MAX_D_MODEL
 
 JSON: TypeAlias = Any
@@ -96,26 +97,18 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
 
     A model with the same weights is the same whatever its folder or its place on the hub is called.
     """
-    on_disk, wanted = flat(_without_model(found)), flat(_without_model(asked))
+    others = differing(_without_model(found), _without_model(asked))
     fields = model_differences(found.model_record, asked.model_record) | {
-        name: (on_disk.get(name), wanted.get(name))
-        for name in dict.fromkeys([*on_disk, *wanted])
-        if name not in NAMES_ONLY and on_disk.get(name) != wanted.get(name)
+        name: both for name, both in others.items() if name not in NAMES_ONLY
     }
-    if fields:
-        raise ConflictError(
-            f"the store was made with different settings: {where}",
-            fields=fields,
-            hint=_way_out(fields),
-        )
+    refuse(f"the store was made with different settings: {where}", fields, _way_out(fields))
 
 
 def _way_out(fields: Fields) -> str:
     """What helps: a text that was edited cannot be asked for again as it was."""
-    what = "leave out the settings that differ"
     if set(fields) <= CONTENT:
-        what = "use the text that the store was made from, unchanged"
-    return f"{what}, or use another --workspace, or --overwrite to start over"
+        return f"use the text that the store was made from, unchanged, {START_OVER}"
+    return OTHER_SETTINGS
 
 
 def _without_model(identity: StoreIdentity) -> dict[str, JSON]:

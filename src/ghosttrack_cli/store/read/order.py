@@ -6,24 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ghosttrack_cli.splitmix64 import splitmix64
+
 if TYPE_CHECKING:
     from ghosttrack_cli.store.format.dtypes import Array
-
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-
-
-def splitmix64(values: Array | np.uint64) -> Array:
-    """One step of the SplitMix64 generator from each state, uint64: a bijection.
-
-    Steele, Lea, Flood: Fast splittable pseudorandom number generators (OOPSLA 2014).
-    """
-    with np.errstate(over="ignore"):
-        mixed = np.asarray(values, np.uint64) + _GAMMA
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX_1
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX_2
-        return mixed ^ (mixed >> np.uint64(31))
 
 
 def fold_keys(*keys: int) -> np.uint64:

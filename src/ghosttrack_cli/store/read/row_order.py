@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ghosttrack_cli.store.read.order import splitmix64
+from ghosttrack_cli.splitmix64 import splitmix64
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

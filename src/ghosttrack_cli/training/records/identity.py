@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ghosttrack_cli.errors import ConflictError
+from ghosttrack_cli.differences import differing, refuse
 from ghosttrack_cli.machine.devices import dtype_name
 from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.read.reader import ActivationStore
 
@@ -57,42 +58,33 @@ def digest(document: Mapping[str, Any]) -> str:
 
 def same(found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Whether `found`, from disk, has this store and these settings."""
-    return _flat(found["store"], found["settings"]) == _flat(store, settings)
+    return not _differing(found, store, settings)
 
 
 def check_same(
     layer: int, found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> None:
     """Raise a ConflictError when `found`, from disk, differs in its store or its settings."""
-    before, asked = _flat(found["store"], found["settings"]), _flat(store, settings)
-    fields = {
-        name: (before.get(name), asked.get(name))
-        for name in dict.fromkeys([*before, *asked])
-        if before.get(name) != asked.get(name)
-    }
-    if not fields:
-        return
+    fields = _differing(found, store, settings)
     what = f"layer {layer} was trained with a different store or settings"
     hint = (
         "leave out the settings that differ, or use --overwrite to retrain it; the old SAE stays"
         " until that is finished"
     )
     if set(fields) == {"store.rows"}:
-        rows, now = fields["store.rows"]
+        rows, now = found["store"]["rows"], store["rows"]
         what = f"layer {layer} was trained on {rows:,} rows of the store, which has {now:,} now"
         hint = (
             f"ghosttrack train --layers {layer} --overwrite retrains it on all rows; the old SAE"
             " stays until that is finished"
         )
-    raise ConflictError(
-        what,
-        fields=fields,
-        hint=hint,
-    )
+    refuse(what, fields, hint)
 
 
-def _flat(store: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"store.{name}": value for name, value in store.items()} | dict(settings)
+def _differing(
+    found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Fields:
+    return differing({"store": found["store"], **found["settings"]}, {"store": store, **settings})
 
 
 def environment(device: torch.device, products: torch.dtype) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import torch
 
 from ghosttrack_cli.machine import memory
 from ghosttrack_cli.monitor import SILENT
+from ghosttrack_cli.splitmix64 import splitmix64
 from ghosttrack_cli.store.format.dtypes import to_torch
 from ghosttrack_cli.store.read.batches import BLOCK_ROWS, RowBatches
 from ghosttrack_cli.store.read.blocks import BLOCKS_HELD
-from ghosttrack_cli.store.read.order import fold_keys, splitmix64
+from ghosttrack_cli.store.read.order import fold_keys
 from ghosttrack_cli.store.read.row_order import Split, split_rows
 from ghosttrack_cli.training.parts import SURVEY
 from ghosttrack_cli.training.rows.survey import survey_layer
