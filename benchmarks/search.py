@@ -16,17 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ghosttrack_cli.report.facts import SAEFacts, SourceFacts
+from ghosttrack_cli.report.feature_schema import Example, FeatureReport, FiringToken, LogitEntry
 from ghosttrack_cli.report.report_files import NewReport, WholeReport, facts_of, write_record
-from ghosttrack_cli.report.schema import (
-    Example,
-    FeatureCounts,
-    FeatureReport,
-    FiringToken,
-    LayerSummary,
-    LogitEntry,
-    SAEFacts,
-    SourceFacts,
-)
+from ghosttrack_cli.report.schema import FeatureCounts, LayerSummary
 from ghosttrack_cli.report.search_files import SearchFiles, read_tokens, read_words
 from ghosttrack_cli.report.search_index import Searched, search
 from record import add_option, figure, recording

@@ -14,8 +14,7 @@ import pytest
 
 from ghosttrack_cli.cli.actions.feature_list import ORDERS, SEPARATION
 from ghosttrack_cli.cli.app import run_program
-from ghosttrack_cli.cli.commands.interpret import FLAG_NAMES, SORTS
-from ghosttrack_cli.report.schema import FLAGS
+from ghosttrack_cli.cli.commands.interpret import SORTS
 from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 if TYPE_CHECKING:
@@ -88,7 +87,6 @@ def test_words(line: str, values: str, complete: Callable[[str], list[str]]) -> 
 
 def test_the_words_are_those_that_the_commands_take() -> None:
     assert set(SORTS) == {*ORDERS, SEPARATION}
-    assert FLAG_NAMES == FLAGS
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from typing import Any
 from ghosttrack_cli.cli.actions.drawing import example_line
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.cli.terminal.output import Table, plain, plain_table
-from ghosttrack_cli.report.schema import (
-    Contrast,
-    ContrastEntry,
+from ghosttrack_cli.report.contrast_schema import Contrast, ContrastEntry
+from ghosttrack_cli.report.feature_schema import (
     Example,
     FeatureReport,
     FiringToken,

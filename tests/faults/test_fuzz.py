@@ -15,7 +15,7 @@ from tests.store.synthetic import IDENTITY, Plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ghosttrack_cli.report.schema import Record
+    from ghosttrack_cli.report.record import Record
     from ghosttrack_cli.workspace import Workspace
 
 FEW = 25
@@ -138,7 +138,7 @@ def summary(workspace: Workspace, _: Path) -> Reader:
 def shard(workspace: Workspace, folder: Path) -> Reader:
     """With its first two features."""
     from ghosttrack_cli import files
-    from ghosttrack_cli.report.schema import FeatureShard, shard_name
+    from ghosttrack_cli.report.feature_schema import FeatureShard, shard_name
 
     document = files.read_sealed(report_folder(workspace) / shard_name(0))
     document["features"] = document["features"][:2]

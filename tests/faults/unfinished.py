@@ -9,7 +9,7 @@ import numpy as np
 from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
 from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
 from ghosttrack_cli.interpretation.state import PassState, Place
-from ghosttrack_cli.report.schema import SourceFacts
+from ghosttrack_cli.report.facts import SourceFacts
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.workspace import Workspace
 

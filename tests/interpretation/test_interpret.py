@@ -27,8 +27,9 @@ from ghosttrack_cli.interpretation.prompt import explain_prompt, show_on_page
 from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor, Progress
+from ghosttrack_cli.report.feature_schema import FeatureShard
 from ghosttrack_cli.report.report_files import read_record
-from ghosttrack_cli.report.schema import FeatureShard, LayerReport, LayerSummary, OriginalRecord
+from ghosttrack_cli.report.schema import LayerReport, LayerSummary, OriginalRecord
 from ghosttrack_cli.report.stored import layer_reports
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
@@ -37,7 +38,8 @@ from ghosttrack_cli.training.records.manifest import write_progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ghosttrack_cli.report.schema import Contrast, FeatureReport
+    from ghosttrack_cli.report.contrast_schema import Contrast
+    from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
 CONTEXT = 48

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ghosttrack_cli.interpretation.collect.contrast import benjamini_hochberg, sign_test
 from ghosttrack_cli.interpretation.collect.moments import bin_edges, position_edges, value_bins
 from ghosttrack_cli.interpretation.features import feature_statistics
-from ghosttrack_cli.report.schema import FiringToken, Neighbour
+from ghosttrack_cli.report.feature_schema import FiringToken, Neighbour
 
 
 def test_wilson_bounds_as_in_the_tables() -> None:

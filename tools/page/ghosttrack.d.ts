@@ -29,11 +29,8 @@ interface Report {
   mask: Record<"rows" | "position_0" | "special" | "outlier" | "kept" | "repeated" | "counted", number> & {
     outlier_limit: number | null;
   };
-  counts: Record<
-    | "features" | "active" | "dead" | "rare" | "dense" | "single_token" | "position_bound" | "duplicate"
-    | "rows" | "above_10_percent",
-    number
-  >;
+  /** One for each flag beside the others, by its name with underscores. */
+  counts: Record<"features" | "active" | "dead" | "dead_bound" | "rows" | "above_10_percent", number> & Record<string, number>;
   density: Histogram;
   metrics: Measures | null;
   metrics_all_rows: Measures | null;
@@ -211,6 +208,7 @@ interface VirtualRows<Item> {
 
 interface Catalogue {
   version: string;
+  flags: Record<string, string>;
   layers: Report[];
   damaged: { layer: number; source: string }[];
   prompt: boolean;

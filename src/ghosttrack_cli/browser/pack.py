@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ghosttrack_cli.report.schema import ContrastEntry, Example, FeatureReport
+    from ghosttrack_cli.report.contrast_schema import ContrastEntry
+    from ghosttrack_cli.report.feature_schema import Example, FeatureReport
 
 FILE_TOKENS = 100_000
 """A file is closed once it holds this many tokens: about a megabyte, read in well under 50 ms."""

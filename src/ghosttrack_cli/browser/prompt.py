@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ghosttrack_cli.report.schema import SCHEMA_VERSION, Count, Record, SchemaVersion
+from ghosttrack_cli.report.record import Count, Record, SchemaVersion
+from ghosttrack_cli.report.stored import SCHEMA_VERSION
 
 PROMPT_FILE = "prompt.json"
 

@@ -6,14 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.report.schema import FeatureShard, LayerReport
+from ghosttrack_cli.report.feature_schema import FeatureShard
 from ghosttrack_cli.report.stored import how_to_make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.report.report_files import WholeReport
-    from ghosttrack_cli.report.schema import FeatureReport
+    from ghosttrack_cli.report.schema import LayerReport
 
 SHARD_PATTERN = r"features/\d{3,}\.json"
 

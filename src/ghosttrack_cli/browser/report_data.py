@@ -26,8 +26,9 @@ from ghosttrack_cli.files import (
     write_bytes,
     write_json,
 )
+from ghosttrack_cli.report.feature_flags import FLAGS
 from ghosttrack_cli.report.report_files import REPORT, WholeReport
-from ghosttrack_cli.report.schema import FLAGS, LayerReport
+from ghosttrack_cli.report.schema import LayerReport
 from ghosttrack_cli.report.script import script
 from ghosttrack_cli.report.stored import MISSING, SUMMARY
 

@@ -18,6 +18,7 @@ from ghosttrack_cli.browser.prompt import PROMPT_FILE, PromptReport
 from ghosttrack_cli.browser.report_data import asset, data_folder, write_report
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import make_folder, remove, write_bytes
+from ghosttrack_cli.report.feature_flags import MEANINGS
 from ghosttrack_cli.report.report_files import read_record
 from ghosttrack_cli.report.script import script
 from ghosttrack_cli.report.stored import StoredReport, stored_reports
@@ -81,7 +82,13 @@ def write_browser(interpretations: Path) -> Path:
     workspace = Workspace(interpretations.parent)
     reports = [one | {"outdated": _is_outdated(workspace, one)} for one in written.values()]
     prompt = _write_prompt(interpretations, data, {report["layer"] for report in reports})
-    catalogue = {"version": __version__, "layers": reports, "damaged": damaged, **prompt}
+    catalogue = {
+        "version": __version__,
+        "flags": MEANINGS,
+        "layers": reports,
+        "damaged": damaged,
+        **prompt,
+    }
     write_bytes(data / "catalogue.js", script("catalogue", catalogue))
     _remove_others(data, set(written))
     _write_assets(data.parent)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.report.schema import SourceFacts
+    from ghosttrack_cli.report.facts import SourceFacts
 
 
 def analyze_sae(

@@ -11,7 +11,8 @@ from ghosttrack_cli import files
 from ghosttrack_cli.differences import refuse
 from ghosttrack_cli.errors import GhostTrackError, ModelError
 from ghosttrack_cli.provenance import model_differences, sae_differences
-from ghosttrack_cli.report.schema import SCHEMA_VERSION, ModelFacts, SAEFacts
+from ghosttrack_cli.report.facts import ModelFacts, SAEFacts
+from ghosttrack_cli.report.stored import SCHEMA_VERSION
 from ghosttrack_cli.sae.checksums import WEIGHTS
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.report.schema import SettingValue
+    from ghosttrack_cli.report.record import SettingValue
     from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.report.schema import SettingValue
+    from ghosttrack_cli.report.record import SettingValue
     from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 

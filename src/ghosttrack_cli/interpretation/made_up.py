@@ -14,7 +14,7 @@ from ghosttrack_cli.interpretation.collect.events import NO_ANSWER, Rows
 from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.inputs import Trained
 from ghosttrack_cli.interpretation.jobs import Job
-from ghosttrack_cli.report.schema import SAEFacts, SourceFacts
+from ghosttrack_cli.report.facts import SAEFacts, SourceFacts
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.workspace import MAIN_SOURCE
 

@@ -17,16 +17,10 @@ from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation.features.feature_statistics import telling
 from ghosttrack_cli.interpretation.sources.slugs import hashed, plain_name
 from ghosttrack_cli.report import report_files
-from ghosttrack_cli.report.schema import (
-    SCHEMA_VERSION,
-    FeatureReport,
-    FiringToken,
-    LayerReport,
-    LayerSummary,
-    OriginalRecord,
-)
+from ghosttrack_cli.report.feature_schema import FeatureReport, FiringToken
+from ghosttrack_cli.report.schema import LayerReport, LayerSummary, OriginalRecord
 from ghosttrack_cli.report.search_files import SearchFiles
-from ghosttrack_cli.report.stored import OLD_FILES, SUMMARY, old_layouts
+from ghosttrack_cli.report.stored import OLD_FILES, SCHEMA_VERSION, SUMMARY, old_layouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

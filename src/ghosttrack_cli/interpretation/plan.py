@@ -22,8 +22,8 @@ from ghosttrack_cli.interpretation.features.loss_recovered import (
 from ghosttrack_cli.interpretation.jobs import groups
 from ghosttrack_cli.interpretation.parts import COUNTING, TIMING
 from ghosttrack_cli.machine import clock
+from ghosttrack_cli.report.feature_schema import SHARD_FEATURES, FeatureShard
 from ghosttrack_cli.report.report_files import original_record
-from ghosttrack_cli.report.schema import SHARD_FEATURES, FeatureShard
 from ghosttrack_cli.report.script import script
 
 if TYPE_CHECKING:

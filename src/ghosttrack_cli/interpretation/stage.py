@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.report.schema import LayerSummary, Recovered, SourceFacts
+    from ghosttrack_cli.report.facts import Recovered, SourceFacts
+    from ghosttrack_cli.report.schema import LayerSummary
     from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
     from ghosttrack_cli.workspace import Workspace
 

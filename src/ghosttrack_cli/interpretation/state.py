@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.report.schema import SCHEMA_VERSION, SourceFacts
+from ghosttrack_cli.report.facts import SourceFacts
+from ghosttrack_cli.report.stored import SCHEMA_VERSION
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 
 if TYPE_CHECKING:

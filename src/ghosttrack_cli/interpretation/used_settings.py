@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.interpretation.inputs import Trained
-    from ghosttrack_cli.report.schema import SettingValue
+    from ghosttrack_cli.report.record import SettingValue
     from ghosttrack_cli.settings.schema import InterpretationSettings
 
 SAE_SECTION = "sae."

@@ -10,23 +10,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.report.schema import (
-    SHARD_FEATURES,
-    FeatureShard,
-    FileFacts,
-    LayerSummary,
-    OriginalExample,
-    OriginalRecord,
-    Record,
-    shard_name,
-)
+from ghosttrack_cli.report.facts import FileFacts
+from ghosttrack_cli.report.feature_schema import SHARD_FEATURES, FeatureShard, shard_name
+from ghosttrack_cli.report.record import Record
+from ghosttrack_cli.report.schema import LayerSummary, OriginalExample, OriginalRecord
 from ghosttrack_cli.report.stored import MISSING, SUMMARY, how_to_make, wrong_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ghosttrack_cli.report.schema import FeatureReport
+    from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.workspace import Workspace
 
 REPORT = "report.json"

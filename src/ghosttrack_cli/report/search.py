@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ghosttrack_cli.report.schema import FiringToken
+    from ghosttrack_cli.report.feature_schema import FiringToken
 
 FINAL_SIGMA, SIGMA = "\u03c2", "\u03c3"
 SPACES = re.compile(r"[ \t\n\r\f\v]+")

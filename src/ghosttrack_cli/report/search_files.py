@@ -21,8 +21,8 @@ from ghosttrack_cli.report.search import caseless, strength
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.report.report_files import NewReport, WholeReport
-    from ghosttrack_cli.report.schema import FeatureReport
 
 TOKENS = "search/tokens"
 WORDS_CHARACTERS = 4_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from ghosttrack_cli import files
 from ghosttrack_cli.workspace import numbered_layers
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 SUMMARY = "summary.json"
 SOURCE = re.compile(rf"([a-z0-9][a-z0-9_-]*)({re.escape(files.PREVIOUS_SUFFIX)})?")
 """A report's folder; the suffix is there for the instant in which a new one takes its place."""
-SUMMARY_SCHEMA = 3
-"""The version of the format, which stands in every file of a report."""
+Version = Literal[3]
+SCHEMA_VERSION: Final[Version] = 3
+"""Of the format, which stands in every file of a report."""
 MISSING = "missing from a report"
 MAKEABLE = re.compile(
     r"(?P<name>store|truthfulqa)(-(?P<texts>\d+)-texts)?(-(?P<tokens>\d+)-tokens)?"

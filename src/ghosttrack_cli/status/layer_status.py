@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.report.stored import (
+    SCHEMA_VERSION,
     SUMMARY,
-    SUMMARY_SCHEMA,
     layer_reports,
     old_layouts,
     wrong_sizes,
@@ -210,7 +210,7 @@ def read_interpretations(
 def _read_report(
     workspace: Workspace, one: StoredReport, problems: list[str]
 ) -> InterpretationStatus | None:
-    manifest = read_manifest(one.folder / SUMMARY, problems, schema=SUMMARY_SCHEMA)
+    manifest = read_manifest(one.folder / SUMMARY, problems, schema=SCHEMA_VERSION)
     if manifest is None:
         return None
     wrong = _wrong_files(workspace, one)
@@ -234,7 +234,7 @@ def _wrong_files(workspace: Workspace, one: StoredReport) -> list[str]:
     """
     wrong: list[str] = []
     for _ in range(2):
-        listed = read_manifest(one.folder / SUMMARY, [], schema=SUMMARY_SCHEMA) or Manifest()
+        listed = read_manifest(one.folder / SUMMARY, [], schema=SCHEMA_VERSION) or Manifest()
         records = workspace.interpretation(one.layer, one.source)
         size = listed.integer("records", "bytes")
         wrong = [

@@ -15,37 +15,36 @@ from playwright.sync_api import sync_playwright
 
 from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
 from ghosttrack_cli.browser.writer import write_browser
-from ghosttrack_cli.report.report_files import NewReport, WholeReport, facts_of, write_record
-from ghosttrack_cli.report.schema import (
-    FLAGS,
-    SHARD_FEATURES,
-    AnswerPair,
-    Band,
-    Contrast,
-    ContrastEntry,
-    Curve,
-    Example,
-    FeatureCounts,
-    FeatureIndex,
-    FeatureReport,
+from ghosttrack_cli.report.contrast_schema import AnswerPair, Contrast, ContrastEntry, TokenActs
+from ghosttrack_cli.report.facts import (
     FileFacts,
-    FiringToken,
-    Flag,
-    Histogram,
-    LayerReport,
-    LayerSummary,
-    LogitEntry,
     MaskCounts,
     Metrics,
     ModelFacts,
-    Neighbour,
-    PositionBins,
     Recovered,
     SAEFacts,
     SourceFacts,
-    TokenActs,
-    flag_bits,
+)
+from ghosttrack_cli.report.feature_flags import FLAGS, Flag, flag_bits
+from ghosttrack_cli.report.feature_schema import (
+    SHARD_FEATURES,
+    Band,
+    Example,
+    FeatureReport,
+    FiringToken,
+    Histogram,
+    LogitEntry,
+    Neighbour,
+    PositionBins,
     shard_name,
+)
+from ghosttrack_cli.report.report_files import NewReport, WholeReport, facts_of, write_record
+from ghosttrack_cli.report.schema import (
+    Curve,
+    FeatureCounts,
+    FeatureIndex,
+    LayerReport,
+    LayerSummary,
 )
 from ghosttrack_cli.report.search_files import SearchFiles
 

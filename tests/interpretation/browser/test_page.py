@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from tests.interpretation.browser.conftest import Reports, Visit
 
-    from ghosttrack_cli.report.schema import ContrastEntry, FeatureReport
+    from ghosttrack_cli.report.contrast_schema import ContrastEntry
+    from ghosttrack_cli.report.feature_schema import FeatureReport
 
 VIEWS = {
     "overview": "#",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import seal_text, sealed_text
+from ghosttrack_cli.report.feature_flags import MEANINGS
 from ghosttrack_cli.report.script import script
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def test_without_reports_there_is_a_page_that_says_so(reports: Reports) -> None:
     assert page == reports.folder / "index.html"
     assert reports.data("catalogue") == {
         "version": __version__,
+        "flags": MEANINGS,
         "layers": [],
         "damaged": [],
         "prompt": False,

@@ -107,16 +107,16 @@
 
   function kinds(report) {
     const { counts } = report;
-    const named = [["dead", counts.dead], ["rare", counts.rare], ["dense", counts.dense], ["single-token", counts.single_token], ["position-bound", counts.position_bound], ["duplicate", counts.duplicate]];
-    const rows = named.map(([name, total]) =>
-      el(
+    const rows = Object.keys(FLAGS).map((name) => {
+      const total = counts[name.replaceAll("-", "_")];
+      return el(
         "tr",
         {},
         el("th", { scope: "row" }, flag(name), el("span", { class: "about" }, name === "dead" ? `${FLAGS.dead}; rate below ${percent(counts.dead_bound)} with 95\u00a0%` : FLAGS[name])),
         el("td", { class: "number" }, total ? el("a", { href: catalogue.href(report, { view: "features", flag: name }) }, number(total, "count")) : number(total, "count")),
         el("td", { class: "number" }, number(counts.features ? total / counts.features : null, "percent")),
-      ),
-    );
+      );
+    });
     return card("Kinds of features", { note: `${count(counts.features)} features, ${count(counts.rows)} rows.` }, table("Features by flag", [["Flag"], ["Features", "number"], ["Share", "number"]], rows));
   }
 

@@ -6,14 +6,8 @@
   const { count } = ghosttrack.format;
   const { catalogue } = ghosttrack;
 
-  const FLAGS = {
-    dead: "never fired on these texts",
-    rare: "fires so rarely that its examples may mislead",
-    dense: "fires on a large share of all tokens",
-    "single-token": "nearly always fires on one token",
-    "position-bound": "nearly always fires at the same positions in the window",
-    duplicate: "another feature's decoder points the same way (cosine above 0.9)",
-  };
+  // What each flag means, in the order of their bits.
+  const FLAGS = ghosttrack.data.get("catalogue").flags;
 
   const EFFECT = "(questions whose factual answer has the higher rate − those whose hallucinated answer has) / questions";
 

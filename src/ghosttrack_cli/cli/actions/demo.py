@@ -31,7 +31,7 @@ from ghosttrack_cli.settings.origins import MAX_CONFIG_BYTES, PREFIX
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.terminal.console import Console
-    from ghosttrack_cli.report.schema import FeatureReport
+    from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.settings.resolve import Resolved
 
 MARK = b"# The settings of ghosttrack demo."

@@ -11,7 +11,7 @@ from ghosttrack_cli.cli.terminal.output import Line, Span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ghosttrack_cli.report.schema import Example
+    from ghosttrack_cli.report.feature_schema import Example
 
 BARS = "▁▂▃▄▅▆▇█"
 RAMP = (

@@ -12,14 +12,10 @@ from ghosttrack_cli.errors import (
     StateError,
     UsageError,
 )
+from ghosttrack_cli.report.feature_flags import flag_names
+from ghosttrack_cli.report.feature_schema import FeatureReport, FeatureShard, shard_name
 from ghosttrack_cli.report.report_files import REPORT, WholeReport
-from ghosttrack_cli.report.schema import (
-    FeatureReport,
-    FeatureShard,
-    LayerReport,
-    flag_names,
-    shard_name,
-)
+from ghosttrack_cli.report.schema import LayerReport
 from ghosttrack_cli.report.search_files import read_tokens, read_words
 from ghosttrack_cli.report.search_index import Searched
 from ghosttrack_cli.report.stored import StoredReport, how_to_make, old_layouts, stored_reports

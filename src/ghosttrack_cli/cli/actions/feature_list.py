@@ -10,13 +10,14 @@ from ghosttrack_cli.cli.actions.feature_files import open_search
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import format_figure, format_percent
-from ghosttrack_cli.report.schema import FLAGS, flag_names
+from ghosttrack_cli.report.feature_flags import FLAGS, flag_names
 from ghosttrack_cli.report.search_index import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ghosttrack_cli.report.schema import Contrast, ContrastEntry, FeatureIndex, LayerReport
+    from ghosttrack_cli.report.contrast_schema import Contrast, ContrastEntry
+    from ghosttrack_cli.report.schema import FeatureIndex, LayerReport
     from ghosttrack_cli.report.stored import StoredReport
 
 LAYER = Column("layer", "right")

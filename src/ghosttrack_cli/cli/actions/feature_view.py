@@ -9,7 +9,8 @@ from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
 from ghosttrack_cli.quantities import format_figure, format_percent
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.report.schema import Contrast, FeatureReport, LogitEntry, Neighbour
+    from ghosttrack_cli.report.contrast_schema import Contrast
+    from ghosttrack_cli.report.feature_schema import FeatureReport, LogitEntry, Neighbour
 
 TOKEN_ROWS = 8
 TOP_EXAMPLES = 10

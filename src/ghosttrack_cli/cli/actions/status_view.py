@@ -20,6 +20,8 @@ from ghosttrack_cli.quantities import (
 from ghosttrack_cli.status.layer_status import CURVES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.status.checklist import Check
     from ghosttrack_cli.status.gather import Overview
@@ -33,17 +35,6 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 VERDICTS = {True: Span("met", "green"), False: Span("not met", "red"), None: Span("open", "yellow")}
-LAYER_COLUMNS = (
-    Column("layer", "right"),
-    Column("stored", "right"),
-    Column("size", "right"),
-    Column("trained", "right"),
-    Column("recon", "right"),
-    Column("FVU", "right"),
-    Column("L0", "right"),
-    Column("dead", "right"),
-    Column("features", "right"),
-)
 COURSE_WIDTH = 12
 CHECK_COLUMNS = (
     Column("checklist"),
@@ -108,16 +99,15 @@ def _spaced(sections: list[list[Line | Table]]) -> list[Line | Table]:
 def _sections(
     session: Session, overview: Overview, step: Step, left: float | None
 ) -> dict[str, list[Line | Table]]:
-    rows = tuple(_layer_row(one, overview) for one in overview.layers)
     checks = tuple(_check_row(one) for one in overview.checks)
     return {
         "workspace": [_labelled("workspace", str(session.workspace.root))],
         "store": _store(overview),
         "work": _work(overview, left),
         "damage": [_labelled("problem", problem, "bold red") for problem in overview.problems],
-        "layers": [Table(LAYER_COLUMNS, rows)] if rows else [],
+        "layers": [_layer_table(overview)] if overview.layers else [],
         "courses": _courses(overview),
-        "checks": [Table(CHECK_COLUMNS, checks)] if rows else [],
+        "checks": [Table(CHECK_COLUMNS, checks)] if overview.layers else [],
         "notes": _footnote(overview),
         "next": _next(session, overview, step),
     }
@@ -170,22 +160,38 @@ def _store(overview: Overview) -> list[Line | Table]:
     ]
 
 
-def _layer_row(one: LayerStatus, overview: Overview) -> Line:
-    stored = f"{format_amount(one.rows)} of {format_amount(one.asked_rows)}" if one.rows else ""
-    training, report = one.training, one.interpretation
-    metrics = [training.recon_loss, training.fvu, training.l0] if training else [None, None, None]
-    return tuple(
-        Span(cell or NOTHING)
-        for cell in (
-            str(one.layer),
-            stored,
-            format_bytes(one.bytes) if one.bytes else "",
-            _trained(training, at_work=bool(overview.running)),
-            *("" if value is None else format_figure(value) for value in metrics),
-            _percent(training.dead) if training else "",
-            _features(report),
-        )
+def _layer_table(overview: Overview) -> Table:
+    """The table of layers: what each column shows of one, where there is something to show."""
+    at_work = bool(overview.running)
+    cells: dict[str, Callable[[LayerStatus], str]] = {
+        "layer": lambda one: str(one.layer),
+        "stored": _stored,
+        "size": lambda one: format_bytes(one.bytes) if one.bytes else "",
+        "trained": lambda one: _trained(one.training, at_work=at_work),
+        "recon": _metric("recon_loss", format_figure),
+        "FVU": _metric("fvu", format_figure),
+        "L0": _metric("l0", format_figure),
+        "dead": _metric("dead", format_percent),
+        "features": lambda one: _features(one.interpretation),
+    }
+    rows = tuple(
+        tuple(Span(cell(one) or NOTHING) for cell in cells.values()) for one in overview.layers
     )
+    return Table(tuple(Column(name, "right") for name in cells), rows)
+
+
+def _metric(name: str, written: Callable[[float], str]) -> Callable[[LayerStatus], str]:
+    """The cell of a field of `TrainingStatus`."""
+
+    def cell(one: LayerStatus) -> str:
+        value = getattr(one.training, name, None)
+        return "" if value is None else written(value)
+
+    return cell
+
+
+def _stored(one: LayerStatus) -> str:
+    return f"{format_amount(one.rows)} of {format_amount(one.asked_rows)}" if one.rows else ""
 
 
 def _features(report: InterpretationStatus | None) -> str:
@@ -238,10 +244,6 @@ def _share(training: TrainingStatus | Retraining, *, at_work: bool) -> str:
     share = training.step / training.total_steps if training.total_steps else 0
     killed = training.state == "running" and not at_work
     return f"{format_share(share)} {'interrupted' if killed else training.state}"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else format_percent(share)
 
 
 def _check_row(check: Check) -> Line:

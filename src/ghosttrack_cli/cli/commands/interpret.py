@@ -8,13 +8,13 @@ from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.command import command, group
 from ghosttrack_cli.cli.options import DryRun, Layers, Overwrite, Yes
 from ghosttrack_cli.cli.parser import Group
+from ghosttrack_cli.report.feature_flags import FLAGS
 from ghosttrack_cli.settings.flags import INTERPRET, LIST, PROMPT, with_default
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
 
 SORTS = ("telling", "rate", "max", "mean", "windows", "feature", "separation")
-FLAG_NAMES = ("dead", "rare", "dense", "single-token", "position-bound", "duplicate")
 SHOWN, STRONGEST = 40, 10
 OF_STORE = {"model.name": "that of the store"}
 LISTED = {"interpretation.texts": "whatever the newest report is over"}
@@ -101,9 +101,8 @@ def list_features(
         typer.Option(
             "--flag",
             metavar="FLAG",
-            help="Only features with this flag: dead, rare, dense, single-token, position-bound"
-            " or duplicate.",
-            autocompletion=completion.of_words(*FLAG_NAMES),
+            help=f"Only features with this flag: {', '.join(FLAGS[:-1])} or {FLAGS[-1]}.",
+            autocompletion=completion.of_words(*FLAGS),
         ),
     ] = None,
     search: Annotated[

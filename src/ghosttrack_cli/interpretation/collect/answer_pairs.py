@@ -16,7 +16,7 @@ from ghosttrack_cli.interpretation.collect.events import FACTUAL, HALLUCINATED, 
 from ghosttrack_cli.interpretation.parts import ANSWERS
 from ghosttrack_cli.machine import signals
 from ghosttrack_cli.monitor import Progress
-from ghosttrack_cli.report.schema import AnswerPair, TokenActs
+from ghosttrack_cli.report.contrast_schema import AnswerPair, TokenActs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
     from ghosttrack_cli.interpretation.collect.row_batch import RowBatch, RowSource
     from ghosttrack_cli.monitor import Monitor
-    from ghosttrack_cli.report.schema import Contrast
+    from ghosttrack_cli.report.contrast_schema import Contrast
     from ghosttrack_cli.report.token_text import TokenTexts
 
 PAIRED_FEATURES = 100

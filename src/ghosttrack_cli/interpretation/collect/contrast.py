@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghosttrack_cli.interpretation.collect.events import FACTUAL, HALLUCINATED, NO_ANSWER
-from ghosttrack_cli.report.schema import Contrast, ContrastEntry
+from ghosttrack_cli.report.contrast_schema import Contrast, ContrastEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from torch.nn.functional import embedding_bag
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.interpretation.collect.events import Block, Events
 from ghosttrack_cli.metrics import ReconstructionSums
-from ghosttrack_cli.report.schema import MaskCounts
+from ghosttrack_cli.report.facts import MaskCounts
 from ghosttrack_cli.store.read.row_order import OUTLIER_FACTOR, row_mask
 
 if TYPE_CHECKING:

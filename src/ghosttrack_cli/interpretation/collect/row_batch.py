@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.interpretation.collect.events import Rows
-    from ghosttrack_cli.report.schema import SourceFacts
+    from ghosttrack_cli.report.facts import SourceFacts
 
 JSON: TypeAlias = Any
 BATCH_ROWS = 4096

@@ -12,7 +12,7 @@ import numpy as np
 
 from ghosttrack_cli.interpretation.collect.moments import bin_edges, position_edges
 from ghosttrack_cli.interpretation.features import feature_statistics
-from ghosttrack_cli.report.schema import (
+from ghosttrack_cli.report.feature_schema import (
     Band,
     Example,
     FeatureReport,
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.collector import Collector
     from ghosttrack_cli.interpretation.collect.example_table import ExampleTable
     from ghosttrack_cli.interpretation.features.weight_directions import Ranked
-    from ghosttrack_cli.report.schema import Answer, Flag
+    from ghosttrack_cli.report.feature_flags import Flag
+    from ghosttrack_cli.report.feature_schema import Answer
     from ghosttrack_cli.report.token_text import TokenTexts
 
 ANSWERS: tuple[Answer | None, ...] = (None, "factual", "hallucinated")

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghosttrack_cli.report.schema import Histogram, PositionBins
+from ghosttrack_cli.report.feature_schema import Histogram, PositionBins
 from ghosttrack_cli.report.search import strength
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ghosttrack_cli.interpretation.collect.arrays import AnyArray, DoubleArray, IntArray
-    from ghosttrack_cli.report.schema import FiringToken, Flag, Neighbour
+    from ghosttrack_cli.report.feature_flags import Flag
+    from ghosttrack_cli.report.feature_schema import FiringToken, Neighbour
 
 Z_95 = 1.959963984540054
 RULE_OF_THREE = 3.0

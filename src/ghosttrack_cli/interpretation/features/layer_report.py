@@ -19,17 +19,15 @@ from ghosttrack_cli.interpretation.features.feature_reports import FeatureBuilde
 from ghosttrack_cli.interpretation.parts import FEATURES, WRITING
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.report import report_files
+from ghosttrack_cli.report.facts import Metrics
+from ghosttrack_cli.report.feature_flags import FLAGS, counts_name, flag_bits
+from ghosttrack_cli.report.feature_schema import SHARD_FEATURES, shard_name
 from ghosttrack_cli.report.schema import (
-    FLAGS,
-    SHARD_FEATURES,
     Curve,
     FeatureCounts,
     FeatureIndex,
     LayerReport,
     LayerSummary,
-    Metrics,
-    flag_bits,
-    shard_name,
 )
 from ghosttrack_cli.report.search_files import SearchFiles
 from ghosttrack_cli.report.stored import SUMMARY, report_sources
@@ -44,16 +42,11 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.metrics import ReconstructionSums
     from ghosttrack_cli.monitor import Monitor
-    from ghosttrack_cli.report.schema import (
-        Contrast,
-        FeatureReport,
-        FileFacts,
-        ModelFacts,
-        OriginalRecord,
-        Recovered,
-        SettingValue,
-        SourceFacts,
-    )
+    from ghosttrack_cli.report.contrast_schema import Contrast
+    from ghosttrack_cli.report.facts import FileFacts, ModelFacts, Recovered, SourceFacts
+    from ghosttrack_cli.report.feature_schema import FeatureReport
+    from ghosttrack_cli.report.record import SettingValue
+    from ghosttrack_cli.report.schema import OriginalRecord
     from ghosttrack_cli.report.token_text import TokenTexts
     from ghosttrack_cli.workspace import Workspace
 
@@ -181,9 +174,7 @@ def _summary(
 
 def _counts(index: FeatureIndex, rows: int) -> FeatureCounts:
     flags, rates = np.array(index.flags), np.array(index.rate)
-    flagged = {
-        name.replace("-", "_"): int(((flags >> bit) & 1).sum()) for bit, name in enumerate(FLAGS)
-    }
+    flagged = {counts_name(flag): int(((flags >> bit) & 1).sum()) for bit, flag in enumerate(FLAGS)}
     return FeatureCounts(
         rows=rows,
         features=len(rates),

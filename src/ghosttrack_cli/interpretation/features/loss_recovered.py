@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from ghosttrack_cli.report.schema import Recovered
+from ghosttrack_cli.report.facts import Recovered
 from ghosttrack_cli.store.read.row_order import OUTLIER_FACTOR
 
 if TYPE_CHECKING:

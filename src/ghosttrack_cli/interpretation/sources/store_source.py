@@ -14,7 +14,7 @@ from ghosttrack_cli.errors import StateError
 from ghosttrack_cli.interpretation.collect.events import NO_ANSWER, Rows
 from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.sources.slugs import limited
-from ghosttrack_cli.report.schema import SourceFacts
+from ghosttrack_cli.report.facts import SourceFacts
 from ghosttrack_cli.store.format.dtypes import to_torch
 from ghosttrack_cli.text.folder import FILE_COUNTS
 from ghosttrack_cli.text.usable_texts import LeftOut

@@ -15,7 +15,7 @@ from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.interpretation.collect.events import Rows
 from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, RowBatch, RowCount
 from ghosttrack_cli.interpretation.sources.slugs import limited
-from ghosttrack_cli.report.schema import SourceFacts
+from ghosttrack_cli.report.facts import SourceFacts
 from ghosttrack_cli.settings.catalogue import DEFAULT_CONTEXT
 from ghosttrack_cli.text.tokens import Encoder
 
