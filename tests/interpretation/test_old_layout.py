@@ -12,7 +12,7 @@ from tests.support.files import tree
 from ghosttrack_cli import files
 from ghosttrack_cli.interpretation.old_layout import move_old_reports
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.report.stored import layer_reports, old_layouts
+from ghosttrack_cli.report.stored import PAGE_LIST, layer_reports, old_layouts
 from ghosttrack_cli.status.gather import gather
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def test_it_moves_to_its_source_and_the_page_shows_it(
     time = (report / "summary.json").stat().st_mtime_ns
     move_up(report)
     planted_workspace.browser.unlink()
+    (planted_workspace.interpretations / PAGE_LIST).unlink()
     assert layer_reports(planted_workspace.interpretations, 0) == []
     (problem,) = gather(planted_workspace).problems
     assert str(report.parent) in problem

@@ -16,29 +16,26 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.browser.pack import feature_files
+from ghosttrack_cli.browser.page_files import facts_from_json, facts_to_json
 from ghosttrack_cli.browser.reading import features
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.files import (
-    make_folder,
-    read_json,
-    remove,
-    sha256_file,
-    write_bytes,
-    write_json,
-)
+from ghosttrack_cli.files import MAX_JSON_BYTES, read_sealed, remove, seal, sha256_file
 from ghosttrack_cli.report.feature_flags import FLAGS
-from ghosttrack_cli.report.report_files import REPORT, WholeReport
+from ghosttrack_cli.report.report_files import REPORT, NewReport, WholeReport, facts_of
 from ghosttrack_cli.report.schema import LayerReport
 from ghosttrack_cli.report.script import script
-from ghosttrack_cli.report.stored import MISSING, SUMMARY
+from ghosttrack_cli.report.stored import MISSING, SUMMARY, wrong_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from ghosttrack_cli.report.facts import FileFacts
+    from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.report.schema import FeatureIndex
     from ghosttrack_cli.report.stored import StoredReport
 
+DATA = "browser/data"
 MADE_FROM = "made_from.json"
 
 
@@ -47,10 +44,16 @@ def data_folder(stored: StoredReport) -> str:
     return f"layer_{stored.layer}/{stored.source}"
 
 
-def write_report(stored: StoredReport, data: Path, scripts: Sequence[str]) -> dict[str, Any]:
-    """Write the data files of a report and return what the catalogue says about it.
+def write_report(
+    stored: StoredReport,
+    page: NewReport,
+    scripts: Sequence[str],
+    count: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Write the data files of a report into a page and return what the catalogue says about it.
 
-    Files made from the same report, by the same version and `scripts`, are left alone.
+    Files made from the same report, by the same version and `scripts`, are left alone. `count` is
+    told how many more features are written.
 
     Raises:
         CorruptionError: a report that cannot be read.
@@ -60,12 +63,17 @@ def write_report(stored: StoredReport, data: Path, scripts: Sequence[str]) -> di
     if report.layer != stored.layer:
         raise CorruptionError(f"a report of layer {report.layer}: {stored.folder / REPORT}")
     name = data_folder(stored)
-    target = data / name
     made_from = _made_from(stored.folder, scripts)
-    if not _is_current(target, made_from):
-        remove(target)
-        _write_files(report, whole, make_folder(target), name)
-        write_json(target / MADE_FROM, made_from)
+    present = _present(page.folder, name, made_from)
+    if present:
+        page.files |= present
+        count(report.counts.features)
+    else:
+        remove(page.folder / DATA / name)
+        _write_files(report, whole, page, name, count)
+        listed = {one: page.files[one] for one in page.files if one.startswith(_path(name, ""))}
+        made_from["files"] = facts_to_json(listed)
+        page.write(_path(name, MADE_FROM), seal(made_from)[0])
     facts = report.model_dump(
         mode="json", exclude={"index": True, "shards": True, "contrast": {"entries"}}
     )
@@ -79,18 +87,35 @@ def _open(stored: StoredReport) -> WholeReport:
         raise CorruptionError(f"{MISSING}: {stored.folder / SUMMARY}") from error
 
 
-def _write_files(report: LayerReport, whole: WholeReport, target: Path, name: str) -> None:
+def _path(name: str, file: str) -> str:
+    """A file of the data folder `name`, as the page lists it."""
+    return f"{DATA}/{name}/{file}"
+
+
+def _write_files(
+    report: LayerReport,
+    whole: WholeReport,
+    page: NewReport,
+    name: str,
+    count: Callable[[int], None],
+) -> None:
+    def counted() -> Iterator[FeatureReport]:
+        for feature in features(whole, report):
+            yield feature
+            count(1)
+
     entries = report.contrast.entries if report.contrast else []
     starts: list[int] = []
     by_feature = {entry.feature: entry for entry in entries}
-    for file in feature_files(features(whole, report), by_feature):
+    for file in feature_files(counted(), by_feature):
         part = f"features-{len(starts):04d}"
         starts.append(file.first)
-        write_bytes(target / f"{part}.js", script(f"{name}/{part}", file.payload()))
-    write_bytes(target / "index.js", script(f"{name}/index", _columns(report.index, starts)))
+        page.write(_path(name, f"{part}.js"), script(f"{name}/{part}", file.payload()))
+    columns = script(f"{name}/index", _columns(report.index, starts))
+    page.write(_path(name, "index.js"), columns)
     if report.contrast:
         contrast = report.contrast.model_dump(mode="json")
-        write_bytes(target / "contrast.js", script(f"{name}/contrast", contrast))
+        page.write(_path(name, "contrast.js"), script(f"{name}/contrast", contrast))
 
 
 def _columns(index: FeatureIndex, starts: list[int]) -> dict[str, Any]:
@@ -113,11 +138,18 @@ def _made_from(folder: Path, scripts: Sequence[str]) -> dict[str, Any]:
     return {"assets": assets, "summary": sha256_file(folder / SUMMARY), "version": __version__}
 
 
-def _is_current(target: Path, made_from: dict[str, Any]) -> bool:
+def _present(interpretations: Path, name: str, made_from: dict[str, Any]) -> dict[str, FileFacts]:
+    """The files of a report's data that are there, by a look; none if any has to be written."""
+    path = interpretations / _path(name, MADE_FROM)
     try:
-        return bool(read_json(target / MADE_FROM, limit=10_000) == made_from)
-    except (FileNotFoundError, CorruptionError):
-        return False
+        found = read_sealed(path, limit=MAX_JSON_BYTES)
+        listed = facts_from_json(found.pop("files", None))
+        sizes = {one: facts.bytes for one, facts in listed.items()}
+        if found != made_from or any(wrong_sizes(interpretations, sizes)):
+            return {}
+        return listed | {_path(name, MADE_FROM): facts_of(path.read_bytes())}
+    except (FileNotFoundError, CorruptionError, ValueError):
+        return {}
 
 
 def asset(name: str) -> bytes:

@@ -15,6 +15,8 @@ from ghosttrack_cli.browser.prompt import PROMPT_FILE, PromptFeature, PromptLaye
 from ghosttrack_cli.browser.writer import write_browser
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.interpretation import inputs
+from ghosttrack_cli.interpretation.parts import PROMPT_PAGE
+from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.report.report_files import write_record
 from ghosttrack_cli.report.token_text import TokenTexts
 from ghosttrack_cli.sae.checksums import reading
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
     from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
@@ -88,7 +91,7 @@ def _firing(sae: JumpReLUSAE, x: Tensor) -> list[PromptFeature]:
     ]
 
 
-def show_on_page(workspace: Workspace, report: PromptReport) -> None:
+def show_on_page(workspace: Workspace, report: PromptReport, monitor: Monitor = SILENT) -> None:
     """Keep the report where the page looks for it, and write the page.
 
     Raises:
@@ -99,4 +102,4 @@ def show_on_page(workspace: Workspace, report: PromptReport) -> None:
     with files.exclusive_lock(lock, purpose="ghosttrack interpret prompt"):
         files.make_folder(workspace.interpretations)
         write_record(workspace.interpretations / PROMPT_FILE, report)
-        write_browser(workspace.interpretations)
+        write_browser(workspace.interpretations, monitor, PROMPT_PAGE)

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
+from ghosttrack_cli.browser.page_files import is_sound
 from ghosttrack_cli.browser.writer import write_browser
 from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
 from ghosttrack_cli.interpretation import inputs, parts
@@ -143,9 +144,9 @@ class Stage:
         for group, part in zip(together, by_layers(layers_of, parts.LAYERS), strict=True):
             self._interpret(group, self.monitor.within(part))
         unfinished = PassState(self.workspace, self.slug)
-        if todo or unfinished.exists() or not self.workspace.browser.is_file():
-            self.monitor.begin(parts.PAGE)
-            write_browser(self.workspace.interpretations)
+        self.monitor.begin(parts.PAGE)
+        if todo or unfinished.exists() or not is_sound(self.workspace.interpretations):
+            write_browser(self.workspace.interpretations, self.monitor, parts.PAGE)
         if unfinished.exists():
             unfinished.remove()
         summaries = [self._summary(layer) for layer in sorted(set(layers))]

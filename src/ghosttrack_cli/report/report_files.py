@@ -124,6 +124,14 @@ class WholeReport:
         """
         for name in self.summary.files:
             self.data(name)
+        self.check_records(records)
+
+    def check_records(self, records: Path) -> None:
+        """Read the original's file.
+
+        Raises:
+            CorruptionError: missing, or not the bytes that were written.
+        """
         try:
             checked_bytes(records, self.summary.records, how_to_make(self.folder))
         except FileNotFoundError as error:

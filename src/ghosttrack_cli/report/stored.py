@@ -19,6 +19,9 @@ SOURCE = re.compile(rf"([a-z0-9][a-z0-9_-]*)({re.escape(files.PREVIOUS_SUFFIX)})
 Version = Literal[3]
 SCHEMA_VERSION: Final[Version] = 3
 """Of the format, which stands in every file of a report."""
+PAGE_LIST = "browser/files.json"
+"""All files of the page, sealed: written last, so that it tells a whole page."""
+PAGE_SCHEMA = 1
 MISSING = "missing from a report"
 MAKEABLE = re.compile(
     r"(?P<name>store|truthfulqa)(-(?P<texts>\d+)-texts)?(-(?P<tokens>\d+)-tokens)?"
@@ -76,13 +79,13 @@ def wrong_size(path: Path, size: int) -> str | None:
     return None if found == size else f"damaged: {path}: {found:,} of {size:,} bytes"
 
 
-def wrong_sizes(folder: Path, sizes: Mapping[str, int]) -> Iterator[str]:
-    """What is wrong with the files of a report, by a look at each: missing, or another size."""
+def wrong_sizes(folder: Path, sizes: Mapping[str, int], missing: str = MISSING) -> Iterator[str]:
+    """What is wrong with files in a report's `folder`, by a look at each: missing, other size."""
     for name, size in sizes.items():
         try:
             found = wrong_size(folder / name, size)
         except (OSError, ValueError):  # the latter for a name that no file has
-            found = f"{MISSING}: {folder / name}"
+            found = f"{missing}: {folder / name}"
         if found:
             yield found
 

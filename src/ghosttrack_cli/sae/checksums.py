@@ -39,6 +39,23 @@ def read_sums(folder: Path) -> dict[str, str]:
         raise CorruptionError(f"not a list of checksums: {folder / CHECKSUMS}") from error
 
 
+def check_files(folder: Path) -> None:
+    """Read every file of an SAE.
+
+    Raises:
+        FileNotFoundError: there is no such SAE.
+        CorruptionError: a file is missing, or has other bytes than were written.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(folder)
+    for name, sha256 in read_sums(folder).items():
+        path = folder / name
+        if not path.is_file():
+            raise CorruptionError(f"missing from an SAE: {path}")
+        if files.sha256_file(path) != sha256:
+            raise CorruptionError(f"checksum does not match: {path} is not what was written")
+
+
 def is_outdated(workspace: Workspace, layer: int, checkpoint: str, weights_sha256: str) -> bool:
     """Whether the SAE that a report describes was replaced since."""
     kind: CheckpointKind = "final" if checkpoint == "final" else "best"

@@ -11,6 +11,7 @@ from ghosttrack_cli.leftovers import reclaimable_bytes, tree_bytes
 from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.status.checklist import Check, checklist
 from ghosttrack_cli.status.layer_status import LayerStatus, read_interpretations, read_training
+from ghosttrack_cli.status.page_status import read_page
 from ghosttrack_cli.store.format.commit_record import has_store, read_commit, standing
 from ghosttrack_cli.store.format.layout import layer_array
 from ghosttrack_cli.store.replace import replaced_by_rows
@@ -58,6 +59,8 @@ class Overview:
     browser: Path | None
     running: tuple[str, ...]
     """Processes that are at work here now, in their own words."""
+    page_whole: bool = True
+    """Whether the page was written to its end and no file of it is missing or cut."""
     reclaimable_bytes: int = 0
     """What stopped runs left and the next ones remove; not counted while anything runs."""
 
@@ -79,13 +82,16 @@ def gather(workspace: Workspace, recon_loss: float | None = None) -> Overview:
         _layer_status(workspace, layer, commit, problems)
         for layer in _all_layers(workspace, commit)
     )
+    page = read_page(workspace)
+    problems += page.problems
     return Overview(
         store=_store_status(workspace, commit),
         layers=layers,
         checks=checklist(layers, recon_loss),
         problems=tuple(problems),
-        browser=workspace.browser if workspace.browser.is_file() else None,
+        browser=page.path,
         running=running,
+        page_whole=page.whole,
         reclaimable_bytes=0 if running else _reclaimable_bytes(workspace),
     )
 

@@ -47,11 +47,12 @@ def next_step(
         return Step(_extract(log), f"extraction is not finished: {rows}")
     if untrained:
         return _train(untrained, layers, own_flags)
-    return _interpret(unread, layers) or Step(None, "everything is done")
+    return _interpret(unread, overview) or Step(None, "everything is done")
 
 
-def _interpret(unread: list[int], layers: tuple[LayerStatus, ...]) -> Step | None:
-    """What a damaged report takes, or a layer without a current one."""
+def _interpret(unread: list[int], overview: Overview) -> Step | None:
+    """What a damaged report takes, or a layer without a current one, or the page."""
+    layers = overview.layers
     for one in layers:
         for each in one.interpretations:
             if each.damaged:
@@ -59,7 +60,8 @@ def _interpret(unread: list[int], layers: tuple[LayerStatus, ...]) -> Step | Non
                 why = f"the report of layer {one.layer} over {each.slug} is damaged"
                 return Step(how_to_make(folder).removeprefix("ghosttrack "), why)
     if not unread:
-        return None
+        why = "the page is not whole"
+        return None if overview.page_whole else Step("interpret", why)
     old = any(one.interpretation and not one.interpreted for one in layers)
     why = "some reports are of an earlier SAE" if old else "some layers have no report yet"
     return Step(_for_layers("interpret", unread, layers), why)

@@ -9,7 +9,7 @@ from ghosttrack_cli.cli.actions.feature_files import move_old_reports, present_r
 from ghosttrack_cli.cli.actions.features import warn_outdated
 from ghosttrack_cli.cli.actions.interpret import layers_to_interpret
 from ghosttrack_cli.cli.terminal.output import Column, Line, Span, Table, line
-from ghosttrack_cli.errors import DiskError, GhostTrackError, LockedError
+from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.interpretation.parts import PROMPT_FEATURES, PROMPT_MODEL, PROMPT_PAGE
 from ghosttrack_cli.quantities import format_figure
 from ghosttrack_cli.report.stored import stored_reports
@@ -45,8 +45,8 @@ def prompt(session: Session, text: str, layers: str | None, top: int, source: st
         if workspace.browser.is_file():
             monitor.begin(PROMPT_PAGE)
             try:
-                show_on_page(workspace, report)
-            except (DiskError, LockedError) as error:
+                show_on_page(workspace, report, monitor)
+            except GhostTrackError as error:
                 refused = error.what
     blocks = prompt_blocks(report, top, known_tokens(session, reports))
     document = report.model_dump(mode="json", exclude={"schema_version"})

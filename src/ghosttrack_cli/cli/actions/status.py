@@ -13,10 +13,12 @@ from ghosttrack_cli.cli.actions.status_view import status_blocks, watched_blocks
 from ghosttrack_cli.cli.terminal.meter import Meter
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.machine import clock
+from ghosttrack_cli.quantities import counted
 from ghosttrack_cli.status.gather import Overview, gather
 from ghosttrack_cli.status.next_step import Step, next_step
 
 if TYPE_CHECKING:
+    from ghosttrack_cli.cli.actions.verify import Verified
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.cli.terminal.console import Console
     from ghosttrack_cli.cli.terminal.output import Line, Table
@@ -32,14 +34,19 @@ def status(session: Session, *, check: bool, verify: bool, watch: bool) -> None:
         watch_status(session)
     session.say_earlier_store()
     overview, step = look(session)
-    bad = verify_store(session) if verify else None
+    bad = read_back(session) if verify else None
     session.emit(
         status_document(session, overview, step, bad),
         lambda console: _show(console, session, overview, step, bad),
     )
-    if bad:
+    if bad and bad.chunks:
         session.console.error(
-            f"the store has {len(bad)} bad chunks", session.again("extract --repair")
+            f"the store has {len(bad.chunks)} bad chunks", session.again("extract --repair")
+        )
+        raise typer.Exit(STATE_EXIT)
+    if bad and bad.files:
+        session.console.error(
+            f"{counted(len(bad.files), 'file')} damaged", session.again(bad.files[0].command)
         )
         raise typer.Exit(STATE_EXIT)
     if check and not overview.met:
@@ -71,7 +78,7 @@ def look(session: Session) -> tuple[Overview, Step]:
 
 
 def status_document(
-    session: Session, overview: Overview, step: Step, bad: list[str] | None
+    session: Session, overview: Overview, step: Step, bad: Verified | None
 ) -> dict[str, Any]:
     """The state as one JSON document."""
     layers = [
@@ -85,15 +92,24 @@ def status_document(
         "met": overview.met,
         "next": _command_line(session, step),
     }
-    return document if bad is None else document | {"bad_chunks": bad}
+    if bad is None:
+        return document
+    damaged = [one.what for one in bad.files]
+    return document | {"bad_chunks": bad.chunks, "damaged_files": damaged}
 
 
 def _show(
-    console: Console, session: Session, overview: Overview, step: Step, bad: list[str] | None
+    console: Console, session: Session, overview: Overview, step: Step, bad: Verified | None
 ) -> None:
     console.blocks(status_blocks(session, overview, step))
     if bad is not None:
-        console.lines("", f"verified: {len(bad) or 'no'} bad chunks", *bad)
+        chunks, damaged = len(bad.chunks) or "no", len(bad.files) or "no"
+        console.lines(
+            "",
+            f"verified: {chunks} bad chunks, {damaged} damaged files",
+            *bad.chunks,
+            *(one.what for one in bad.files),
+        )
 
 
 def _unmet(overview: Overview) -> str:
@@ -105,10 +121,8 @@ def _command_line(session: Session, step: Step) -> str | None:
     return None if step.command is None else session.again(step.command)
 
 
-def verify_store(session: Session) -> list[str]:
-    """Read the store back and name every bad chunk."""
-    with session.monitor("verify") as monitor:
-        from ghosttrack_cli.store.read.reader import ActivationStore
+def read_back(session: Session) -> Verified:
+    """Read everything back that carries a checksum."""
+    from ghosttrack_cli.cli.actions.verify import verify
 
-        bad = ActivationStore.open(session.workspace.store).verify(monitor)
-    return [str(one) for one in bad]
+    return verify(session)

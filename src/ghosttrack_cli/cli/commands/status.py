@@ -24,7 +24,7 @@ def status(
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Read the whole store and verify every checksum."),
+        typer.Option("--verify", help="Read everything back and verify every checksum."),
     ] = False,
     watch: Annotated[
         bool,

@@ -20,7 +20,7 @@ from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
 from ghosttrack_cli.training.step.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 SCHEMA = 2
@@ -75,6 +75,22 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_stems(folder))
 
 
+def damaged_checkpoints(folder: Path) -> Iterator[str]:
+    """Read every checkpoint, and say what is wrong with it."""
+    for stem in _stems(folder):
+        try:
+            _, sha256 = _read_record(folder / f"{stem}.json")
+            path = folder / f"{stem}.safetensors"
+            if not path.is_file():
+                yield f"missing from a checkpoint: {path}"
+            elif files.sha256_file(path) != sha256:
+                yield f"checksum does not match: {path} is not what was written"
+        except FileNotFoundError:  # an older one, removed meanwhile
+            continue
+        except CorruptionError as error:
+            yield error.what
+
+
 def prune(folder: Path) -> None:
     """Remove old records, then every other file without a record.
 
@@ -90,17 +106,23 @@ def prune(folder: Path) -> None:
 
 def _load(folder: Path, stem: str, limit: int) -> Checkpoint:
     record = folder / f"{stem}.json"
+    body, sha256 = _read_record(record)
+    tensors = read_tensors(folder / f"{stem}.safetensors", sha256=sha256, limit=limit)
+    try:
+        return Checkpoint(State.from_tensors(tensors), body)
+    except KeyError as error:
+        raise CorruptionError(f"no tensor {error} in the checkpoint {record}") from error
+
+
+def _read_record(record: Path) -> tuple[dict[str, Any], str]:
+    """The body of a checkpoint's record, and the SHA-256 of its tensors."""
     document = files.read_sealed(record, limit=MAX_RECORD_BYTES)
     schema, body, sha256 = (document.get(name) for name in ("schema", "body", "tensors_sha256"))
     if schema != SCHEMA:
         raise CorruptionError(f"schema {schema} is not {SCHEMA}: {record}")
     if not (isinstance(body, dict) and isinstance(sha256, str)):
         raise CorruptionError(f"not the record of a checkpoint: {record}")
-    tensors = read_tensors(folder / f"{stem}.safetensors", sha256=sha256, limit=limit)
-    try:
-        return Checkpoint(State.from_tensors(tensors), body)
-    except KeyError as error:
-        raise CorruptionError(f"no tensor {error} in the checkpoint {record}") from error
+    return body, sha256
 
 
 def _stems(folder: Path) -> list[str]:
