@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.api import analyze_sae
     from ghosttrack_cli.model.residual import GPT2WithResidualHooks
     from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
+    from ghosttrack_cli.sae.registry import load_sae
     from ghosttrack_cli.settings.resolve import load_settings
     from ghosttrack_cli.settings.schema import Settings
     from ghosttrack_cli.store.read.reader import ActivationStore
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.training.trainer import Trainer
 
 __all__ = [
+    "SAE",
     "ActivationStore",
     "GPT2WithResidualHooks",
     "GhostTrackError",
@@ -34,6 +37,7 @@ __all__ = [
     "WikipediaCorpus",
     "__version__",
     "analyze_sae",
+    "load_sae",
     "load_settings",
     "load_truthfulqa",
     "print_feature_summary",
@@ -46,10 +50,12 @@ _MODULES = {
     "GhostTrackError": "errors",
     "HiddenStateExtractor": "extraction.api",
     "JumpReLUSAE": "sae.jumprelu",
+    "SAE": "sae.protocol",
     "Settings": "settings.schema",
     "Trainer": "training.trainer",
     "WikipediaCorpus": "text.hub",
     "analyze_sae": "interpretation.api",
+    "load_sae": "sae.registry",
     "load_settings": "settings.resolve",
     "load_truthfulqa": "text.truthfulqa",
     "print_feature_summary": "cli.summary",

@@ -12,13 +12,18 @@ import torch
 from tests.store import kills
 from tests.store.kills import Failpoints
 
+from ghosttrack_cli.export import dictionary_learning
 from ghosttrack_cli.export.dictionary_learning import export_sae
 from ghosttrack_cli.sae.jumprelu import KEYS, JumpReLUSAE
+from ghosttrack_cli.sae.relu import ReLUSAE
+from ghosttrack_cli.sae.topk import TopKSAE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.cli.conftest import Ended
+
+    from ghosttrack_cli.sae.linear import LinearSAE
 
 
 @pytest.fixture
@@ -55,6 +60,45 @@ def test_without_a_folder_it_goes_into_the_workspace(
         "layer 6: ghosttrack-data/exports/layer_6\n"
     )
     assert (tmp_path / "ghosttrack-data" / "exports" / "layer_6" / "ae.pt").is_file()
+
+
+def test_other_architectures_are_written_as_the_classes_that_read_them(
+    ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """Both subtract b_dec from a row before they encode it, and hold their matrices turned."""
+    tensors, x = JumpReLUSAE(8, 32, 0.0).weights(), torch.linspace(-1, 1, 40).reshape(5, 8)
+    tensors["b_dec"] = torch.linspace(-1, 1, 8)
+    saes: list[LinearSAE] = [
+        ReLUSAE.from_weights(tensors),
+        TopKSAE.from_weights(tensors, k=3),
+    ]
+    for layer, sae in enumerate(saes):
+        sae.save(tmp_path / "ghosttrack-data" / "checkpoints" / f"sae_layer_{layer}_best")
+    ghosttrack("export", "--to", tmp_path / "out", "--json")
+    for layer, (sae, name) in enumerate(zip(saes, ("AutoEncoder", "AutoEncoderTopK"), strict=True)):
+        folder = tmp_path / "out" / f"layer_{layer}"
+        found = torch.load(folder / "ae.pt", weights_only=True)  # noqa: TID251 - our own
+        trainer = json.loads((folder / "config.json").read_text())["trainer"]
+        assert trainer["dict_class"] == name
+        bias = found["bias" if layer == 0 else "b_dec"]
+        h = (x - bias) @ found["encoder.weight"].T + found["encoder.bias"]
+        torch.testing.assert_close(h, sae.pre_acts(x))
+        acts = sae.encode(x)
+        recon = acts @ found["decoder.weight"].T + bias
+        torch.testing.assert_close(recon, sae.decode(acts))
+    assert (trainer["k"], found["k"].item(), found["threshold"].item()) == (3, 3, -1.0)
+
+
+def test_an_architecture_that_dictionary_learning_lacks_is_refused_by_name(
+    trained: dict[int, JumpReLUSAE],
+    ghosttrack: Callable[..., Ended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(dictionary_learning.KINDS, "jumprelu")
+    ended = ghosttrack("export", "--layer", "6", "--to", tmp_path / "out")
+    assert (ended.code, not (tmp_path / "out").exists()) == (1, True)
+    assert "no SAE of the architecture 'jumprelu'" in ended.error[0]
 
 
 def test_what_is_not_there_is_refused(

@@ -1,53 +1,118 @@
 """The layout of dictionary_learning: `load_dictionary(folder, device)` opens it.
 
-D d_model, F d_hidden. The same five tensors as ours, by the same names and in the same units: W_enc
-(D, F), b_enc (F), W_dec (F, D), b_dec (D), threshold (F).
+D d_model, F d_hidden. Its JumpReLU has our five tensors, by the same names and in the same units.
+The others subtract b_dec from their input, so that b_enc is another, and keep matrices turned:
+
+    AutoEncoder      encoder.weight (F, D), encoder.bias (F), decoder.weight (D, F), bias (D)
+    AutoEncoderTopK  the same with b_dec (D) for bias, k (), and threshold (), -1 for not known
 """
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from ghosttrack_cli import files
 from ghosttrack_cli.differences import refuse
+from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.provenance import sae_differences
-from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.sae.registry import load_sae
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from torch import Tensor
+
+    from ghosttrack_cli.sae.protocol import SAE
+
+
+class Dictionary(NamedTuple):
+    """An SAE as that program knows it: the class, its tensors, and what only its trainer has."""
+
+    dict_class: str
+    tensors: dict[str, Tensor]
+    trainer: dict[str, object]
 
 
 def export_sae(source: Path, target: Path, *, layer: int) -> None:
     """Write the SAE of a layer in the folder `source` as `ae.pt` and `config.json` in `target`.
 
     Raises:
-        StateError, ModelError, CorruptionError: there is no usable SAE in `source`.
+        StateError, CorruptionError: there is no usable SAE in `source`.
+        ModelError: nor one of an architecture that dictionary_learning has.
         ConflictError: it is known to be of another layer.
     """
-    sae = JumpReLUSAE.load(source)
+    sae = load_sae(source)
     fields = sae_differences(sae.metadata, layer)
     refuse(
         f"the SAE {source.name} was trained on another layer",
         fields,
         "it was moved or renamed: put each SAE back into the folder of its layer",
     )
+    dictionary = _dictionary(sae, source)
     weights = io.BytesIO()
     # That program reads nothing else. Writing a pickle of tensors runs nothing, and ours are never
     # read back from here.
-    torch.save(dict(sae.state_dict()), weights)  # noqa: TID251
-    config = files.json_text(_config(sae, layer)).encode()
+    torch.save(dictionary.tensors, weights)  # noqa: TID251
+    config = files.json_text(_config(sae, dictionary, layer)).encode()
     files.write_together({target / "ae.pt": weights.getbuffer(), target / "config.json": config})
 
 
-def _config(sae: JumpReLUSAE, layer: int) -> dict[str, object]:
+def _dictionary(sae: SAE, source: Path) -> Dictionary:
+    make = KINDS.get(sae.architecture)
+    if make is None:
+        raise ModelError(
+            f"dictionary_learning has no SAE of the architecture {sae.architecture!r}: {source}",
+            hint="SAELens opens this folder as it is",
+        )
+    return make(sae)
+
+
+def _jumprelu(sae: SAE) -> Dictionary:
+    tensors = {name: weight.detach() for name, weight in sae.weights().items()}
+    return Dictionary("JumpReluAutoEncoder", tensors, {})
+
+
+def _relu(sae: SAE) -> Dictionary:
+    return Dictionary("AutoEncoder", {**_turned(sae), "bias": sae.b_dec.detach()}, {})
+
+
+def _topk(sae: SAE) -> Dictionary:
+    k = sae.options()["k"]
+    own = {
+        "b_dec": sae.b_dec.detach(),
+        "k": torch.tensor(k, dtype=torch.int32),
+        "threshold": torch.tensor(-1.0),
+    }
+    return Dictionary("AutoEncoderTopK", {**_turned(sae), **own}, {"k": k})
+
+
+def _turned(sae: SAE) -> dict[str, Tensor]:
+    """Encoder and decoder of one that subtracts b_dec from its input."""
+    return {
+        "encoder.weight": sae.W_enc.detach().T.contiguous(),
+        "encoder.bias": (sae.b_enc + sae.b_dec @ sae.W_enc).detach(),
+        "decoder.weight": sae.W_dec.detach().T.contiguous(),
+    }
+
+
+KINDS: dict[str, Callable[[SAE], Dictionary]] = {
+    "jumprelu": _jumprelu,
+    "standard": _relu,
+    "topk": _topk,
+}
+
+
+def _config(sae: SAE, dictionary: Dictionary, layer: int) -> dict[str, object]:
     D, F = sae.W_enc.shape
     return {
         "trainer": {
             "trainer_class": "ghosttrack",
-            "dict_class": "JumpReluAutoEncoder",
+            "dict_class": dictionary.dict_class,
+            **dictionary.trainer,
             "activation_dim": D,
             "dict_size": F,
             "layer": layer,

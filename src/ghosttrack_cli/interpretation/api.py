@@ -21,7 +21,7 @@ from ghosttrack_cli.interpretation.sources.text_source import TextSource
 from ghosttrack_cli.report import report_files
 from ghosttrack_cli.report.token_text import TokenTexts
 from ghosttrack_cli.sae.checksums import reading_folder
-from ghosttrack_cli.sae.jumprelu import sae_folder
+from ghosttrack_cli.sae.folder import sae_folder
 from ghosttrack_cli.settings.schema import InterpretationSettings
 from ghosttrack_cli.text.usable_texts import warn
 from ghosttrack_cli.workspace import Workspace

@@ -14,7 +14,7 @@ from ghosttrack_cli.provenance import model_differences, sae_differences
 from ghosttrack_cli.report.facts import ModelFacts, SAEFacts
 from ghosttrack_cli.report.stored import SCHEMA_VERSION
 from ghosttrack_cli.sae.checksums import WEIGHTS
-from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.sae.registry import load_sae
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.report.record import SettingValue
+    from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 
@@ -38,7 +39,7 @@ class Trained:
     """One layer's SAE and where it came from."""
 
     layer: int
-    sae: JumpReLUSAE
+    sae: SAE
     facts: SAEFacts
     history: Path | None
 
@@ -51,7 +52,7 @@ def load_trained(
     Raises:
         StateError, ModelError, CorruptionError: no SAE there, or not one that can be used.
     """
-    sae = JumpReLUSAE.load(folder, device).eval()
+    sae = load_sae(folder, device)
     facts = SAEFacts(
         folder=folder.name,
         checkpoint=checkpoint,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.monitor import Monitor
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.workspace import Workspace
 
@@ -80,7 +80,7 @@ def explain_prompt(
 
 
 @torch.inference_mode()
-def _firing(sae: JumpReLUSAE, x: Tensor) -> list[PromptFeature]:
+def _firing(sae: SAE, x: Tensor) -> list[PromptFeature]:
     acts = sae.encode(x)  # (T, F)
     acts[0] = 0
     (features,) = acts.any(dim=0).nonzero(as_tuple=True)

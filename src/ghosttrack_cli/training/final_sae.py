@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.monitor import Part
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.training.measure.evaluate import Evaluation
     from ghosttrack_cli.training.session import Session
 
@@ -37,7 +37,7 @@ def finish(session: Session) -> dict[str, Any]:
     held_out = session.rows.validation()
     before = session.look(sae, monitor.counted(EVALUATION, held_out, survey.val_rows, "rows", len))
     after, calibration = before, None
-    if session.objective.holds_l0:
+    if session.objective.holds_l0 and sae.threshold is not None:
         after, calibration = calibrated(session, sae)
     sample, size = session.rows.sample(DEAD_ROWS), min(DEAD_ROWS, survey.train_rows)
     counts = count_firings(sae, monitor.counted(FIRINGS, sample, size, "rows", len))
@@ -57,8 +57,8 @@ def finish(session: Session) -> dict[str, Any]:
     )
 
 
-def calibrated(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibration]:
-    """Put the factor of all held-out rows on the thresholds of `sae`.
+def calibrated(session: Session, sae: SAE) -> tuple[Evaluation, Calibration]:
+    """Put the factor of all held-out rows on the thresholds of `sae`, which has its own.
 
     The evaluation takes each fold of the held-out documents with the factor of the other folds,
     where there are others.
@@ -70,14 +70,16 @@ def calibrated(session: Session, sae: JumpReLUSAE) -> tuple[Evaluation, Calibrat
     whole = sum(ratios, start=Ratios.none())
     others = [whole.without(one) if one.rows < whole.rows else whole for one in ratios]
     factors = [one.calibration(target).factor for one in others]
-    threshold = sae.threshold.clone()
+    thresholds = sae.threshold
+    assert thresholds is not None, "only thresholds can be calibrated"
+    trained = thresholds.clone()
     evaluation = None
     for fold, x in _folds(session, CALIBRATED):
-        sae.threshold.copy_(threshold * factors[fold])
+        thresholds.copy_(trained * factors[fold])
         evaluation = session.look(sae, [x], onto=evaluation)
     assert evaluation is not None, "a survey has held-out rows"
     calibration = whole.calibration(target)
-    sae.threshold.copy_(threshold * calibration.factor)
+    thresholds.copy_(trained * calibration.factor)
     return evaluation, calibration
 
 
@@ -87,7 +89,7 @@ def _folds(session: Session, part: Part) -> Iterator[tuple[int, Tensor]]:
     return session.monitor.counted(part, folds, rows, "rows", lambda one: len(one[1]))
 
 
-def _offer_final(session: Session, sae: JumpReLUSAE, evaluation: Evaluation, **about: Any) -> None:
+def _offer_final(session: Session, sae: SAE, evaluation: Evaluation, **about: Any) -> None:
     """Let the final SAE compete for the best one.
 
     It takes the place of the last evaluation, which had the same weights before they were

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import SAETrainingSettings
     from ghosttrack_cli.training.engines.engine import Engine
     from ghosttrack_cli.training.records.loggers import Logger
@@ -120,7 +121,7 @@ class Session:
         self.save("failed")
         raise guard.refuse_halted(self.layer, step, self.schedule.peak)
 
-    def folded(self) -> JumpReLUSAE:
+    def folded(self) -> SAE:
         """The SAE as it is now, reading and writing raw activations."""
         survey = self.rows.survey
         state = self.engine.state
@@ -130,7 +131,7 @@ class Session:
         return sae.folded(survey.scale, mean)
 
     def look(
-        self, sae: JumpReLUSAE, batches: Iterable[Tensor], onto: Evaluation | None = None
+        self, sae: SAE, batches: Iterable[Tensor], onto: Evaluation | None = None
     ) -> Evaluation:
         """The SAE on raw rows, with the sparsity weight of now; `onto` what was seen before."""
         weight = self.schedule.sparsity_weight(max(0, self.step - 1))
@@ -158,7 +159,7 @@ class Session:
         """The held-out rows that every evaluation during training looks at."""
         return self.rows.validation(self.evaluation_rows)
 
-    def offer(self, sae: JumpReLUSAE, fvu: float, l0: float, **extra: Any) -> None:
+    def offer(self, sae: SAE, fvu: float, l0: float, **extra: Any) -> None:
         """Keep the SAE as the best one if its L0 is in the band and no earlier FVU is lower.
 
         Nothing of the warm-up is: there the penalty is not what was asked for yet.
@@ -167,14 +168,12 @@ class Session:
         if warm and self.band.has(l0) and (self.best is None or fvu < self.best["fvu"]):
             self.keep_best(sae, fvu, l0, **extra)
 
-    def keep_best(self, sae: JumpReLUSAE, fvu: float, l0: float, **extra: Any) -> None:
+    def keep_best(self, sae: SAE, fvu: float, l0: float, **extra: Any) -> None:
         """Write the SAE as the best one."""
         self.best = {"step": self.step, "fvu": fvu, "l0": l0}
         self.save_sae(sae, "best", **extra)
 
-    def save_sae(
-        self, sae: JumpReLUSAE, kind: Any, sparsity: Tensor | None = None, **extra: Any
-    ) -> None:
+    def save_sae(self, sae: SAE, kind: Any, sparsity: Tensor | None = None, **extra: Any) -> None:
         """Write one of the layer's SAE folders."""
         about = {"layer": self.layer, "step": self.step, "scale": self.rows.survey.scale, **extra}
         sae.save(

@@ -111,9 +111,7 @@ class PairFinder:
         }
 
     def _encode(self, x: Tensor) -> SingleArray:
-        sae, chosen = self._pass.sae, self._features
-        pre_acts = x @ sae.W_enc[:, chosen] + sae.b_enc[chosen]
-        acts = torch.where(pre_acts > sae.threshold[chosen].clamp(min=0), pre_acts, 0)
+        acts = self._pass.sae.encode_features(x, self._features)
         result: SingleArray = acts.float().cpu().numpy()
         return result
 

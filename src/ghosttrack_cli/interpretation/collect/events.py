@@ -13,6 +13,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
+from ghosttrack_cli.sae.firing import fires
+
 if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.arrays import BoolArray, IntArray, SingleArray
 
@@ -67,8 +69,8 @@ class Events:
 class Block:
     """The activations of consecutive features, from number `first` on, on the rows of a batch.
 
-    `pre_acts` (Fb, N) lies where the model computes; an activation is pre_acts where that is above
-    `thresholds` (Fb, 1) and above 0, elsewhere it is 0.
+    `pre_acts` (Fb, N) lies where the model computes; an activation is pre_acts where that exceeds
+    `thresholds`, elsewhere it is 0. These are not negative: (Fb, 1) of features, or (1, N) of rows.
     """
 
     first: int
@@ -79,7 +81,7 @@ class Block:
         """All events of the block; on a CPU numpy takes half the time that torch does."""
         if self.pre_acts.device.type == "cpu":
             pre_acts = self.pre_acts.numpy()
-            flat = np.flatnonzero(pre_acts > self.thresholds.clamp(min=0).numpy())
+            flat = np.flatnonzero(fires(pre_acts, self.thresholds.numpy()))
             values = pre_acts.reshape(-1).take(flat)
         else:
             places = self.active().flatten().nonzero()[:, 0]
@@ -89,7 +91,7 @@ class Block:
 
     def active(self) -> Tensor:
         """Where features fire, (Fb, N)."""
-        return self.pre_acts > self.thresholds.clamp(min=0)
+        return fires(self.pre_acts, self.thresholds)
 
     def around(
         self, features: IntArray, columns: IntArray, surroundings: Surroundings
@@ -97,11 +99,19 @@ class Block:
         """Activations of `features` (E,) around `columns` (E,), 0 where none is shown: (E, W)."""
         local, side = features - self.first, surroundings.side
         acts = self._slices(local, columns - side, 2 * side + 1)
-        above = self.thresholds.clamp(min=0).cpu().numpy()[local]  # (E, 1)
         shown = surroundings.shown.take(columns, axis=0)
-        shown &= acts > above
+        shown &= fires(acts, self._thresholds_around(local, columns, side))
         np.copyto(acts, 0, where=np.logical_not(shown, out=shown))
         return acts
+
+    def _thresholds_around(self, local: IntArray, columns: IntArray, side: int) -> SingleArray:
+        """What features `local` (E,) must exceed around `columns` (E,): (E, 1) or (E, W)."""
+        thresholds: SingleArray = self.thresholds.cpu().numpy()
+        if thresholds.shape[1] == 1:
+            return thresholds[local]
+        places = columns[:, None] + np.arange(-side, side + 1)  # (E, W)
+        found: SingleArray = thresholds[0, places.clip(0, thresholds.shape[1] - 1)]
+        return found
 
     def _slices(self, local: IntArray, starts: IntArray, width: int) -> SingleArray:
         """`width` pre-activations of features `local` (E,) from the columns `starts` (E,) on.

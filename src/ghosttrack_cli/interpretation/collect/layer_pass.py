@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.arrays import BoolArray
     from ghosttrack_cli.interpretation.collect.collector import Collector
     from ghosttrack_cli.interpretation.collect.row_batch import RowBatch
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.store.read.row_order import MaskReport
 
 BLOCK_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
@@ -55,7 +55,7 @@ class LayerPass:
     def __init__(
         self,
         layer: int,
-        sae: JumpReLUSAE,
+        sae: SAE,
         collector: Collector,
         special_token_ids: tuple[int, ...],
         median_norm: float | None,
@@ -96,11 +96,8 @@ class LayerPass:
     def blocks(self, x: Tensor) -> Iterator[Block]:
         """Pre-activations of all features on rows x (N, D), a block of features at a time."""
         size = max(1, BLOCK_ELEMENTS.get(x.device.type, 1 << 24) // len(x))
-        for first in range(0, self.sae.d_hidden, size):
-            part = slice(first, first + size)
-            bias = self.sae.b_enc[part, None]  # (Fb, 1)
-            pre_acts = torch.addmm(bias, self.sae.W_enc[:, part].T, x.T)  # (Fb, N)
-            yield Block(first, pre_acts, self.sae.threshold[part, None])
+        for block in self.sae.feature_blocks(x, size):
+            yield Block(*block)
 
     def _mask(self, batch: RowBatch, x: Tensor) -> BoolArray:
         keep, report = self.keep(batch, x)

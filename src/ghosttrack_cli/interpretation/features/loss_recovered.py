@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
 
 PROBE_ROWS = 4096
 FORWARD_TOKENS = 1024
@@ -33,7 +33,7 @@ class Splice:
     """One layer's SAE, the mean of its rows, and which rows count as outliers."""
 
     layer: int
-    sae: JumpReLUSAE
+    sae: SAE
     mean: Tensor
     median_norm: float | None
 

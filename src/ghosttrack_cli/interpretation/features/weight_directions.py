@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
 
 CHUNK_ELEMENTS = 1 << 24
 NEIGHBOURS = 8
@@ -85,7 +85,7 @@ def promoted_tokens(W_dec: Tensor, model: ResidualModel) -> tuple[Ranked, Ranked
 
 
 @torch.inference_mode()
-def encoder_decoder_cosine(sae: JumpReLUSAE) -> Tensor:
+def encoder_decoder_cosine(sae: SAE) -> Tensor:
     """The cosine between each feature's encoder and decoder direction, (F,)."""
     return cosine_similarity(sae.W_enc.T, sae.W_dec, dim=1).cpu()
 

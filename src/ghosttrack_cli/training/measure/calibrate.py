@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
 
 LOWEST, HIGHEST, BINS = 0.125, 8.0, 2**15
 TOLERANCE = 0.02
@@ -77,10 +77,11 @@ class Ratios:
 
 
 @torch.no_grad()
-def count_ratios(sae: JumpReLUSAE, batches: Iterable[Tensor]) -> Ratios:
-    """Count the ratios of raw rows, (B, D) each, under a folded SAE."""
+def count_ratios(sae: SAE, batches: Iterable[Tensor]) -> Ratios:
+    """Count the ratios of raw rows, (B, D) each, under a folded SAE with thresholds of its own."""
+    assert sae.threshold is not None, "only thresholds can be calibrated"
     rows = 0
-    counts = torch.zeros(BINS + 2, dtype=torch.int64, device=sae.W_enc.device)
+    counts = torch.zeros(BINS + 2, dtype=torch.int64, device=sae.device)
     for x in blocks(batches, sae):
         counts += ratio_counts(sae.pre_acts(x), sae.threshold)
         rows += x.shape[0]

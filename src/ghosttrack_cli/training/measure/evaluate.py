@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+    from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.training.step.objective import Objective
 
 CACHED_ENTRIES, DEVICE_ENTRIES = 2**21, 2**25
@@ -45,7 +45,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    sae: JumpReLUSAE,
+    sae: SAE,
     batches: Iterable[Tensor],
     *,
     scale: float,
@@ -58,7 +58,7 @@ def evaluate(
     With `onto`, the figures are those of its rows and these together.
     """
     sums = ReconstructionSums(sae.d_model, scale=scale)
-    tanh_sum = torch.zeros((), dtype=torch.float64, device=sae.W_enc.device)
+    tanh_sum = torch.zeros((), dtype=torch.float64, device=sae.device)
     for x in blocks(batches, sae):
         _add(x, sae, objective, sums, tanh_sum)
     total = tanh_sum.item()
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def _add(
-    x: Tensor, sae: JumpReLUSAE, objective: Objective, sums: ReconstructionSums, tanh_sum: Tensor
+    x: Tensor, sae: SAE, objective: Objective, sums: ReconstructionSums, tanh_sum: Tensor
 ) -> None:
     """Add a block of rows; its activations (B, F) are gone before those of the next one come."""
     acts = sae.encode(x)
@@ -91,17 +91,17 @@ def _penalty(objective: Objective, metrics: ReconstructionMetrics, tanh_sum: flo
 
 
 @torch.no_grad()
-def count_firings(sae: JumpReLUSAE, batches: Iterable[Tensor]) -> FiringCounts:
+def count_firings(sae: SAE, batches: Iterable[Tensor]) -> FiringCounts:
     """How often each feature fires on raw rows."""
-    counts = FiringCounts(sae.d_hidden, sae.W_enc.device)
+    counts = FiringCounts(sae.d_hidden, sae.device)
     for x in blocks(batches, sae):
-        counts.update(sae.pre_acts(x) > sae.threshold.clamp(min=0))
+        counts.update(sae.fires(sae.pre_acts(x)))
     return counts
 
 
-def blocks(batches: Iterable[Tensor], sae: JumpReLUSAE) -> Iterator[Tensor]:
+def blocks(batches: Iterable[Tensor], sae: SAE) -> Iterator[Tensor]:
     """The rows on the SAE's device as float32, few enough at a time for the (B, F) entries."""
-    device = sae.W_enc.device
+    device = sae.device
     rows = block_rows(sae.d_hidden, device)
     for batch in batches:
         for x in torch.split(batch, rows):
