@@ -98,6 +98,8 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda here: api.JumpReLUSAE.load(f"{here}/sae_layer_6_best.pt"),
         "no SAE here",
     ),
+    "any SAE, no path": (lambda _: api.load_sae(None), "folder: expected a path, not None"),
+    "any SAE, device": (lambda here: api.load_sae(saved(here), "gpu"), "no such device: 'gpu'"),
     "SAE, device": (lambda here: api.JumpReLUSAE.load(saved(here), "gpu"), "no such device: 'gpu'"),
     "SAE, width": (lambda _: api.JumpReLUSAE(0, 4), "d_model: expected a whole number, not 0"),
     "SAE, features": (lambda _: api.JumpReLUSAE(4, "8"), "d_hidden: .* not '8'"),
@@ -185,7 +187,7 @@ def test_what_is_wrong_is_named_with_a_hint(
 
 def test_every_public_name_is_tried_here() -> None:
     tried = {name for call, _ in WRONG.values() for name in names_in(call.__code__)}
-    nothing_to_pass = {"GhostTrackError", "Settings", "__version__"}
+    nothing_to_pass = {"GhostTrackError", "SAE", "Settings", "__version__"}
     assert set(ghosttrack_cli.__all__) <= tried | nothing_to_pass
 
 
