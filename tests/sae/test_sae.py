@@ -156,7 +156,7 @@ def test_an_sae_that_is_replaced_while_it_is_read_is_one_of_the_two(
             some_sae(1).save(folder)
         return read(path, **limits)
 
-    monkeypatch.setattr("ghosttrack_cli.sae.folder.read_tensors", replaced_meanwhile)
+    monkeypatch.setattr("ghosttrack_cli.sae.jumprelu.folder.read_tensors", replaced_meanwhile)
     assert torch.equal(JumpReLUSAE.load(folder).W_enc, some_sae(1).W_enc)
     assert at == [folder, folder]
 
@@ -175,7 +175,7 @@ def test_nobody_replaces_an_sae_while_it_is_loaded(
         said.append(caught.value.what)
         return read(path)
 
-    monkeypatch.setattr("ghosttrack_cli.sae.folder.read_sums", retrained_meanwhile)
+    monkeypatch.setattr("ghosttrack_cli.sae.jumprelu.folder.read_sums", retrained_meanwhile)
     JumpReLUSAE.load(folder)
     assert "JumpReLUSAE.load" in said[0]
     with (
