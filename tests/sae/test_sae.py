@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, LockedError, ModelError, StateError
 from ghosttrack_cli.files import places
+from ghosttrack_cli.sae import folder as sae_folders
 from ghosttrack_cli.sae.checksums import read_sums
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.tensorfiles import read_tensors
@@ -156,7 +157,7 @@ def test_an_sae_that_is_replaced_while_it_is_read_is_one_of_the_two(
             some_sae(1).save(folder)
         return read(path, **limits)
 
-    monkeypatch.setattr("ghosttrack_cli.sae.jumprelu.folder.read_tensors", replaced_meanwhile)
+    monkeypatch.setattr(sae_folders, "read_tensors", replaced_meanwhile)
     assert torch.equal(JumpReLUSAE.load(folder).W_enc, some_sae(1).W_enc)
     assert at == [folder, folder]
 
@@ -175,7 +176,7 @@ def test_nobody_replaces_an_sae_while_it_is_loaded(
         said.append(caught.value.what)
         return read(path)
 
-    monkeypatch.setattr("ghosttrack_cli.sae.jumprelu.folder.read_sums", retrained_meanwhile)
+    monkeypatch.setattr(sae_folders, "read_sums", retrained_meanwhile)
     JumpReLUSAE.load(folder)
     assert "JumpReLUSAE.load" in said[0]
     with (
