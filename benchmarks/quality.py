@@ -37,7 +37,7 @@ from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.training.engines.engine import Scaling
 from ghosttrack_cli.training.measure.calibrate import count_ratios
 from ghosttrack_cli.training.measure.evaluate import blocks
-from ghosttrack_cli.training.plan.recipe import steps_of
+from ghosttrack_cli.training.plan.recipe import Recipe
 from ghosttrack_cli.training.rows.layer_rows import LayerRows
 from ghosttrack_cli.training.trainer import Trainer
 from ghosttrack_cli.workspace import Workspace
@@ -150,8 +150,9 @@ class Bench:
         assert cell.learning_rate is not None
         rows = self.rows(cell)
         scaling = Scaling(rows.survey.scale, rows.survey.mean)
-        batch_size, epoch_steps = steps_of(rows.survey.train_rows, self.training)
-        steps = epoch_steps * self.training.epochs
+        sae = SAESettings(d_hidden=self.d_hidden, target_l0=cell.target_l0)
+        recipe = Recipe.of(sae, self.training, self.store.d_model, rows.survey.train_rows)
+        batch_size, steps = recipe.batch_size, recipe.total_steps
         return train(
             cell.kind,
             (scaling.apply(raw) for raw in rows.batches(batch_size, 0, steps)),

@@ -12,7 +12,7 @@ from ghosttrack_cli.settings.schema import SAETrainingSettings
 from ghosttrack_cli.training.engines.cpu import CpuEngine
 from ghosttrack_cli.training.engines.cuda_graph import TABLE_STEPS, GraphEngine, Table, table_step
 from ghosttrack_cli.training.engines.engine import Scaling
-from ghosttrack_cli.training.step.objective import Objective, Sparsity
+from ghosttrack_cli.training.step.objective import Objective
 from ghosttrack_cli.training.step.schedule import Schedule
 from ghosttrack_cli.training.step.settings import StepSettings
 from ghosttrack_cli.training.step.state import State, initial_state
@@ -75,7 +75,7 @@ def test_the_table_holds_the_schedule_across_its_blocks() -> None:
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("sparsity", ["target", "batchtopk"])
-def test_the_whole_step_compiles_into_one_graph(sparsity: Sparsity) -> None:
+def test_the_whole_step_compiles_into_one_graph(sparsity: str) -> None:
     objective = replace(OBJECTIVE, sparsity=sparsity)
     expected, _ = run(torch.float32, objective)
     state, figures = initial_state(8, 24, 0.1, seed=0), torch.zeros(4)

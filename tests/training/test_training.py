@@ -13,6 +13,7 @@ from tests.training.outcomes import elsewhere, tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import StateError, TrainingError, UsageError
+from ghosttrack_cli.penalties import PENALTIES
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.settings.schema import ORIGINAL_PRESET, SAESettings, SAETrainingSettings
 from ghosttrack_cli.store.read.row_order import split_documents
@@ -22,7 +23,7 @@ from ghosttrack_cli.training.measure import guard
 from ghosttrack_cli.training.measure.calibrate import count_ratios
 from ghosttrack_cli.training.measure.guard import check_entry, dying
 from ghosttrack_cli.training.plan.plan import plan_training
-from ghosttrack_cli.training.plan.recipe import evaluation_rows, learning_rate, moves, revive_rows
+from ghosttrack_cli.training.plan.recipe import Recipe
 from ghosttrack_cli.training.records.checkpoint import load_checkpoint
 from ghosttrack_cli.training.records.history import History
 from ghosttrack_cli.training.session import Session
@@ -235,7 +236,7 @@ def test_final_is_best_only_on_the_rows_that_the_others_were_seen_with(
     offer = Session.offer
 
     def early(session: Session, sae: JumpReLUSAE, fvu: float, l0: float) -> None:
-        if session.step < session.schedule.total_steps:
+        if session.step < session.recipe.total_steps:
             offer(session, sae, fvu, min(l0, 4.0))
 
     monkeypatch.setattr(final_sae, "calibrated", spoiled)
@@ -413,46 +414,68 @@ def test_the_plan_says_steps_memory_and_what_resumes(bench: Bench) -> None:
 def test_the_default_learning_rate(
     d_hidden: int, d_model: int, batch_size: int, expected: float
 ) -> None:
-    sae = SAESettings(d_hidden=d_hidden, target_l0=64)
-    found = learning_rate(sae, SAETrainingSettings(), d_model, batch_size)
-    assert found == pytest.approx(expected)
-    for sparsity, rate in (("batchtopk", 0.034), ("l1", 0.0225)):  # nothing is revived there
-        fixed = SAESettings(d_hidden=d_hidden, target_l0=64, sparsity=sparsity)
-        found = learning_rate(fixed, SAETrainingSettings(), d_model, batch_size)
-        assert found == pytest.approx(expected * rate / 0.04)
-    asked = SAETrainingSettings(learning_rate=0.002)
-    assert learning_rate(sae, asked, d_model, batch_size) == 0.002
+    def rate(learning_rate: float | None = None, **sae: Any) -> float:
+        training = SAETrainingSettings(batch_size=batch_size, learning_rate=learning_rate)
+        settings = SAESettings(d_hidden=d_hidden, target_l0=64, **sae)
+        return Recipe.of(settings, training, d_model, 10**6).schedule.peak
+
+    assert rate() == pytest.approx(expected)
+    for sparsity, factor in (("batchtopk", 0.034), ("l1", 0.0225)):  # nothing is revived there
+        assert rate(sparsity=sparsity) == pytest.approx(expected * factor / 0.04)
+    assert rate(learning_rate=0.002) == 0.002
+
+
+def recipe_of(sae: dict[str, Any], rows: int = 600_000, **training: Any) -> Recipe:
+    return Recipe.of(SAESettings(**sae), SAETrainingSettings(**training), 768, rows)
 
 
 def test_a_feature_is_quiet_when_an_average_one_has_fired_40_times() -> None:
-    sae, wide = (SAESettings(d_hidden=F, target_l0=64) for F in (4096, 65_536))
-    assert revive_rows(sae, SAETrainingSettings()) == 40 * 64
-    assert revive_rows(wide, SAETrainingSettings()) == 40 * 1024  # rarer features, more patience
-    assert revive_rows(sae, SAETrainingSettings(revive_rows=7)) == 7
-    middle = SAETrainingSettings(target_sparsity_min=20, target_sparsity_max=30)
-    assert revive_rows(SAESettings(d_hidden=1000), middle) == 1600
+    def revive_rows(d_hidden: int, **training: Any) -> int:
+        target = {} if "target_sparsity_min" in training else {"target_l0": 64}
+        return recipe_of({"d_hidden": d_hidden, **target}, **training).revive_rows
+
+    assert revive_rows(4096) == 40 * 64
+    assert revive_rows(65_536) == 40 * 1024  # rarer features, more patience
+    assert revive_rows(4096, revive_rows=7) == 7
+    assert revive_rows(1000, target_sparsity_min=20, target_sparsity_max=30) == 1600
 
 
 def test_evaluations_look_at_fewer_rows_than_are_trained_on_between_them() -> None:
-    twenty = SAETrainingSettings(evaluations=20)
-    assert evaluation_rows(twenty, 600_000) == 8_192  # of 30,000 between two
-    assert evaluation_rows(twenty, 4_000_000) == 25_000
-    assert evaluation_rows(twenty, 200_000_000) == 65_536
-    asked = SAETrainingSettings(evaluation_rows=100)
-    assert evaluation_rows(asked, 600_000) == 100
+    def evaluation_rows(rows: int, **training: Any) -> int:
+        shape = {"epochs": 1, "batch_size": 1000, "evaluations": 20}
+        return recipe_of({}, rows, **shape, **training).evaluation_rows
+
+    assert evaluation_rows(600_000) == 8_192  # of 30,000 between two
+    assert evaluation_rows(4_000_000) == 25_000
+    assert evaluation_rows(200_000_000) == 65_536
+    assert evaluation_rows(600_000, evaluation_rows=100) == 100
+
+
+def test_the_weight_is_that_of_the_penalty_unless_it_is_set() -> None:
+    weights = {name: recipe_of({"sparsity": name}).schedule.weight for name in PENALTIES}
+    assert weights | {"target": 1.0, "l0": 0.001, "l1": 0.01, "tanh": 0.001} == weights
+    assert recipe_of({"sparsity": "l0", "lambda_sparse": 0.5}).schedule.weight == 0.5
+    assert recipe_of({"sparsity": "l0", "lambda_sparse": 0.0}).schedule.weight == 0.0
+
+
+def test_steps_are_whole_batches_of_each_epoch() -> None:
+    recipe = recipe_of({}, 10_000, batch_size=4096, epochs=3)
+    assert (recipe.batch_size, recipe.epoch_steps, recipe.total_steps) == (4096, 2, 6)
+    small = recipe_of({}, 1000, batch_size=4096, epochs=3)
+    assert (small.batch_size, small.epoch_steps, small.total_steps) == (1000, 1, 3)
 
 
 def test_thresholds_and_biases_move_less_the_more_features_share_a_row() -> None:
-    def rates(**sae: Any) -> Rates:
-        return moves(SAESettings(**sae), SAETrainingSettings()).rates
+    def rates(target_l0: float) -> Rates:
+        return recipe_of({"target_l0": target_l0}).moves.rates
 
-    assert rates(target_l0=20) == Rates(W_enc=0.7, W_dec=2.0, threshold=0.5, b_enc=0.2)
-    assert rates(target_l0=80) == Rates(W_enc=0.7, W_dec=2.0, threshold=0.125, b_enc=0.05)
-    assert rates(target_l0=2) == Rates(W_enc=0.7, W_dec=2.0)  # never above the learning rate
+    assert rates(20) == Rates(W_enc=0.7, W_dec=2.0, threshold=0.5, b_enc=0.2)
+    assert rates(80) == Rates(W_enc=0.7, W_dec=2.0, threshold=0.125, b_enc=0.05)
+    assert rates(2) == Rates(W_enc=0.7, W_dec=2.0)  # never above the learning rate
 
 
-def test_l1_moves_the_weights_as_the_seed_has_it() -> None:
-    assert moves(SAESettings(sparsity="l1"), SAETrainingSettings()) == PLAIN
+def test_l1_moves_the_weights_as_the_original_does() -> None:
+    assert recipe_of({"sparsity": "l1"}).moves == PLAIN
 
 
 def test_settings_of_training_have_their_bounds() -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ghosttrack_cli.penalties import PENALTIES
+
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CORPORA = ("wikipedia", "python-docs")
@@ -16,6 +18,10 @@ DEFAULT_CONTEXT = 1024
 """The most tokens of a window where no length is given."""
 LARGE = 100_000
 """From here on a default is written with a unit; only amounts are that large."""
+
+
+WEIGHTED = {name: one for name, one in PENALTIES.items() if one.term is not None}
+"""The penalties that have a weight."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +99,14 @@ CATALOGUE = {
     "sae.bandwidth": Setting(0.01, "width of the straight-through estimator"),
     "sae.sparsity": Setting(
         "target",
-        "target (L0 held at target_l0), batchtopk, or a penalty of fixed weight: l0, l1 or tanh",
-        words=("target", "l0", "l1", "tanh", "batchtopk"),
+        "what keeps few features active: "
+        + ", ".join(f"{name} ({one.meaning})" for name, one in PENALTIES.items()),
+        words=tuple(PENALTIES),
     ),
     "sae.lambda_sparse": Setting(
-        None, "weight of the penalty", unset="1 for target, 0.01 for l1, else 0.001"
+        None,
+        "weight of the penalty",
+        unset=", ".join(f"{one.weight:g} for {name}" for name, one in WEIGHTED.items()),
     ),
     "sae.target_l0": Setting(
         None,

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ghosttrack_cli.penalties import PENALTIES
 from ghosttrack_cli.quantities import expand_home, parse_amount
 from ghosttrack_cli.settings.catalogue import CATALOGUE, LOGGER_NAMES
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+if TYPE_CHECKING:
+    Sparsity = str
+else:
+    Sparsity = Literal[tuple(PENALTIES)]
 Amount = Annotated[int, BeforeValidator(parse_amount)]
 
 
@@ -111,7 +116,7 @@ class SAESettings(Section):
     d_hidden: int = setting("sae.d_hidden", ge=1, le=4_194_304)
     threshold: float = setting("sae.threshold", ge=0, allow_inf_nan=False)
     bandwidth: Positive = setting("sae.bandwidth")
-    sparsity: Literal["target", "l0", "l1", "tanh", "batchtopk"] = setting("sae.sparsity")
+    sparsity: Sparsity = setting("sae.sparsity")
     lambda_sparse: float | None = setting("sae.lambda_sparse", ge=0, allow_inf_nan=False)
     target_l0: Positive | None = setting("sae.target_l0")
 

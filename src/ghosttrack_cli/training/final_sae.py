@@ -37,7 +37,7 @@ def finish(session: Session) -> dict[str, Any]:
     held_out = session.rows.validation()
     before = session.look(sae, monitor.counted(EVALUATION, held_out, survey.val_rows, "rows", len))
     after, calibration = before, None
-    if session.objective.holds_l0 and sae.threshold is not None:
+    if session.recipe.objective.holds_l0 and sae.threshold is not None:
         after, calibration = calibrated(session, sae)
     sample, size = session.rows.sample(DEAD_ROWS), min(DEAD_ROWS, survey.train_rows)
     counts = count_firings(sae, monitor.counted(FIRINGS, sample, size, "rows", len))
@@ -63,7 +63,7 @@ def calibrated(session: Session, sae: SAE) -> tuple[Evaluation, Calibration]:
     The evaluation takes each fold of the held-out documents with the factor of the other folds,
     where there are others.
     """
-    target = session.objective.target_l0
+    target = session.recipe.objective.target_l0
     ratios = [Ratios.none() for _ in range(FOLDS)]
     for fold, x in _folds(session, CALIBRATION):
         ratios[fold] += count_ratios(sae, [x])
@@ -104,10 +104,10 @@ def _offer_final(session: Session, sae: SAE, evaluation: Evaluation, **about: An
         seen = session.look(sae, session.evaluated_rows()).metrics
         if not _no_worse(best, seen.fvu, seen.l0, session):
             session.keep_best(sae, seen.fvu, seen.l0, **about)
-    if best is None and not session.band.has(metrics.l0):
+    if best is None and not session.recipe.band.has(metrics.l0):
         session.monitor.notice(
             f"layer {session.layer}: no evaluation after the warm-up had an L0 from"
-            f" {session.band.low:g} to {session.band.high:g}:"
+            f" {session.recipe.band.low:g} to {session.recipe.band.high:g}:"
             f" 'best' is the final SAE, with L0 {format_figure(metrics.l0)}"
         )
 
@@ -117,17 +117,17 @@ def _no_worse(best: dict[str, float], fvu: float, l0: float, session: Session) -
 
     Where L0 is held, more active features than were asked for would make any SAE look better.
     """
-    if not session.objective.holds_l0:
-        return not session.band.has(l0) or best["fvu"] <= fvu
+    if not session.recipe.objective.holds_l0:
+        return not session.recipe.band.has(l0) or best["fvu"] <= fvu
     return best["fvu"] <= fvu and best["l0"] <= (1 + TOLERANCE) * max(
-        l0, session.objective.target_l0
+        l0, session.recipe.objective.target_l0
     )
 
 
 def _say(session: Session, evaluation: Evaluation) -> None:
-    target, l0 = session.objective.target_l0, evaluation.metrics.l0
+    target, l0 = session.recipe.objective.target_l0, evaluation.metrics.l0
     off = l0 / target - 1
-    if session.objective.holds_l0 and abs(off) > TOLERANCE:
+    if session.recipe.objective.holds_l0 and abs(off) > TOLERANCE:
         session.monitor.notice(
             f"layer {session.layer}: held-out L0 is {format_figure(l0)}, {off:+.1%} from the target"
             f" {target:g}; more training rows or steps bring it closer"

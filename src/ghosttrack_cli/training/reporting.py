@@ -28,8 +28,8 @@ def progress(session: Session) -> Progress:
         figures |= {"FVU": last["fvu"], "dead": format_percent(last["dead_fraction"])}
     return Progress(
         part=STEPS.name,
-        done=session.step * session.batch_size,
-        total=session.schedule.total_steps * session.batch_size,
+        done=session.step * session.recipe.batch_size,
+        total=session.recipe.total_steps * session.recipe.batch_size,
         unit="tokens",
         figures=figures,
     )
@@ -42,7 +42,7 @@ def history_entry(session: Session, evaluation: Evaluation) -> dict[str, float]:
     mean = {name: value / max(1.0, sums["steps"]) for name, value in sums.items()}
     dead_fraction, rows = dead(session)
     metrics = evaluation.metrics
-    controls = session.schedule.controls(session.step - 1)
+    controls = session.recipe.schedule.controls(session.step - 1)
     return {
         "train_loss": mean["recon_loss"] + mean["sparsity_loss"],
         "val_loss": evaluation.loss,
@@ -52,7 +52,7 @@ def history_entry(session: Session, evaluation: Evaluation) -> dict[str, float]:
         "sparsity": metrics.l0,
         "lr": controls.learning_rate,
         "step": session.step,
-        "epoch": session.step / session.epoch_steps,
+        "epoch": session.step / session.recipe.epoch_steps,
         "train_recon_loss": mean["recon_loss"],
         "fvu": metrics.fvu,
         "mse": metrics.mse,
@@ -64,13 +64,13 @@ def history_entry(session: Session, evaluation: Evaluation) -> dict[str, float]:
         "clipped": mean["clipped"],
         "threshold": session.engine.state.weights.threshold.double().mean().item(),
         "val_rows": metrics.rows,
-        "train_rows": round(sums["steps"]) * session.batch_size,
+        "train_rows": round(sums["steps"]) * session.recipe.batch_size,
     }
 
 
 def dead(session: Session) -> tuple[float, int]:
     """The share of features that did not fire in the newest training rows, and their number."""
-    rows = min(DEAD_ROWS, session.step * session.batch_size)
+    rows = min(DEAD_ROWS, session.step * session.recipe.batch_size)
     quiet = session.engine.state.quiet_rows >= rows
     return quiet.double().mean().item(), rows
 
@@ -95,8 +95,8 @@ def manifest(session: Session, state: str) -> dict[str, Any]:
         "layer": session.layer,
         "state": state,
         "step": session.step,
-        "total_steps": session.schedule.total_steps,
-        "epoch": session.step / session.epoch_steps,
+        "total_steps": session.recipe.total_steps,
+        "epoch": session.step / session.recipe.epoch_steps,
         "metrics": session.metrics,
         "best_step": session.best and session.best["step"],
         "best": session.best,
@@ -113,10 +113,10 @@ def manifest(session: Session, state: str) -> dict[str, Any]:
 def expected(session: Session) -> dict[str, float]:
     """What the checklist judges this layer by: the accepted L0, and the FVU that is good."""
     D, F = session.engine.state.weights.W_enc.shape
-    l0 = session.objective.target_l0
+    l0 = session.recipe.objective.target_l0
     return {
-        "l0_min": session.band.low,
-        "l0_max": session.band.high,
+        "l0_min": session.recipe.band.low,
+        "l0_max": session.recipe.band.high,
         "fvu": good_fvu(l0, D, F),
         "d_hidden": F,
         "target_l0": l0,
@@ -132,12 +132,13 @@ def announce(session: Session) -> None:
             f"layer {session.layer}: only {parts['held_out']} of {parts['parts']}"
             f" {parts['unit']} are held out: {SAY_LITTLE}"
         )
-    if session.batch_size < session.training.batch_size:
+    if session.recipe.batch_size < session.training.batch_size:
         session.monitor.notice(
             f"layer {session.layer}: only {survey.train_rows:,} training rows: one batch per epoch"
         )
-    if session.objective.holds_l0 and session.objective.target_l0 > d_hidden / 8:
+    objective = session.recipe.objective
+    if objective.holds_l0 and objective.target_l0 > d_hidden / 8:
         session.monitor.notice(
-            f"layer {session.layer}: target_l0 = {session.objective.target_l0:g} is a large share"
+            f"layer {session.layer}: target_l0 = {objective.target_l0:g} is a large share"
             f" of d_hidden = {d_hidden}: features will be dense"
         )

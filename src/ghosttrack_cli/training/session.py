@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import SAETrainingSettings
     from ghosttrack_cli.training.engines.engine import Engine
+    from ghosttrack_cli.training.plan.recipe import Recipe
     from ghosttrack_cli.training.records.loggers import Logger
     from ghosttrack_cli.training.rows.layer_rows import TrainingRows
-    from ghosttrack_cli.training.step.objective import Objective
-    from ghosttrack_cli.training.step.schedule import Schedule
-    from ghosttrack_cli.training.targets import Band
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -42,16 +40,10 @@ class Session:
     layer: int
     rows: TrainingRows
     engine: Engine
-    schedule: Schedule
-    objective: Objective
-    band: Band
-    """The L0 that `best` may have."""
+    recipe: Recipe
     training: SAETrainingSettings
     workspace: Workspace
     monitor: Monitor
-    batch_size: int
-    epoch_steps: int
-    evaluation_rows: int
     source: dict[str, Any]
     """What cfg.json says about where the SAE comes from."""
     identity: dict[str, Any]
@@ -92,19 +84,19 @@ class Session:
         """The batches (B, D) of all steps that are left."""
         self.monitor.begin(READING)
         first = self.step
-        for raw in self.rows.batches(self.batch_size, first, self.schedule.total_steps):
+        for raw in self.rows.batches(self.recipe.batch_size, first, self.recipe.total_steps):
             if self.step == first:
                 self.monitor.begin(STEPS)
             yield raw
 
     def done(self) -> bool:
         """Whether all steps are taken, or none of the last evaluations was a better one."""
-        return self.step >= self.schedule.total_steps or self._out_of_patience()
+        return self.step >= self.recipe.total_steps or self._out_of_patience()
 
     @cached_property
     def evaluation_steps(self) -> frozenset[int]:
         """The steps after which held-out rows are looked at; the last one is among them."""
-        total, count = self.schedule.total_steps, self.training.evaluations
+        total, count = self.recipe.total_steps, self.training.evaluations
         return frozenset(max(1, round(total * (i + 1) / count)) for i in range(count))
 
     def _out_of_patience(self) -> bool:
@@ -119,7 +111,7 @@ class Session:
         self.step = step
         self.engine.state.halted.fill_(False)
         self.save("failed")
-        raise guard.refuse_halted(self.layer, step, self.schedule.peak)
+        raise guard.refuse_halted(self.layer, step, self.recipe.schedule.peak)
 
     def folded(self) -> SAE:
         """The SAE as it is now, reading and writing raw activations."""
@@ -134,10 +126,10 @@ class Session:
         self, sae: SAE, batches: Iterable[Tensor], onto: Evaluation | None = None
     ) -> Evaluation:
         """The SAE on raw rows, with the sparsity weight of now; `onto` what was seen before."""
-        weight = self.schedule.sparsity_weight(max(0, self.step - 1))
+        weight = self.recipe.schedule.sparsity_weight(max(0, self.step - 1))
         scale = self.rows.survey.scale
         return evaluate(
-            sae, batches, scale=scale, objective=self.objective, weight=weight, onto=onto
+            sae, batches, scale=scale, objective=self.recipe.objective, weight=weight, onto=onto
         )
 
     def _evaluate(self) -> None:
@@ -146,7 +138,7 @@ class Session:
         sae = self.folded()
         evaluation = self.look(sae, self.evaluated_rows())
         entry = reporting.history_entry(self, evaluation)
-        guard.check_entry(self.layer, self.history, entry, self.training, self.schedule.peak)
+        guard.check_entry(self.layer, self.history, entry, self.training, self.recipe.schedule.peak)
         self.history.add(entry)
         self.offer(sae, entry["fvu"], entry["sparsity"])
         self.history.write(self.workspace.history(self.layer))
@@ -157,15 +149,15 @@ class Session:
 
     def evaluated_rows(self) -> Iterator[Tensor]:
         """The held-out rows that every evaluation during training looks at."""
-        return self.rows.validation(self.evaluation_rows)
+        return self.rows.validation(self.recipe.evaluation_rows)
 
     def offer(self, sae: SAE, fvu: float, l0: float, **extra: Any) -> None:
         """Keep the SAE as the best one if its L0 is in the band and no earlier FVU is lower.
 
         Nothing of the warm-up is: there the penalty is not what was asked for yet.
         """
-        warm = self.step > self.schedule.warm_steps
-        if warm and self.band.has(l0) and (self.best is None or fvu < self.best["fvu"]):
+        warm = self.step > self.recipe.schedule.warm_steps
+        if warm and self.recipe.band.has(l0) and (self.best is None or fvu < self.best["fvu"]):
             self.keep_best(sae, fvu, l0, **extra)
 
     def keep_best(self, sae: SAE, fvu: float, l0: float, **extra: Any) -> None:
@@ -220,7 +212,7 @@ class Session:
         self.history = History({name: body["history"][name] for name in COLUMNS})
         self.seconds = body["seconds"]
         self.monitor.notice(
-            f"layer {self.layer}: resuming at step {self.step:,} of {self.schedule.total_steps:,}"
+            f"layer {self.layer}: resuming at step {self.step:,} of {self.recipe.total_steps:,}"
         )
 
     def elapsed(self) -> float:

@@ -18,7 +18,7 @@ from ghosttrack_cli.machine import devices, memory
 from ghosttrack_cli.monitor import Monitor, Part, Progress, by_layers
 from ghosttrack_cli.quantities import format_bytes, format_figure
 from ghosttrack_cli.training.plan.plan import memory_needed, training_device
-from ghosttrack_cli.training.plan.recipe import steps_of
+from ghosttrack_cli.training.plan.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,8 +73,8 @@ def layers_at_once(
         return min(layers, training.layers_at_once)
     if layers < AT_ONCE or torch.get_num_threads() < AT_ONCE or _goes_alone(training):
         return 1
-    batch_size, _ = steps_of(store.rows, training)
-    needed = AT_ONCE * memory_needed(store, sae, training, batch_size, AT_ONCE)
+    recipe = Recipe.of(sae, training, store.d_model, max(1, store.rows))
+    needed = AT_ONCE * memory_needed(store, recipe, training, AT_ONCE)
     free = memory.available_bytes(torch.device("cpu"))
     if needed <= MEMORY_SHARE * free:
         return AT_ONCE

@@ -18,14 +18,8 @@ from ghosttrack_cli.training.engines.engine import Scaling
 from ghosttrack_cli.training.final_sae import finish
 from ghosttrack_cli.training.parts import OPENING
 from ghosttrack_cli.training.plan.conditions import conditions
-from ghosttrack_cli.training.plan.plan import products_on, step_settings, training_device
-from ghosttrack_cli.training.plan.recipe import (
-    evaluation_rows,
-    learning_rate,
-    objective_of,
-    sparsity_weight,
-    steps_of,
-)
+from ghosttrack_cli.training.plan.plan import training_device
+from ghosttrack_cli.training.plan.recipe import Recipe
 from ghosttrack_cli.training.records import retraining
 from ghosttrack_cli.training.records.checkpoint import has_checkpoint, load_checkpoint
 from ghosttrack_cli.training.records.history import read_history
@@ -39,9 +33,7 @@ from ghosttrack_cli.training.records.loggers import RunInfo, logger_names, open_
 from ghosttrack_cli.training.records.manifest import read_progress
 from ghosttrack_cli.training.rows.layer_rows import LayerRows
 from ghosttrack_cli.training.session import Session
-from ghosttrack_cli.training.step.schedule import Schedule
 from ghosttrack_cli.training.step.state import State, initial_state, state_bytes
-from ghosttrack_cli.training.targets import accepted_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +46,6 @@ if TYPE_CHECKING:
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.engines.engine import Engine
     from ghosttrack_cli.training.rows.layer_rows import TrainingRows
-    from ghosttrack_cli.training.step.objective import Objective
     from ghosttrack_cli.workspace import Workspace
 
 HEADER_BYTES = 2**16
@@ -140,7 +131,6 @@ class Trainer:
             UsageError, StateError, ConflictError: as `run`.
         """
         self._check_asked()
-        objective_of(self.sae, self.training, self.store.d_model)
         done = self._decide()
         unfinished = done is None and not self.overwrite
         if unfinished and has_checkpoint(self.place.sae(self.layer, "last")):
@@ -149,13 +139,18 @@ class Trainer:
         return done is None or self.place != self.workspace
 
     def _check_asked(self) -> Sequence[str]:
-        """Refuse a layer that is not there; the loggers, which are installed."""
+        """Refuse a layer that is not there, and settings; the loggers, which are installed."""
         if self.layer not in self.store.layers:
             raise StateError(
                 f"layer {self.layer} is not in the store, it has {list(self.store.layers)}",
                 hint=f"ghosttrack extract --layers {self.layer}",
             )
+        self._recipe(max(1, self.store.rows))
         return logger_names(self.training.log_to)
+
+    def _recipe(self, rows: int) -> Recipe:
+        """The recipe of a training on `rows` rows an epoch."""
+        return Recipe.of(self.sae, self.training, self.store.d_model, rows)
 
     def _decide(self) -> dict[str, Any] | None:
         """Where to train; the manifest of a training that is finished there, which must fit."""
@@ -166,7 +161,6 @@ class Trainer:
 
     def _run(self, loggers: Sequence[str]) -> TrainingResult:
         self.monitor.begin(OPENING)
-        objective = objective_of(self.sae, self.training, self.store.d_model)
         for words in conditions(self.store, self.layer, self.training):
             self.monitor.notice(words)
         self._settle()
@@ -175,7 +169,7 @@ class Trainer:
             self.monitor.accepted()
             self.monitor.notice(f"layer {self.layer}: already trained, nothing to do")
             return self._result("already finished", done)
-        return self._result("trained", done or self._finish(objective, loggers))
+        return self._result("trained", done or self._finish(loggers))
 
     def _settle(self) -> None:
         """Finish moving a retraining into place that was stopped there."""
@@ -212,9 +206,9 @@ class Trainer:
         )
         return side
 
-    def _finish(self, objective: Objective, loggers: Sequence[str]) -> dict[str, Any]:
+    def _finish(self, loggers: Sequence[str]) -> dict[str, Any]:
         """Take the steps that are left; what was there before goes only when all is written."""
-        session = self._session(objective)
+        session = self._session()
         self.monitor.accepted()
         if self.overwrite:
             retraining.forget(self.place, self.layer)
@@ -251,7 +245,7 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         return settings_identity(self.sae, self.training)
 
-    def _session(self, objective: Objective) -> Session:
+    def _session(self) -> Session:
         """The session at the newest checkpoint, or at the beginning."""
         device = training_device(self.training.device)
         state, record = self._start(device)
@@ -264,33 +258,22 @@ class Trainer:
             monitor=self.monitor,
         )
         survey = rows.survey
-        batch_size, epoch_steps = steps_of(survey.train_rows, self.training)
-        schedule = Schedule.of(
-            self.training,
-            epoch_steps * self.training.epochs,
-            peak=learning_rate(self.sae, self.training, self.store.d_model, batch_size),
-            weight=sparsity_weight(self.sae),
-        )
+        recipe = self._recipe(survey.train_rows)
         scaling = Scaling(survey.scale, survey.mean)
-        engine = self._engine(state, scaling.to(device), schedule, objective)
+        engine = self._engine(state, scaling.to(device), recipe)
         session = Session(
             layer=self.layer,
             rows=rows,
             engine=engine,
-            schedule=schedule,
-            objective=objective,
-            band=accepted_band(self.sae, self.training),
+            recipe=recipe,
             training=self.training,
             workspace=self.place,
             monitor=self.monitor,
-            batch_size=batch_size,
-            epoch_steps=epoch_steps,
-            evaluation_rows=evaluation_rows(self.training, schedule.total_steps * batch_size),
             source=self._source(),
             identity={
                 "store": store_identity(self.store),
                 "settings": self._settings(),
-                "environment": environment(device, products_on(device, objective)),
+                "environment": environment(device, recipe.products_on(device)),
             },
         )
         self._restore(session, record)
@@ -312,18 +295,15 @@ class Trainer:
         del checkpoint  # the dictionary alone holds the tensors now
         return State.moved(tensors, device), record
 
-    def _engine(
-        self, state: State, scaling: Scaling, schedule: Schedule, objective: Objective
-    ) -> Engine:
+    def _engine(self, state: State, scaling: Scaling, recipe: Recipe) -> Engine:
         """What takes the steps on the state's device."""
-        cuda = state.step.is_cuda
-        settings = step_settings(self.sae, self.training, objective, state.step.device)
-        if not cuda:
-            return CpuEngine(state, scaling, schedule, settings)
+        settings = recipe.step_settings(state.step.device)
+        if not state.step.is_cuda:
+            return CpuEngine(state, scaling, recipe.schedule, settings)
         return GraphEngine(
             state,
             scaling,
-            schedule,
+            recipe.schedule,
             settings,
             compiled=not self.training.deterministic,
             notice=self.monitor.notice,

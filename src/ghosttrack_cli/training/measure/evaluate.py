@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ghosttrack_cli.metrics import FiringCounts, ReconstructionMetrics, ReconstructionSums
+from ghosttrack_cli.penalties import OfActs
 from ghosttrack_cli.training.step.objective import penalty
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ LEAST_ROWS = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One look at held-out rows; `sums` and `tanh_sum` are what a further look adds to."""
+    """One look at held-out rows; `sums` and `added` are what a further look adds to."""
 
     metrics: ReconstructionMetrics
     sparsity_loss: float
     sums: ReconstructionSums
-    tanh_sum: float
+    added: float
+    """What the activations of all rows add to the penalty, if it is a sum that no metric has."""
 
     @property
     def loss(self) -> float:
@@ -58,36 +60,34 @@ def evaluate(
     With `onto`, the figures are those of its rows and these together.
     """
     sums = ReconstructionSums(sae.d_model, scale=scale)
-    tanh_sum = torch.zeros((), dtype=torch.float64, device=sae.device)
+    added = torch.zeros((), dtype=torch.float64, device=sae.device)
     for x in blocks(batches, sae):
-        _add(x, sae, objective, sums, tanh_sum)
-    total = tanh_sum.item()
+        _add(x, sae, objective, sums, added)
+    total = added.item()
     if onto is not None:
         sums.merge(onto.sums)
-        total += onto.tanh_sum
+        total += onto.added
     metrics = sums.result()
     return Evaluation(metrics, weight * _penalty(objective, metrics, total), sums, total)
 
 
 def _add(
-    x: Tensor, sae: SAE, objective: Objective, sums: ReconstructionSums, tanh_sum: Tensor
+    x: Tensor, sae: SAE, objective: Objective, sums: ReconstructionSums, added: Tensor
 ) -> None:
     """Add a block of rows; its activations (B, F) are gone before those of the next one come."""
     acts = sae.encode(x)
     sums.update(x, sae.decode(acts), acts)
-    if objective.sparsity == "tanh":
-        tanh_sum += (objective.slope * acts).tanh().sum(dtype=torch.float64)
+    term = objective.penalty.term
+    if isinstance(term, OfActs) and term.metric is None:
+        added += term.value(acts, objective.slope).sum(dtype=torch.float64)
 
 
-def _penalty(objective: Objective, metrics: ReconstructionMetrics, tanh_sum: float) -> float:
-    match objective.sparsity:
-        case "tanh":
-            return tanh_sum / metrics.rows
-        case "l1":
-            return metrics.l1
-        case _:
-            l0 = torch.tensor(metrics.l0, dtype=torch.float64)
-            return penalty(objective, l0, l0, 1).item()
+def _penalty(objective: Objective, metrics: ReconstructionMetrics, added: float) -> float:
+    term = objective.penalty.term
+    if isinstance(term, OfActs):
+        return added / metrics.rows if term.metric is None else float(getattr(metrics, term.metric))
+    l0 = torch.tensor(metrics.l0, dtype=torch.float64)
+    return penalty(objective, l0, l0, 1).item()
 
 
 @torch.no_grad()

@@ -11,24 +11,16 @@ from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.machine import devices, memory
 from ghosttrack_cli.training.plan import peak_memory
 from ghosttrack_cli.training.plan.conditions import conditions, held_out
-from ghosttrack_cli.training.plan.recipe import (
-    evaluation_rows,
-    moves,
-    objective_of,
-    revive_rows,
-    steps_of,
-)
+from ghosttrack_cli.training.plan.recipe import Recipe
 from ghosttrack_cli.training.records.identity import settings_identity, store_identity
 from ghosttrack_cli.training.records.manifest import read_progress
 from ghosttrack_cli.training.records.retraining import where
 from ghosttrack_cli.training.rows.layer_rows import fits
-from ghosttrack_cli.training.step.settings import StepSettings
 from ghosttrack_cli.training.step.state import state_bytes
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
     from ghosttrack_cli.store.read.reader import ActivationStore
-    from ghosttrack_cli.training.step.objective import Objective
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -56,6 +48,8 @@ class TrainingPlan:
     rows: int
     train_rows: int
     batch_size: int
+    evaluation_rows: int
+    """Held-out rows that an evaluation during training looks at, if there are so many."""
     steps_per_epoch: int
     total_steps: int
     finished_steps: int
@@ -78,51 +72,19 @@ def training_device(name: str) -> torch.device:
     return device if device.type == "cuda" else torch.device("cpu")
 
 
-def products_on(device: torch.device, objective: Objective) -> torch.dtype:
-    """What large matrix products are made in: bfloat16 where that is several times as fast.
-
-    Rounded activations would be equal too often to cut a batch exactly, which is done on the CPU.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16
-    fast = devices.has_bfloat16_units() and not objective.cuts_batches
-    return torch.bfloat16 if fast else torch.float32
-
-
 def memory_needed(
-    store: ActivationStore,
-    sae: SAESettings,
-    training: SAETrainingSettings,
-    batch_size: int,
-    at_once: int,
+    store: ActivationStore, recipe: Recipe, training: SAETrainingSettings, at_once: int
 ) -> int:
     """Bytes that one of `at_once` layers takes at its peak, on the device it trains on."""
     device = training_device(training.device)
-    D, F = store.d_model, sae.d_hidden
+    shape = recipe.d_model, recipe.d_hidden, recipe.batch_size
     resident = fits(store, device, at_once)
-    evaluated = evaluation_rows(training, store.rows * training.epochs)
-    stored = peak_memory.stored_bytes(store, evaluated, resident=resident)
+    stored = peak_memory.stored_bytes(store, recipe.evaluation_rows, resident=resident)
     if device.type == "cuda":
-        compiled = not training.deterministic
-        return peak_memory.device_bytes(D, F, batch_size, stored, compiled=compiled)
-    products = products_on(device, objective_of(sae, training, D))
+        return peak_memory.device_bytes(*shape, stored, compiled=not training.deterministic)
     evaluated_rows = min(store.rows, store.chunk_rows)
     rows = stored + peak_memory.order_bytes(store)
-    return peak_memory.host_bytes(D, F, batch_size, evaluated_rows, rows, products)
-
-
-def step_settings(
-    sae: SAESettings, training: SAETrainingSettings, objective: Objective, device: torch.device
-) -> StepSettings:
-    """What every step of a training on `device` is made with."""
-    return StepSettings(
-        objective=objective,
-        gradient_clip=training.gradient_clip,
-        revive_rows=revive_rows(sae, training),
-        moves=moves(sae, training),
-        weight_decay=training.weight_decay,
-        products=products_on(device, objective),
-    )
+    return peak_memory.host_bytes(*shape, evaluated_rows, rows, recipe.products_on(device))
 
 
 def disk_bytes(d_model: int, d_hidden: int) -> int:
@@ -157,19 +119,18 @@ def plan_training(
         UsageError: the settings contradict each other or the store.
     """
     progress = {} if overwrite else _progress(workspace, layer, store, sae, training)
-    objective = objective_of(sae, training, store.d_model)
     device = training_device(training.device)
-    products = products_on(device, objective)
     train_rows = progress.get("train_rows", round(store.rows * (1 - training.val_fraction)))
-    batch_size, epoch_steps = steps_of(max(1, train_rows), training)
-    needed = memory_needed(store, sae, training, batch_size, at_once)
+    recipe = Recipe.of(sae, training, store.d_model, max(1, train_rows))
+    needed = memory_needed(store, recipe, training, at_once)
     return TrainingPlan(
         layer=layer,
         rows=store.rows,
         train_rows=train_rows,
-        batch_size=batch_size,
-        steps_per_epoch=epoch_steps,
-        total_steps=epoch_steps * training.epochs,
+        batch_size=recipe.batch_size,
+        evaluation_rows=recipe.evaluation_rows,
+        steps_per_epoch=recipe.epoch_steps,
+        total_steps=recipe.total_steps,
         finished_steps=progress.get("step", 0),
         state=progress.get("state", "new"),
         device=str(device),
@@ -177,5 +138,5 @@ def plan_training(
         memory_needed=needed,
         memory_bytes=needed if device.type == "cuda" else memory.process_bytes() + needed,
         disk_bytes=disk_bytes(store.d_model, sae.d_hidden),
-        products=devices.dtype_name(products),
+        products=devices.dtype_name(recipe.products_on(device)),
     )

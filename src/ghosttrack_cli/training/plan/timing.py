@@ -14,16 +14,10 @@ from ghosttrack_cli.machine import clock, devices
 from ghosttrack_cli.store.format.dtypes import to_torch
 from ghosttrack_cli.training.engines.cpu import CpuEngine
 from ghosttrack_cli.training.engines.engine import Scaling
-from ghosttrack_cli.training.plan.plan import step_settings, training_device
-from ghosttrack_cli.training.plan.recipe import (
-    evaluation_rows,
-    learning_rate,
-    objective_of,
-    sparsity_weight,
-)
+from ghosttrack_cli.training.plan.plan import training_device
+from ghosttrack_cli.training.plan.recipe import Recipe
 from ghosttrack_cli.training.step.schedule import Schedule
 from ghosttrack_cli.training.step.state import DEAD_ROWS, State, initial_state
-from ghosttrack_cli.training.targets import target_l0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,15 +56,16 @@ def seconds_a_row(
     if training_device(training.device).type != "cpu":
         return None
     B, D = raw.shape
+    recipe = Recipe.of(sae, training, D, B)
     with devices.torch_threads(threads):
         scaling = _scaling(raw)
         state = initial_state(D, sae.d_hidden, sae.threshold, training.seed)
-        _put_l0_on_target(state, scaling.apply(raw), target_l0(sae, training))
+        _put_l0_on_target(state, scaling.apply(raw), recipe.objective.target_l0)
         engine = CpuEngine(
             state,
             scaling,
-            _schedule(sae, training, D, B),
-            step_settings(sae, training, objective_of(sae, training, D), raw.device),
+            _long(recipe, training),
+            recipe.step_settings(raw.device),
         )
         taken: list[float] = []
         while len(taken) < STEPS and sum(taken) < MOST_SECONDS:
@@ -92,9 +87,10 @@ def _put_l0_on_target(state: State, x: Tensor, l0: float) -> None:
     state.weights.threshold.fill_(float(cut))
 
 
-def _schedule(sae: SAESettings, training: SAETrainingSettings, D: int, B: int) -> Schedule:
-    peak = learning_rate(sae, training, D, B)
-    return Schedule.of(training, 10**6, peak=peak, weight=sparsity_weight(sae))
+def _long(recipe: Recipe, training: SAETrainingSettings) -> Schedule:
+    """Of so many steps that the first ones move little."""
+    schedule = recipe.schedule
+    return Schedule.of(training, 10**6, peak=schedule.peak, weight=schedule.weight)
 
 
 def rows_to_see(plan: TrainingPlan, training: SAETrainingSettings) -> int:
@@ -103,9 +99,7 @@ def rows_to_see(plan: TrainingPlan, training: SAETrainingSettings) -> int:
         return 0
     left = max(0, plan.total_steps - plan.finished_steps)
     share = left / max(1, plan.total_steps)
-    looked_at = min(
-        plan.rows - plan.train_rows, evaluation_rows(training, plan.total_steps * plan.batch_size)
-    )
+    looked_at = min(plan.rows - plan.train_rows, plan.evaluation_rows)
     at_the_end = LOOKS_AT_THE_END * (plan.rows - plan.train_rows) + min(DEAD_ROWS, plan.train_rows)
     return left * plan.batch_size + round(share * training.evaluations * looked_at) + at_the_end
 

@@ -7,14 +7,9 @@ B batch, D d_model, F d_hidden.
     e = f W_dec + b_dec - x             (B, D)
     loss = mean_b |e|^2 + lambda P(f)
 
-with one of four penalties P, f_j >= 0 and L0 the batch mean of #(f > 0), or without any:
-
-    target   (L0 / L0_target - 1)^2
-    l0       L0                          Rajamanoharan et al. 2024, "Jumping Ahead"
-    tanh     mean_b sum_j tanh(c f_j)    Anthropic, January 2025 update
-    l1       mean_b sum_j f_j            thresholds stay where they are
-    batchtopk  none: theta is one number, the smallest for which at most B L0_target entries of the
-               batch fire; Bussmann et al. 2024, "BatchTopK Sparse Autoencoders"
+with one of the penalties P of penalties.py, f_j >= 0, a function of L0, the batch mean of
+#(f > 0), or a mean over rows of p(f_j); or without one: then theta is one number, the smallest for
+which at most B L0_target entries of the batch fire.
 
 The derivative of a step is estimated with a rectangle of width eps around the threshold, and passed
 to the threshold only:
@@ -22,23 +17,23 @@ to the threshold only:
     dloss/dtheta_j = -(1/eps) sum_b K((h_bj - theta_j) / eps) (theta_j dE/df_bj + J_j)
 
 E is the reconstruction error and J_j what the penalty gains when feature j begins to fire with the
-value theta_j: the derivative to L0 for target and l0, lambda tanh(c theta_j) / B for tanh.
+value theta_j: the derivative to L0 over B, or lambda p(theta_j) / B.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+from ghosttrack_cli.penalties import PENALTIES, OfActs, OfL0
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Sparsity = Literal["target", "l0", "l1", "tanh", "batchtopk"]
-UNTRAINED = frozenset({"l1", "batchtopk"})
-"""Modes in which the threshold gets no gradient."""
+    from ghosttrack_cli.penalties import Penalty
 
 
 class Weights(NamedTuple):
@@ -77,32 +72,37 @@ def at_cut(weights: Weights, cut: Tensor | None) -> Weights:
 
 @dataclass(frozen=True)
 class Objective:
-    """The constants of the loss; `slope` is the c of tanh."""
+    """The constants of the loss; `sparsity` names its penalty, `slope` is the c of tanh."""
 
-    sparsity: Sparsity
+    sparsity: str
     target_l0: float
     bandwidth: float
     slope: float
 
     @property
+    def penalty(self) -> Penalty:
+        """What keeps few features active."""
+        return PENALTIES[self.sparsity]
+
+    @property
     def trains_threshold(self) -> bool:
         """Whether the threshold gets a gradient."""
-        return self.sparsity not in UNTRAINED
+        return self.penalty.trains_threshold
 
     @property
     def holds_l0(self) -> bool:
         """Whether L0 is to be `target_l0` in the end."""
-        return self.sparsity in {"target", "batchtopk"}
+        return self.penalty.holds_l0
 
     @property
     def cuts_batches(self) -> bool:
         """Whether the entries that fire are chosen anew in each batch."""
-        return self.sparsity == "batchtopk"
+        return self.penalty.fires == "batch"
 
     @property
     def adds_up(self) -> bool:
         """Whether the penalty is a mean over rows of what each row adds."""
-        return self.sparsity in {"tanh", "l1"}
+        return isinstance(self.penalty.term, OfActs)
 
     def firing(self, rows: int) -> int:
         """How many entries of a batch fire where they are chosen."""
@@ -111,16 +111,12 @@ class Objective:
 
 def penalty(objective: Objective, acts: Tensor, l0: Tensor, rows: int) -> Tensor:
     """The value of P, (); `acts` are the activations of the batch, zeros may be left out."""
-    match objective.sparsity:
-        case "target":
-            return (l0 / objective.target_l0 - 1).square()
-        case "l0":
-            return l0
-        case "tanh":
-            return (objective.slope * acts).tanh().sum() / rows
-        case "l1":
-            return acts.sum() / rows
-        case "batchtopk":
+    match objective.penalty.term:
+        case OfL0(value):
+            return value(l0, objective.target_l0)
+        case OfActs(value):
+            return value(acts, objective.slope).sum() / rows
+        case _:
             return torch.zeros_like(l0)
 
 
@@ -128,12 +124,9 @@ def penalty_slope(
     objective: Objective, acts: Tensor, weight: Tensor | float, rows: int
 ) -> Tensor | float:
     """The derivative of lambda P to the value of one active entry, shaped like `acts` or scalar."""
-    match objective.sparsity:
-        case "tanh":
-            gain = objective.slope * (1 - (objective.slope * acts).tanh().square())
-            return gain * (weight / rows)
-        case "l1":
-            return weight / rows
+    match objective.penalty.term:
+        case OfActs(_, slope):
+            return slope(acts, objective.slope) * (weight / rows)
         case _:
             return 0.0
 
@@ -142,14 +135,12 @@ def penalty_jump(
     objective: Objective, threshold: Tensor, l0: Tensor, weight: Tensor | float, rows: int
 ) -> Tensor:
     """J: what lambda P gains when one entry begins to fire, () or (F,)."""
-    match objective.sparsity:
-        case "target":
-            return 2 * weight * (l0 / objective.target_l0 - 1) / (objective.target_l0 * rows)
-        case "l0":
-            return torch.ones_like(l0) * (weight / rows)
-        case "tanh":
-            return (objective.slope * threshold).tanh() * (weight / rows)
-        case "l1" | "batchtopk":
+    match objective.penalty.term:
+        case OfL0(_, gain):
+            return gain(l0, objective.target_l0, weight, rows)
+        case OfActs(value):
+            return value(threshold, objective.slope) * (weight / rows)
+        case _:
             return torch.zeros_like(l0)
 
 
