@@ -902,6 +902,6 @@ NOT_FOLLOWED: dict[str, str] = {
     "the store is empty: *": "a store that has SAEs and no row: the earlier one is used until then",
     "layer * is not in the store, it has *": "of Python's Trainer: the command looks before it",
     "no SAE here: *": "of Python's JumpReLUSAE.load: the commands look before it",
-    "not a valid position in a hub data set: *": "nobody writes a sealed cursor that is none",
+    "not a valid position in *: *": "nobody writes a sealed cursor that is none",
 }
 """Hints without a row, each with the reason."""

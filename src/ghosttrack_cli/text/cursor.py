@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.differences import differing, refuse
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.text.position import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +50,9 @@ class Cursor:
         if not isinstance(value, dict) or value.get("schema") != SCHEMA:
             raise CorruptionError(f"not a cursor of schema {SCHEMA}: {str(value)[:80]}")
         counts = [value.get(name) for name in ("document", "offset", "batch")]
-        if set(value) != {"schema", *names} or not all(
-            isinstance(count, int) and count >= 0 for count in counts
+        sound = isinstance(value.get("identity"), dict) and all(map(is_count, counts))
+        if set(value) != {"schema", *names} or not (
+            sound and isinstance(value["sha256"], str | None)
         ):
             raise CorruptionError(f"not a cursor: {str(value)[:80]}")
         return cls(**{name: value[name] for name in names})

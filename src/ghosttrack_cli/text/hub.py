@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.arguments import as_count, as_path
-from ghosttrack_cli.errors import CorpusError, CorruptionError
+from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.hub.errors import HubRepository, look_up
 from ghosttrack_cli.hub.fail_fast import HubWatch
 from ghosttrack_cli.text.formats import checked_text, missing_column
+from ghosttrack_cli.text.position import checked_count, checked_position
 from ghosttrack_cli.text.usable_texts import Keeper, LeftOut, warn
 
 if TYPE_CHECKING:
@@ -137,27 +138,18 @@ class HubCorpus:
         return [str(file) for file in self._builder.config.data_files[self.split]]
 
 
-def _checked(state: JSON) -> dict[str, int]:
-    counts = state if isinstance(state, dict) else {}
-    if counts.keys() != START.keys() or not all(type(n) is int and n >= 0 for n in counts.values()):
-        raise CorruptionError(
-            f"not a valid position in a hub data set: {str(state)[:80]}",
-            hint="ghosttrack extract --overwrite starts over",
-        )
-    return counts
-
-
 class HubStream:
     """Rows of the data set as documents; its place is a file, a row of it, and a count."""
 
     def __init__(self, corpus: HubCorpus, state: JSON | None) -> None:
         self._corpus = corpus
-        place = START if state is None else _checked(state)
+        place = START if state is None else checked_position(state, "a hub data set", START)
         self._keeper = Keeper(corpus.watch.what, corpus.min_characters, place, flag=corpus.flag)
         # The library has a state of its own, but that tells where a stream was resumed, too: two
         # runs that are at the same place would not be equal.
         self._rows = corpus.rows()
-        self._file, self._row = place["file"], place["row"]
+        self._file = checked_count(place["file"], "a hub data set", self._rows.num_shards - 1)
+        self._row = place["row"]
         self._iterator = self._open()
 
     def _open(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.text.cursor import refuse_text
@@ -12,6 +12,7 @@ from ghosttrack_cli.text.fingerprint import Fingerprint, fingerprint
 from ghosttrack_cli.text.first_look import FirstLook, look_at
 from ghosttrack_cli.text.folder import find_texts
 from ghosttrack_cli.text.formats import TextFile
+from ghosttrack_cli.text.position import checked_count, checked_position, not_a_position
 from ghosttrack_cli.text.usable_texts import Keeper
 
 if TYPE_CHECKING:
@@ -94,6 +95,24 @@ class LocalCorpus:
         return LocalStream(self, state)
 
 
+_START = {"file": 0, "place": 0, **Keeper("", 0).state()}
+
+
+def _checked(state: JSON, count: int) -> dict[str, Any]:
+    """A position in `count` files.
+
+    Raises:
+        CorruptionError: there is no such position.
+    """
+    what, counts = "a folder of texts", dict(state) if isinstance(state, dict) else state
+    sha256 = counts.pop("sha256", None) if isinstance(counts, dict) else None
+    checked_position(counts, what, _START)
+    checked_count(counts["file"], what, count)
+    if sha256 is not None and not isinstance(sha256, str):
+        raise not_a_position(state, what)
+    return {**counts, "sha256": sha256}
+
+
 class LocalStream:
     """Reads file after file; its place is a file, a place in it, and the documents so far.
 
@@ -103,7 +122,7 @@ class LocalStream:
     """
 
     def __init__(self, corpus: LocalCorpus, state: JSON | None) -> None:
-        start = state or {"file": 0, "place": 0, "document": 0}
+        start: JSON = _START if state is None else _checked(state, len(corpus.names))
         self._corpus = corpus
         self._file: int = start["file"]
         self._place: int = start["place"]

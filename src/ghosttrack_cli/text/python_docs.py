@@ -14,9 +14,10 @@ import tokenize
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.position import checked_count, checked_position, not_a_position
 from ghosttrack_cli.text.usable_texts import Keeper
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class PythonDocsStream:
     ) -> None:
         self._units = units
         self._read = read
-        start = state or _START
+        start = _START if state is None else _checked(state)
         self._keeper = Keeper("python-docs", min_characters, start)
         self._turn: int = start["turn"]
         self._opened: dict[str, int] = dict(start["opened"])
@@ -201,11 +202,31 @@ class PythonDocsStream:
 
 
 _START: JSON = {
-    "document": 0,
+    **Keeper("", 0).state(),
     "turn": 0,
     "opened": {"topics": 0, "prose": 0, "code": 0},
     "lanes": [[-1, 0]] * len(LANES),
 }
+
+
+def _checked(state: JSON) -> dict[str, Any]:
+    """A position in the lanes.
+
+    Raises:
+        CorruptionError: there is no such position.
+    """
+    what, found = "python-docs", dict(state) if isinstance(state, dict) else {}
+    lanes, opened = found.pop("lanes", None), found.pop("opened", None)
+    checked_position(found, what, _START.keys() - {"lanes", "opened"})
+    checked_count(found["turn"], what, len(LANES) - 1)
+    checked_position(opened, what, _START["opened"])
+    pairs = lanes if isinstance(lanes, list) and len(lanes) == len(LANES) else [None]
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int):
+            raise not_a_position(state, what)
+        checked_count(pair[0] + 1, what)  # -1 before the first
+        checked_count(pair[1], what)
+    return {**found, "lanes": lanes, "opened": opened}
 
 
 def split_text(text: str, limit: int) -> list[str]:

@@ -21,8 +21,8 @@ from ghosttrack_cli.training.plan.conditions import conditions
 from ghosttrack_cli.training.plan.plan import training_device
 from ghosttrack_cli.training.plan.recipe import Recipe
 from ghosttrack_cli.training.records import retraining
+from ghosttrack_cli.training.records.checked import read_history
 from ghosttrack_cli.training.records.checkpoint import has_checkpoint, load_checkpoint
-from ghosttrack_cli.training.records.history import read_history
 from ghosttrack_cli.training.records.identity import (
     check_same,
     environment,
@@ -291,6 +291,8 @@ class Trainer:
             first = initial_state(D, F, self.sae.threshold, self.training.seed).tensors()
             return State.moved(first, device), None
         self._check(checkpoint.body)
+        if checkpoint.state.weights.W_enc.shape != (D, F):
+            raise CorruptionError(f"the checkpoint is of another width: {folder}")
         tensors, record = checkpoint.state.tensors(), checkpoint.body
         del checkpoint  # the dictionary alone holds the tensors now
         return State.moved(tensors, device), record

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from ghosttrack_cli.interpretation.collect.events import FACTUAL, HALLUCINATED, NO_ANSWER
 from ghosttrack_cli.interpretation.sources.slugs import hashed, plain_name
+from ghosttrack_cli.text.position import checked_count
 from ghosttrack_cli.text.usable_texts import LeftOut, encodable, is_replaced
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ListedTexts:
 
     def left_out(self, state: JSON | None) -> LeftOut:
         """Texts in which unpaired surrogates were replaced."""
-        return LeftOut(replaced=sum(self._replaced[: state or 0]))
+        return LeftOut(replaced=sum(self._replaced[: _begun(state, len(self._texts))]))
 
     def identity(self) -> dict[str, JSON]:
         """The texts themselves, by hash."""
@@ -108,7 +109,7 @@ class ListedTexts:
 
     def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
         """One text a group."""
-        for number in range(state or 0, len(self._texts)):
+        for number in range(_begun(state, len(self._texts)), len(self._texts)):
             yield [Text(number, self._texts[number])], number + 1
 
 
@@ -197,7 +198,7 @@ class TruthfulQATexts:
 
     def groups(self, state: JSON | None) -> Iterator[tuple[list[Text], JSON]]:
         """The two texts of one question a group."""
-        for number in range(state or 0, len(self._examples)):
+        for number in range(_begun(state, len(self._examples)), len(self._examples)):
             example = self._examples[number]
             answers = (example.factual_answer, example.hallucinated_answer)
             group = [
@@ -207,6 +208,11 @@ class TruthfulQATexts:
                 )
             ]
             yield group, number + 1
+
+
+def _begun(state: JSON | None, count: int) -> int:
+    """How many of `count` groups came before `state`."""
+    return 0 if state is None else checked_count(state, "a list of texts", count)
 
 
 def hash_texts(texts: Sequence[str]) -> str:

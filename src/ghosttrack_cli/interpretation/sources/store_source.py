@@ -17,6 +17,7 @@ from ghosttrack_cli.interpretation.sources.slugs import limited
 from ghosttrack_cli.report.facts import SourceFacts
 from ghosttrack_cli.store.format.dtypes import to_torch
 from ghosttrack_cli.text.folder import FILE_COUNTS
+from ghosttrack_cli.text.position import checked_position, not_a_position
 from ghosttrack_cli.text.usable_texts import LeftOut
 from ghosttrack_cli.workspace import MAIN_SOURCE
 
@@ -85,7 +86,7 @@ class StoreSource:
     def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
         """The batches from row `cursor` on."""
         reader = ChunkReader(self._store, self._device)
-        start = 0 if cursor is None else int(cursor["row"])
+        start = 0 if cursor is None else self._row(cursor)
         while start < self._starts[-1]:
             stop = self._stop(start)
             x = {layer: reader.read(layer, start, stop) for layer in layers}
@@ -95,6 +96,13 @@ class StoreSource:
             windows = int(rows.windows[-1]) + 1
             yield RowBatch(rows, x, {"row": stop}, texts=texts, windows=windows)
             start = stop
+
+    def _row(self, cursor: JSON) -> int:
+        """Where a batch begins: with a window."""
+        row: int = checked_position(cursor, "the store", ("row",))["row"]
+        if row not in self._starts:
+            raise not_a_position(cursor, "the store")
+        return row
 
     def _stop(self, start: int) -> int:
         """The last beginning of a window within BATCH_ROWS, or the end of a longer window."""

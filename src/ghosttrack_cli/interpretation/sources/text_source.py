@@ -17,6 +17,7 @@ from ghosttrack_cli.interpretation.collect.row_batch import BATCH_ROWS, JSON, Ro
 from ghosttrack_cli.interpretation.sources.slugs import limited
 from ghosttrack_cli.report.facts import SourceFacts
 from ghosttrack_cli.settings.catalogue import DEFAULT_CONTEXT
+from ghosttrack_cli.text.position import checked_position
 from ghosttrack_cli.text.tokens import Encoder
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ class TextSource:
 
         A cursor is the state before a text, and how many of its windows were read.
         """
-        place = cursor or {"state": None, "texts": 0, "rows": 0, "windows": 0}
-        before, texts, rows, skipped = (place[key] for key in ("state", "texts", "rows", "windows"))
+        before, texts, rows, skipped = _place(cursor)
         for group, after in self._texts.groups(before):
             parts = self._windows(group)
             for number, windows in enumerate(parts[skipped:], start=skipped + 1):
@@ -270,3 +270,15 @@ def _rows(windows: Sequence[Window]) -> Rows:
 def _numbers(documents: IntArray, rows: IntArray) -> IntArray:
     """A number for each row of each document: document * 2**20 + row, as long as that fits."""
     return (rows >> TEXT_BITS << LONG_BITS) + (documents << TEXT_BITS) + rows % (1 << TEXT_BITS)
+
+
+def _place(cursor: JSON | None) -> tuple[JSON | None, int, int, int]:
+    """The state before a text; texts and rows so far, and the windows read of that text.
+
+    Raises:
+        CorruptionError: there is no such place.
+    """
+    place = {"state": None, "texts": 0, "rows": 0, "windows": 0} if cursor is None else cursor
+    counts = {k: v for k, v in place.items() if k != "state"} if isinstance(place, dict) else None
+    found = checked_position(counts, "the texts", ("texts", "rows", "windows"))
+    return place.get("state"), found["texts"], found["rows"], found["windows"]

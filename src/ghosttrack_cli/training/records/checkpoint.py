@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.tensorfiles import read_tensors, write_tensors
-from ghosttrack_cli.training.step.state import State
+from ghosttrack_cli.training.records.checked import check_body
+from ghosttrack_cli.training.step.state import State, check_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -109,9 +110,15 @@ def _load(folder: Path, stem: str, limit: int) -> Checkpoint:
     body, sha256 = _read_record(record)
     tensors = read_tensors(folder / f"{stem}.safetensors", sha256=sha256, limit=limit)
     try:
-        return Checkpoint(State.from_tensors(tensors), body)
+        state = State.from_tensors(tensors)
+        check_state(state)
     except KeyError as error:
         raise CorruptionError(f"no tensor {error} in the checkpoint {record}") from error
+    except ValueError as error:
+        raise CorruptionError(f"damaged: {folder / stem}.safetensors: {error}") from error
+    if int(state.step) != body["step"]:
+        raise CorruptionError(f"tensors and record of different steps: {record}")
+    return Checkpoint(state, body)
 
 
 def _read_record(record: Path) -> tuple[dict[str, Any], str]:
@@ -122,6 +129,7 @@ def _read_record(record: Path) -> tuple[dict[str, Any], str]:
         raise CorruptionError(f"schema {schema} is not {SCHEMA}: {record}")
     if not (isinstance(body, dict) and isinstance(sha256, str)):
         raise CorruptionError(f"not the record of a checkpoint: {record}")
+    check_body(body, record)
     return body, sha256
 
 

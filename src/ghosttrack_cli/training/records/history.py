@@ -79,16 +79,6 @@ class History:
         files.write_text(metrics_path(path), "".join(f"{line}\n" for line in lines))
 
 
-def read_history(path: Path) -> dict[str, list[float]]:
-    """The columns of a history file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        CorruptionError: it is not what was written.
-    """
-    return files.read_sealed(path)
-
-
 def metrics_path(history: Path) -> Path:
     """The `metrics.jsonl` of a history file."""
     return history.with_name(history.name.replace("_history.json", "_metrics.jsonl"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.training.records.checked import check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ def read_progress(path: Path) -> dict[str, Any] | None:
         return None
     if document.get("schema") != SCHEMA:
         raise CorruptionError(f"not a training manifest of schema {SCHEMA}: {path}")
+    check_progress(document, path)
     return document
 
 

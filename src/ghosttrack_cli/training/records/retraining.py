@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.leftovers import find_leftovers
-from ghosttrack_cli.training.records.history import metrics_path, read_history
+from ghosttrack_cli.training.records.checked import read_history
+from ghosttrack_cli.training.records.history import metrics_path
 from ghosttrack_cli.training.records.identity import same
 from ghosttrack_cli.training.records.loggers import forget_loggers
 from ghosttrack_cli.training.records.manifest import read_progress

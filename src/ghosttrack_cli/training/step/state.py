@@ -101,6 +101,30 @@ def initial_state(d_model: int, d_hidden: int, threshold: float, seed: int) -> S
     )
 
 
+def check_state(state: State) -> None:
+    """Refuse tensors whose shapes or dtypes no state has.
+
+    Raises:
+        ValueError: names the tensor.
+    """
+    if state.weights.W_enc.dim() != 2:
+        raise ValueError(f"weights.W_enc has the shape {tuple(state.weights.W_enc.shape)}")
+    D, F = state.weights.W_enc.shape
+    by_field = {"W_enc": (D, F), "b_enc": (F,), "W_dec": (F, D), "b_dec": (D,), "threshold": (F,)}
+    counters = {
+        "step": ((), torch.int64),
+        "halted": ((), torch.bool),
+        "reference": ((), torch.float32),
+        "sums": ((len(SUMS),), torch.float64),
+        "quiet_rows": ((F,), torch.int64),
+    }
+    for name, tensor in state.tensors().items():
+        field = name.partition(".")[2]
+        right = (by_field[field], torch.float32) if field else counters[name]
+        if (tuple(tensor.shape), tensor.dtype) != right:
+            raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, must be {right}")
+
+
 def by_columns(state: State) -> State:
     """The same state with W_enc and its moments laid out feature by feature.
 
