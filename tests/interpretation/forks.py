@@ -14,6 +14,7 @@ from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.report import report_files, schema
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 LATER_IMPORTS = [
@@ -50,15 +51,15 @@ def interpret(request: dict[str, Any]) -> None:
     if not request["together"]:
         jobs.STATE_BYTES = 1
     with notices(workspace).open("a", buffering=1) as said:
-        stage.interpret(
-            request["layers"],
-            InterpretationSettings(**request["interpretation"]),
+        asked = StageRequest(
             ModelSettings(name=request["model"], device="cpu"),
             CorpusSettings(min_characters=1),
+            InterpretationSettings(**request["interpretation"]),
             workspace,
-            Monitor(notice=lambda text: print(text, file=said)),
-            again=request["overwrite"],
+            overwrite=request["overwrite"],
         )
+        monitor = Monitor(notice=lambda text: print(text, file=said))
+        stage.interpret(request["layers"], asked, monitor)
 
 
 if __name__ == "__main__":

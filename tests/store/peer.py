@@ -30,7 +30,9 @@ def open_with_zarrs(path: Path, *, write: bool) -> Any:
     import zarrs  # noqa: F401 - the codec pipeline
 
     zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
-    data_type = Path(__file__).parents[2] / "src" / "ghosttrack_cli" / "store" / "bfloat16.py"
+    data_type = (
+        Path(__file__).parents[2] / "src" / "ghosttrack_cli" / "store" / "format" / "bfloat16.py"
+    )
     spec = importlib.util.spec_from_file_location("bfloat16", data_type)
     assert spec is not None
     assert spec.loader is not None

@@ -37,48 +37,38 @@ from ghosttrack_cli.store.format.commit_record import has_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.report.facts import Recovered, SourceFacts
     from ghosttrack_cli.report.schema import LayerSummary
-    from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+    from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.stage_request import InterpretationRequest
     from ghosttrack_cli.workspace import Workspace
 
 SAVE_SECONDS = 60.0
 
 
 def interpret(
-    layers: Sequence[int],
-    settings: InterpretationSettings,
-    model_settings: ModelSettings,
-    corpus_settings: CorpusSettings,
-    workspace: Workspace,
-    monitor: Monitor,
-    *,
-    cache_dir: Path | None = None,
-    again: bool = False,
+    layers: Sequence[int], request: InterpretationRequest, monitor: Monitor
 ) -> list[LayerSummary]:
     """Interpret the trained SAEs of `layers`; those whose report is current are left as they are.
 
-    Reports over other sources are left alone. `again` makes current reports too; each stands until
-    the new one is whole.
+    Reports over other sources are left alone. To overwrite makes current reports too; each stands
+    until the new one is whole.
 
     Raises:
         Stopped: a signal came; the state is saved, and the same call goes on.
         StateError: no SAE, no store, or another process at work.
         GhostTrackError: model, texts or files that cannot be used.
     """
+    workspace = request.workspace
     with _locks(workspace, layers):
         clear_leftovers(workspace.interpretations, "*", monitor.notice)
         for layer in layers:
             clear_leftovers(workspace.interpretations / f"layer_{layer}", "*", monitor.notice)
         move_old_reports(workspace, monitor.notice)
-        stage = open_stage(
-            settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
-        )
-        return stage.run(layers, again=again)
+        return open_stage(request, monitor).run(layers, again=request.overwrite)
 
 
 @contextmanager
@@ -94,21 +84,14 @@ def _locks(workspace: Workspace, layers: Sequence[int]) -> Iterator[None]:
         yield
 
 
-def open_stage(
-    settings: InterpretationSettings,
-    model_settings: ModelSettings,
-    corpus_settings: CorpusSettings,
-    workspace: Workspace,
-    monitor: Monitor,
-    *,
-    cache_dir: Path | None = None,
-) -> Stage:
+def open_stage(request: InterpretationRequest, monitor: Monitor) -> Stage:
     """Load the model and open the source of rows."""
     monitor.begin(parts.MODEL)
-    model = ResidualModel.load(model_settings, cache_dir=cache_dir, notice=monitor.notice)
+    notice = monitor.notice
+    model = ResidualModel.load(request.model, cache_dir=request.cache_dir, notice=notice)
     monitor.begin(parts.TEXTS)
-    source = open_source(settings, corpus_settings, model, workspace, cache_dir, monitor.notice)
-    return Stage(model, source, settings, workspace, monitor)
+    source = open_source(request, model, notice)
+    return Stage(model, source, request.settings, request.workspace, monitor)
 
 
 class Stage:

@@ -49,10 +49,10 @@ def check_texts(session: Session) -> str:
     """
     from ghosttrack_cli.interpretation.sources.choose import open_texts, source_slug
 
-    settings = session.settings
-    if settings.interpretation.texts not in {"store", "truthfulqa"}:
-        open_texts(settings.interpretation, settings.corpus, settings.paths.cache_dir)
-    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    request = session.request(session.settings.interpretation)
+    if request.settings.texts not in {"store", "truthfulqa"}:
+        open_texts(request)
+    return source_slug(request)
 
 
 def check_all(session: Session, ahead: ExtractionOutlook) -> tuple[ActivationStore, str]:
