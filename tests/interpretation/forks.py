@@ -8,11 +8,11 @@ from typing import Any
 from tests.forks import run_program
 
 from ghosttrack_cli.browser import pack
-from ghosttrack_cli.interpretation import jobs, stage
+from ghosttrack_cli.interpretation import jobs, read_rows, stage
 from ghosttrack_cli.interpretation.features import layer_report
 from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.report import report_files, schema
+from ghosttrack_cli.report import feature_schema, report_files
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
 from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
@@ -38,9 +38,9 @@ def use_small_parts() -> None:
 
     for source in (text_source, store_source):
         source.BATCH_ROWS = 80  # type: ignore[attr-defined]
-    for module in (schema, report_files, layer_report):
+    for module in (feature_schema, report_files, layer_report):
         module.SHARD_FEATURES = 16  # type: ignore[attr-defined]
-    stage.SAVE_SECONDS = -1
+    read_rows.SAVE_SECONDS = -1
     stage.PROBE_ROWS = 100  # type: ignore[attr-defined]
     pack.FILE_TOKENS = 2000
 
