@@ -56,11 +56,7 @@ class Earlier:
             return
         self.waits = False
         self._monitor.accepted()
-        trash = _trash(self._path)
-        with self._readers:
-            files.remove(trash)
-            files.rename(self._previous, trash)
-        files.remove(trash)
+        _delete(self._previous, self._path, self._readers)
 
     def __enter__(self) -> Self:
         return self
@@ -114,12 +110,8 @@ def remove_store(path: Path) -> None:
     Raises:
         LockedError: another process reads it.
     """
-    trash = _trash(path)
     if path.is_symlink() or path.exists():
-        with _no_readers(path):
-            files.remove(trash)
-            files.rename(path, trash)
-        files.remove(trash)
+        _delete(path, path, _no_readers(path))
 
 
 def _put_back(path: Path) -> None:
@@ -135,8 +127,13 @@ def _kept(folder: Path) -> str:
     return f"the earlier one, {rows:,} rows, is kept"
 
 
-def _trash(path: Path) -> Path:
-    return path.with_name(f".{path.name}{files.DELETED_SUFFIX}")
+def _delete(folder: Path, store: Path, alone: AbstractContextManager[object]) -> None:
+    """Move `folder` out of its place in one step, while `alone` lets nobody read, then delete it."""
+    trash = store.with_name(f".{store.name}{files.DELETED_SUFFIX}")
+    with alone:
+        files.remove(trash)
+        files.rename(folder, trash)
+    files.remove(trash)
 
 
 def _no_readers(path: Path) -> AbstractContextManager[None]:
