@@ -128,7 +128,7 @@ def _kept(folder: Path) -> str:
 
 
 def _delete(folder: Path, store: Path, alone: AbstractContextManager[object]) -> None:
-    """Move `folder` out of its place in one step, while `alone` lets nobody read, then delete it."""
+    """Move `folder` out of its place in one step, while nobody reads (`alone`), then delete it."""
     trash = store.with_name(f".{store.name}{files.DELETED_SUFFIX}")
     with alone:
         files.remove(trash)
