@@ -45,7 +45,7 @@ class Earlier:
             LockedError: another process reads it.
         """
         settle(self._path, self._monitor.notice)
-        if self._path.is_symlink() or self._path.exists():
+        if files.is_there(self._path):
             self._readers.enter_context(_no_readers(self._path))
             files.rename(self._path, self._previous)
             self.waits = True
@@ -77,7 +77,7 @@ def settle(path: Path, notice: Callable[[str], None]) -> None:
         LockedError: another process reads the earlier store.
     """
     previous = layout.previous_path(path)
-    if not previous.is_dir():
+    if not files.is_folder(previous):
         return
     if has_rows(path):
         clear(previous, notice)
@@ -90,7 +90,7 @@ def settle(path: Path, notice: Callable[[str], None]) -> None:
 def replaced_by_rows(path: Path) -> list[Path]:
     """An earlier store that a kill left beside the one that has replaced it."""
     previous = layout.previous_path(path)
-    return [previous] if previous.is_dir() and has_rows(path) else []
+    return [previous] if files.is_folder(previous) and has_rows(path) else []
 
 
 def settle_store(path: Path, notice: Callable[[str], None]) -> None:
@@ -99,7 +99,7 @@ def settle_store(path: Path, notice: Callable[[str], None]) -> None:
     Raises:
         LockedError: another process reads the earlier store, or writes the new one.
     """
-    if layout.previous_path(path).is_dir():
+    if files.is_folder(layout.previous_path(path)):
         with files.exclusive_lock(layout.lock_path(path), purpose="extract"):
             settle(path, notice)
 
@@ -110,7 +110,7 @@ def remove_store(path: Path) -> None:
     Raises:
         LockedError: another process reads it.
     """
-    if path.is_symlink() or path.exists():
+    if files.is_there(path):
         _delete(path, path, _no_readers(path))
 
 
