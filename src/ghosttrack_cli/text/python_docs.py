@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.text.position import checked_count, checked_position, not_a_position
 from ghosttrack_cli.text.documents import ReadsAll
+from ghosttrack_cli.text.position import checked_count, checked_position, not_a_position
 from ghosttrack_cli.text.usable_texts import Keeper
 
 if TYPE_CHECKING:
