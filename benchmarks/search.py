@@ -22,6 +22,7 @@ from ghosttrack_cli.report.report_files import NewReport, WholeReport, facts_of,
 from ghosttrack_cli.report.schema import FeatureCounts, LayerSummary
 from ghosttrack_cli.report.search_files import SearchFiles, read_tokens, read_words
 from ghosttrack_cli.report.search_index import Searched, search
+from ghosttrack_cli.site import Site
 from record import add_option, figure, recording
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def seconds_of(folder: Path, features: int, query: str) -> tuple[float, int]:
         report = WholeReport(folder)
         tokens = read_tokens(report)
         words = read_words(report, tokens["files"])
-        asked = Searched(6, [()] * features, [0.0] * features, tokens, words)
+        asked = Searched(Site(6), [()] * features, [0.0] * features, tokens, words)
         found = len(sorted(search(query, asked), key=lambda hit: hit.order))
         best = min(best, time.process_time() - start)
     return best, found

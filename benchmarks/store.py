@@ -47,6 +47,7 @@ from record import add_option, figure, recording
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.dtypes import Array
 
 D = 768
@@ -115,7 +116,7 @@ def write_ours(folder: Path, rows: Array, layers: int) -> None:
         folder / "ours.zarr", identity(), range(layers), asked_rows=count
     ) as store:
         for start in range(0, count, BATCH):
-            batch = {
+            batch: dict[AnySite, Any] = {
                 layer: rows[layer * count + start : layer * count + start + BATCH]
                 for layer in range(layers)
             }

@@ -32,6 +32,12 @@ Whatever the type, a model is looked at when it is loaded: its blocks must run o
 pass one stream on, and read no token that is still to come. What features promote is measured by
 running the model's own head, and left out, with a note in the terminal, the report and the page,
 where a norm and an output projection do not explain it."""
+HOOKS = """`resid_pre`, `attn_out`, `resid_mid`, `mlp_in`, `mlp_out` and `resid_post` of every
+block. They are found by running the model once: two modules whose outputs and the stream before the
+block add up to the stream after it are its attention and its MLP. Compared here on other texts: the
+sums, that a changed row reaches others by attention alone, and that values put back change nothing.
+A model without one of them says which it has. `attn_out` is what attention, or what stands in its
+place (Mamba, a recurrence), adds to the stream. Not all of them:"""
 SEEING = """Loaded whole; only text is read. Rows, splicing and what features promote"""
 NOT_TESTED = (
     """No tiny one could be made here. They are looked at when they are loaded, as any other"""
@@ -322,6 +328,60 @@ SEEING_MODELS: dict[str, str] = {
 """What AutoModelForImageTextToText knows besides."""
 
 
+ONE_SUM = frozenset(
+    {
+        "beam",
+        "doge",
+        "falcon_h1",
+        "falcon_mamba",
+        "gemma4",
+        "gemma4_text",
+        "gpt_neox_japanese",
+        "granite_docling",
+        "granitemoehybrid",
+        "inkling2",
+        "inkling2_text",
+        "longcat_flash",
+        "mamba",
+        "mamba2",
+        "minicpm3",
+        "minimax",
+        "nemotron_h",
+        "openai-gpt",
+        "rwkv",
+        "xlstm",
+        "zamba",
+        "zamba2",
+        "zaya",
+    }
+)
+"""Whose blocks do not add two things to the stream, one after the other or side by side."""
+PARALLEL = frozenset(
+    {
+        "aya_vision",
+        "codegen",
+        "cohere",
+        "cohere2",
+        "cohere2_moe",
+        "cohere2_vision",
+        "cohere_compass",
+        "cohere_compass_text",
+        "falcon",
+        "gpt_neox",
+        "gptj",
+        "phi",
+    }
+)
+"""Whose attention and MLP read the same stream: there is none between them."""
+
+
+def missing_points(model_type: str) -> frozenset[str]:
+    """The hook points that not every block of a model of this type has."""
+    if model_type in ONE_SUM:
+        return frozenset({"attn_out", "resid_mid", "mlp_in", "mlp_out"})
+    return frozenset({"resid_mid"} if model_type in PARALLEL else ())
+
+
 def models_page() -> str:
     """The text of docs/models.md."""
     everything = LANGUAGE_MODELS | SEEING_MODELS
@@ -331,9 +391,21 @@ def models_page() -> str:
         _part("Models that also see or hear", SEEING_MODELS, FULL, SEEING),
         _reasons("Rows and splicing, but not what features promote", everything, NO_LENS),
         _reasons("Refused", everything, REFUSED),
+        _points(),
         _part("Not tested", everything, UNBUILT, NOT_TESTED),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _points() -> str:
+    return "\n\n".join(
+        [
+            "## Hook points",
+            HOOKS,
+            f"All but `resid_mid`: {_names(PARALLEL)}.",
+            f"`resid_pre` and `resid_post` only: {_names(ONE_SUM)}.",
+        ]
+    )
 
 
 def _names(types: Iterable[str]) -> str:

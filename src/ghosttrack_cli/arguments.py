@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.quantities import expand_home
+from ghosttrack_cli.site import Site
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import Section
@@ -46,9 +47,9 @@ def as_count(value: Any, name: str, *, least: int = 1) -> int:
     return number
 
 
-def as_layer(value: Any, name: str) -> int:
-    """The number of a layer, the first one 0."""
-    return as_count(value, name, least=0)
+def as_layer(value: Any, name: str) -> Site:
+    """A site, or the number of a layer, the first one 0."""
+    return value if isinstance(value, Site) else Site(as_count(value, name, least=0))
 
 
 def as_texts(value: Any, name: str) -> list[str]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-from ghosttrack_cli.quantities import named_layers
+from ghosttrack_cli.site import named_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ghosttrack_cli.site import AnySite
 
 Item = TypeVar("Item")
 
@@ -48,7 +50,7 @@ def outline(*parts: tuple[str, float]) -> tuple[Part, ...]:
     )
 
 
-def by_layers(groups: Sequence[Sequence[int]], whole: Part | None = None) -> tuple[Part, ...]:
+def by_layers(groups: Sequence[Sequence[AnySite]], whole: Part | None = None) -> tuple[Part, ...]:
     """What groups of layers take of `whole`, one after the other, named "layer 6 (1 of 2)".
 
     >>> [part.name for part in by_layers([[0, 3], [6]])]
@@ -62,7 +64,7 @@ def by_layers(groups: Sequence[Sequence[int]], whole: Part | None = None) -> tup
     return tuple(replace(part.within(whole), of="") if whole else part for part in parts)
 
 
-def _layers(group: Sequence[int], last: int, count: int) -> str:
+def _layers(group: Sequence[AnySite], last: int, count: int) -> str:
     words = named_layers(group)
     first = last - len(group) + 1
     place = f"{last}" if len(group) == 1 else f"{first}-{last}"

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.differences import differing
+from ghosttrack_cli.site import Site, hook_site, usual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ghosttrack_cli.differences import Fields
+    from ghosttrack_cli.site import AnySite
+
 
 TOKENIZER = "tokenizer"
 """The part of a configuration that decides which rows there are, but not what they are."""
-HOOK = re.compile(r"blocks\.(\d+)\.hook_(\w+)", re.ASCII)
-HOOK_POINT = "resid_post"
+HOOK = re.compile(r"blocks\.\d+\..+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -70,24 +72,17 @@ def config_differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> Fi
 
 
 def sae_differences(
-    metadata: Mapping[str, Any], layer: int, asked: ModelRecord | None = None
+    metadata: Mapping[str, Any], layer: AnySite, asked: ModelRecord | None = None
 ) -> Fields:
     """In what the layer and the model that an SAE's `cfg.json` records are not those asked."""
     fields: Fields = {}
-    recorded = recorded_layer(metadata)
-    if recorded is not None and recorded != layer:
-        fields["layer"] = (recorded, layer)
-    match = HOOK.fullmatch(str(metadata.get("hook_name")))
-    if match and not match[2].startswith("resid_"):
-        fields["hook_name"] = (match[0], f"blocks.{layer}.hook_{HOOK_POINT}")
+    site, hook_name = usual(layer), metadata.get("hook_name")
+    match = HOOK.fullmatch(str(hook_name))
+    recorded = hook_site(hook_name)
+    if recorded is not None and recorded.layer != site.layer:
+        fields["layer"] = (recorded.layer, site.layer)
+    if match and (recorded is None or recorded.point != site.point):
+        fields["hook_name"] = (match[0], Site.of(layer).hook_name)
     if asked is not None:
         fields |= model_differences(ModelRecord.from_json(metadata.get("model")), asked)
     return fields
-
-
-def recorded_layer(metadata: Mapping[str, Any]) -> int | None:
-    """The block after which an SAE reads the residual stream; before a block is after the last."""
-    match = HOOK.fullmatch(str(metadata.get("hook_name")))
-    if match is None:
-        return None
-    return int(match[1]) - 1 if match[2] == "resid_pre" else int(match[1])

@@ -1,16 +1,12 @@
-"""Amounts, layers and paths as people write them: "1M" tokens, layers "0,6,11", "~/texts"."""
+"""Amounts and paths as people write them: "1M" tokens, "~/texts"."""
 
 from __future__ import annotations
 
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 MAX_AMOUNT = 10**13
@@ -19,7 +15,6 @@ MAX_D_MODEL = 2**20
 AMOUNT = re.compile(r"([0-9]+(?:_[0-9]+)*)(?:\.([0-9]{1,12}))?(?:e\+?([0-9]{1,2})|\s*([kmbgt]?))")
 THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 AMBIGUOUS = re.compile(r"[0-9][0-9_]*[.,][0-9.,_]*\s*[kmbgt]?")
-LAYERS_HINT = "--layers takes 6, 0,6,11, 0-5, middle or all"
 
 
 def parse_amount(value: str | float) -> int:
@@ -175,46 +170,3 @@ def format_percent(share: float) -> str:
     if share == 1:
         return "100%"
     return f"{format_figure(100 * share, 4 if share >= 0.9995 else 3)}%"
-
-
-def parse_layers(text: str | int, n_layers: int) -> tuple[int, ...]:
-    """Read a choice of layers: "6", "0,6,11", "0-5", "middle" (n_layers // 2) or "all".
-
-    >>> parse_layers("0,4-6", 12), parse_layers("middle", 12)
-    ((0, 4, 5, 6), (6,))
-
-    Raises:
-        UsageError: malformed, or a layer that the model does not have.
-    """
-    text = str(text).strip().lower()
-    if text == "all":
-        return tuple(range(n_layers))
-    if text == "middle":
-        return (n_layers // 2,)
-    layers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,6})(?:\s*-\s*(\d{1,6}))?\s*", part)
-        if match is None:
-            raise UsageError(f"not a choice of layers: {text[:40]!r}", hint=LAYERS_HINT)
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last >= n_layers or first > last:
-            raise UsageError(
-                f"layer out of range: {part.strip()}, must be 0 to {n_layers - 1}",
-                hint=LAYERS_HINT,
-            )
-        layers.update(range(first, last + 1))
-    return tuple(sorted(layers))
-
-
-def named_layers(layers: Sequence[int]) -> str:
-    """Layers with the word before them.
-
-    >>> named_layers([6]), named_layers([0, 6])
-    ('layer 6', 'layers 0,6')
-    """
-    return f"layer{'' if len(layers) == 1 else 's'} {format_layers(layers)}"
-
-
-def format_layers(layers: Sequence[int]) -> str:
-    """Write layers as `parse_layers` reads them: "0,6,11"."""
-    return ",".join(str(layer) for layer in layers)

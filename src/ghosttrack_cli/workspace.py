@@ -7,11 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ghosttrack_cli.site import SITE, Site
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
+
 CheckpointKind = Literal["last", "best", "final"]
-SAE_NAME = r"sae_layer_(0|[1-9]\d{0,5})"
+SAE_NAME = rf"sae_layer_({SITE})"
 MAIN_SOURCE = "store"
 """The texts whose report has the original file name: those that the store was made from."""
 
@@ -48,36 +52,36 @@ class Workspace:
         """The lock file that one writer of `stage` holds."""
         return self.root / f".{stage}.lock"
 
-    def readers_lock(self, layer: int) -> Path:
+    def readers_lock(self, layer: AnySite) -> Path:
         """The lock file that those share who read the SAEs of a layer, beside these."""
         return sae_readers_lock(self.checkpoints, layer)
 
-    def sae(self, layer: int, kind: CheckpointKind) -> Path:
+    def sae(self, layer: AnySite, kind: CheckpointKind) -> Path:
         """A layer's SAE folder: "last" to resume from, "best" and "final" to use."""
         return self._of(layer, f"sae_layer_{layer}_{kind}")
 
-    def trained(self, kind: CheckpointKind) -> tuple[int, ...]:
+    def trained(self, kind: CheckpointKind) -> tuple[Site, ...]:
         """Layers, ascending, that have an SAE of this kind."""
         layers = numbered_layers(self.checkpoints, f"sae_layer_{{}}_{kind}")
         return tuple(one for one in layers if (self.sae(one, kind) / "cfg.json").is_file())
 
-    def history(self, layer: int) -> Path:
+    def history(self, layer: AnySite) -> Path:
         """The original's training history of a layer."""
         return self._of(layer, f"sae_layer_{layer}_history.json")
 
-    def training_progress(self, layer: int) -> Path:
+    def training_progress(self, layer: AnySite) -> Path:
         """The small manifest of a layer's training that `status` reads."""
         return self._of(layer, f"sae_layer_{layer}_progress.json")
 
-    def retraining(self, layer: int) -> Workspace:
+    def retraining(self, layer: AnySite) -> Workspace:
         """Where a layer is trained anew while its earlier SAE stands: checkpoints of its own."""
         return Workspace(self.root, self.checkpoints / f"sae_layer_{layer}_new")
 
-    def replacement(self, layer: int) -> Path:
+    def replacement(self, layer: AnySite) -> Path:
         """A finished retraining that is being moved into place, for the instant that takes."""
         return self.checkpoints / f"sae_layer_{layer}_ready"
 
-    def _of(self, layer: int, name: str) -> Path:
+    def _of(self, layer: AnySite, name: str) -> Path:
         """A layer's file or folder: in the replacement as long as it was not moved."""
         moving = self.replacement(layer) / name
         with suppress(OSError):  # a folder that cannot be read has none
@@ -85,20 +89,20 @@ class Workspace:
                 return moving
         return self.checkpoints / name
 
-    def tensorboard(self, layer: int) -> Path:
+    def tensorboard(self, layer: AnySite) -> Path:
         """What TensorBoard shows of a layer's training: one of the runs in the folder above."""
         return self.checkpoints / "tensorboard" / f"layer_{layer}"
 
-    def wandb_run(self, layer: int) -> Path:
+    def wandb_run(self, layer: AnySite) -> Path:
         """The id of a layer's run at Weights & Biases."""
         return self.checkpoints / f"sae_layer_{layer}_wandb.json"
 
-    def interpretation(self, layer: int, source: str = MAIN_SOURCE) -> Path:
+    def interpretation(self, layer: AnySite, source: str = MAIN_SOURCE) -> Path:
         """The original's interpretation file of a layer over `source`."""
         end = "" if source == MAIN_SOURCE else f"_{source}"
         return self.interpretations / f"layer_{layer}_interpretations{end}.json"
 
-    def report(self, layer: int, source: str) -> Path:
+    def report(self, layer: AnySite, source: str) -> Path:
         """The folder with a layer's full report over `source`."""
         return self.interpretations / f"layer_{layer}" / source
 
@@ -113,7 +117,7 @@ class Workspace:
         return self.interpretations / "index.html"
 
 
-def sae_readers_lock(checkpoints: Path, layer: int) -> Path:
+def sae_readers_lock(checkpoints: Path, layer: AnySite) -> Path:
     """The lock file of those who read the SAEs of a layer in the folder `checkpoints`."""
     return checkpoints / f".sae_layer_{layer}.readers.lock"
 
@@ -128,10 +132,10 @@ def readers_lock_of(sae: Path) -> Path | None:
         return None
     inside = re.fullmatch(rf"{SAE_NAME}_(?:new|ready)", sae.parent.name)
     checkpoints = sae.parent.parent if inside else sae.parent
-    return sae_readers_lock(checkpoints, int(match[1]))
+    return sae_readers_lock(checkpoints, Site.parse(match[1]))
 
 
-def numbered_layers(folder: Path, name: str) -> tuple[int, ...]:
+def numbered_layers(folder: Path, name: str) -> tuple[Site, ...]:
     """Layers, ascending, with an entry in `folder` named like `name`, say "sae_layer_{}_best".
 
     None where the folder is missing or cannot be read.
@@ -141,5 +145,5 @@ def numbered_layers(folder: Path, name: str) -> tuple[int, ...]:
         names = [path.name for path in folder.iterdir()]
     except OSError:
         return ()
-    matches = (re.fullmatch(rf"{before}(0|[1-9]\d{{0,5}}){after}", found) for found in names)
-    return tuple(sorted(int(match[1]) for match in matches if match))
+    matches = (re.fullmatch(rf"{before}({SITE}){after}", found) for found in names)
+    return tuple(sorted(Site.parse(match[1]) for match in matches if match))

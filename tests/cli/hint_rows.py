@@ -19,6 +19,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.cli.app import run_program
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.files import system
+from ghosttrack_cli.model.hook_points import BLOCK_TAPS
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.training.measure import guard
 
@@ -90,6 +91,12 @@ def copied(name: str, copy: str) -> Callable[[Scene], None]:
         shutil.copy(name, copy)
 
     return prepare
+
+
+def blocks_without_parts(scene: Scene) -> None:
+    """A model as Mamba, whose blocks add one thing to the stream."""
+    found = "ghosttrack_cli.model.residual.find_taps"
+    scene.patch.setattr(found, lambda model, _ids: [dict(BLOCK_TAPS) for _ in model.blocks])
 
 
 def config_alone(scene: Scene) -> None:
@@ -416,7 +423,7 @@ ROWS: tuple[Row, ...] = (
         again=False,
     ),
     Row(
-        "--feature: name one layer with it",
+        "--layer: name one layer",
         "interpret --feature 3 --layers 0,2",
         ("--layer 0 --feature 3",),
         "read",
@@ -496,6 +503,12 @@ ROWS: tuple[Row, ...] = (
         "not a choice of layers: *",
         "extract --model {model} --corpus {texts} --tokens 1k --layers first",
         ("--layers 0", "--layers middle", "--layers all"),
+    ),
+    Row(
+        "no hook point * in block * of *",
+        "extract --model {model} --corpus {texts} --tokens 1k --layers 0 --hook mlp_in",
+        ("--hook resid_pre", "--hook resid_post"),
+        prepare=blocks_without_parts,
     ),
     Row(
         "layer out of range: *, must be 0 to *",

@@ -11,6 +11,7 @@ import pytest
 from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
 from ghosttrack_cli.cli.actions.prompt import prompt_blocks, strongest_by_token
 from ghosttrack_cli.cli.terminal.output import Table, plain
+from ghosttrack_cli.site import AnySite, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,9 +88,9 @@ def test_each_feature_of_a_prompt_stands_beside_its_tokens() -> None:
         text="a cat",
         ids=[0, 1, 2],
         texts=["<s>", "a", " cat"],
-        layers=[PromptLayer(layer=6, features=fired)],
+        layers=[PromptLayer(layer=Site(6), features=fired)],
     )
-    known = {6: [[" cat", " dog"], [" the"], ["a", "an"]]}
+    known: dict[AnySite, list[list[str]]] = {6: [[" cat", " dog"], [" the"], ["a", "an"]]}
     blocks = prompt_blocks(report, 10, known)
     lines = [plain(block).split() for block in blocks if not isinstance(block, Table)]
     assert lines == [
@@ -110,7 +111,7 @@ def test_each_feature_of_a_prompt_stands_beside_its_tokens() -> None:
 
 def test_the_strongest_features_of_a_token_come_first_and_are_few() -> None:
     fired = [PromptFeature(feature=n, acts=[0.0, float(n % 4)]) for n in range(9)]
-    layer = PromptLayer(layer=6, features=fired)
+    layer = PromptLayer(layer=Site(6), features=fired)
     first, second = strongest_by_token(layer, 2)
     assert first == []
     assert [(act, one.feature) for act, one in second] == [

@@ -117,7 +117,7 @@ CASES = {
     ),
     "interpret --feature 3 --layer 1,2": (
         2,
-        "--feature: name one layer with it",
+        "--layer: name one layer",
         "--layer 1 --feature 3",
     ),
     "interpret --model x list": (

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from ghosttrack_cli.extraction.overlap import QUEUE_DEPTH, PlainCopies, WriteBehind, host_copies
+
+if TYPE_CHECKING:
+    from ghosttrack_cli.site import AnySite
 
 
 class Recorder:
@@ -107,7 +111,9 @@ def test_rows_from_a_gpu_equal_a_blocking_copy() -> None:
     with WriteBehind[int](lambda _: None, lambda _: None):
         for step in range(20):
             n = 4 if step % 5 else 3
-            streams = {k: torch.randn(n, 1024, 64, device=device) * k for k in (0, 1)}
+            streams: dict[AnySite, torch.Tensor] = {
+                k: torch.randn(n, 1024, 64, device=device) * k for k in (0, 1)
+            }
             host = copies.copy(streams)
             expected = {k: v.flatten(0, 1).to(torch.bfloat16).cpu() for k, v in streams.items()}
             del streams

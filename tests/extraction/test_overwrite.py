@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
+
 OLD: dict[str, Any] = {"layers": "0,2", "tokens": 2000, "batch_size": 16}
 NEW: dict[str, Any] = {"layers": "1", "tokens": 1500, "batch_size": 8}
 MOST = 6
@@ -63,7 +65,7 @@ def no_fsync() -> Iterator[None]:
     kills.uninstall()
 
 
-def rows_of(extraction: Any) -> tuple[int, tuple[int, ...]]:
+def rows_of(extraction: Any) -> tuple[int, tuple[AnySite, ...]]:
     commit = read_commit(extraction.workspace.store)
     return commit.rows, tuple(commit.layers)
 
@@ -221,7 +223,7 @@ def test_whoever_reads_the_old_store_keeps_it(old: Any) -> None:
 def test_a_damaged_store_can_be_replaced(old: Any) -> None:
     commit = old.workspace.store / "commit.json"
     commit.write_bytes(commit.read_bytes()[:-9])
-    planned = plan(old.request(**NEW, overwrite=True))
+    planned = plan(*old.settings(**NEW), overwrite=True)
     assert planned.replaces is not None
     assert planned.replaces.rows == 0
     assert planned.replaces.bytes > 100_000
@@ -232,8 +234,9 @@ def test_the_plan_says_what_is_deleted_and_what_has_to_fit_beside_it(
     old: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = read_commit(old.workspace.store).bytes
-    free = plan(old.request(**NEW)).bytes_free
-    planned = plan(old.request(**NEW, overwrite=True))
+    settings = old.settings(**NEW)
+    free = plan(*settings).bytes_free
+    planned = plan(*settings, overwrite=True)
     assert planned.replaces is not None
     assert (planned.replaces.rows, planned.replaces.layers) == (2000, (0, 2))
     assert planned.replaces.bytes == stored

@@ -15,6 +15,7 @@ from ghosttrack_cli.interpretation.inputs import check_fits, load_trained
 from ghosttrack_cli.interpretation.prompt import explain_prompt
 from ghosttrack_cli.provenance import ModelRecord, sae_differences
 from ghosttrack_cli.settings.schema import InterpretationSettings
+from ghosttrack_cli.site import AnySite, Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,10 +114,15 @@ def test_an_sae_that_records_nothing_is_taken(
         ("blocks.6.hook_resid_pre", 6, {"layer": (5, 6)}),
         ("transformer.h.6", 3, {}),
         ("blocks.6.hook_mlp_out", 6, {"hook_name"}),
-        ("blocks.6.attn.hook_z", 6, {}),
+        ("blocks.6.attn.hook_z", 6, {"hook_name"}),
+        ("blocks.6.hook_mlp_out", Site(6, "mlp_out"), {}),
+        ("blocks.6.ln2.hook_normalized", Site(6, "mlp_in"), {}),
+        ("blocks.5.hook_mlp_out", Site(6, "mlp_out"), {"layer": (5, 6)}),
+        ("blocks.7.hook_resid_pre", Site(7, "resid_pre"), {}),
+        ("blocks.6.hook_resid_mid", 6, {"hook_name"}),
     ],
 )
-def test_hooks_of_other_programs(hook: str, layer: int, fields: Any) -> None:
+def test_hooks_of_other_programs(hook: str, layer: AnySite, fields: Any) -> None:
     found = sae_differences({"hook_name": hook}, layer, ModelRecord("any", "0"))
     assert (found if isinstance(fields, dict) else set(found)) == fields
 

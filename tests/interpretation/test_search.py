@@ -10,6 +10,7 @@ import pytest
 
 from ghosttrack_cli.report.search import caseless
 from ghosttrack_cli.report.search_index import Hit, Searched, search
+from ghosttrack_cli.site import Site
 
 TABLE = json.loads(Path(__file__).with_name("search_cases.json").read_text())
 LISTS = ("flags", "tokens", "promoted", "suppressed", "top", "other")
@@ -37,7 +38,7 @@ def searched(layer: int) -> Searched:
     }
     half = len(features) // 2
     return Searched(
-        layer=layer,
+        layer=Site(layer),
         flags=[one["flags"] for one in features],
         telling=[one["telling"] for one in features],
         tokens={**tokens, "strings": list(strings)},
@@ -63,4 +64,4 @@ def test_what_is_found_in_which_order(case: dict[str, Any]) -> None:
 def test_layers_are_mixed_by_how_well_they_answer() -> None:
     hits = [*find("river", 2), *find("river", 5)]
     best = sorted(hits, key=lambda hit: hit.order)
-    assert [(hit.layer, hit.feature) for hit in best[:4]] == [(2, 4), (5, 4), (2, 3), (5, 3)]
+    assert [(hit.layer.layer, hit.feature) for hit in best[:4]] == [(2, 4), (5, 4), (2, 3), (5, 3)]

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tests.model.hook_points import check_points, points_of
 from tests.model.test_residual import wrap
 from tests.model.tiny import tiny_model
 from tools.model_types import FULL, NO_LENS, REFUSED, UNBUILT
@@ -17,6 +18,7 @@ from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.model import kinds
 from ghosttrack_cli.model.stream import TOKENS, check_stream
 from ghosttrack_cli.model.weights import settled
+from ghosttrack_cli.site import POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,31 +34,37 @@ WITHOUT_EMBEDDINGS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}
 """Whose hidden states begin with what the first block gives."""
 
 
-def verdict(model_type: str) -> str:
-    """What a model of `model_type` gives: everything, no lens, or a refusal; all of it checked."""
+def verdict(model_type: str) -> tuple[str, frozenset[str]]:
+    """What a model of `model_type` gives, all of it checked.
+
+    Everything, no lens, or a refusal; and the hook points that its blocks do not all have.
+    """
+    nothing = frozenset[str]()
     if model_type in kinds.OTHERS:
-        return REFUSED + kinds.OTHERS[model_type]
+        return REFUSED + kinds.OTHERS[model_type], nothing
     try:
         plain = tiny_model(model_type)
     except ModelError as error:
-        return REFUSED + _reason(error)
+        return REFUSED + _reason(error), nothing
     except Exception:  # noqa: BLE001 - what a default configuration lacks differs by type
-        return UNBUILT
+        return UNBUILT, nothing
     _shake(plain)
     settled(plain)
     try:
         model = wrap(plain)
         check_stream(model, model.some_ids(TOKENS))
     except ModelError as error:
-        return REFUSED + _reason(error)
+        return REFUSED + _reason(error), nothing
     check_rows(model)
     check_splicing(model)
+    check_points(model, ids_of(1), ids_of(2))
+    missing = frozenset(POINTS) - frozenset(points_of(model))
     try:
         _, unembedding = model.unembed()
     except ModelError as error:
-        return NO_LENS + _reason(error)
+        return NO_LENS + _reason(error), missing
     check_promoted(model, unembedding)
-    return FULL
+    return FULL, missing
 
 
 def _reason(error: ModelError) -> str:
@@ -97,8 +105,8 @@ def check_rows(model: ResidualModel) -> None:
             hooks.callback(block.register_forward_hook(keep).remove)
         hidden = plain_pass(model, ids, output_hidden_states=True).hidden_states
     streams = model.residuals(ids, range(model.n_layers))
-    for layer, stream in streams.items():
-        torch.testing.assert_close(stream, returned[layer], rtol=1e-4, atol=1e-4)
+    for layer in range(model.n_layers):
+        torch.testing.assert_close(streams[layer], returned[layer], rtol=1e-4, atol=1e-4)
     if hidden is not None and len(hidden) == model.n_layers + 1:
         first = 0 if model.model.config.model_type in WITHOUT_EMBEDDINGS else 1
         for layer in range(model.n_layers - 1):

@@ -14,6 +14,7 @@ from torch import nn
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.interpretation.features.weight_directions import promoted_tokens
 from ghosttrack_cli.model.weights import settled
+from ghosttrack_cli.site import Site
 
 
 def shaken(model_type: str, **changes: Any) -> Any:
@@ -120,7 +121,7 @@ def test_a_head_that_is_more_than_a_norm_has_no_lens() -> None:
     model = wrap(plain)
     with pytest.raises(ModelError, match="more than a norm between"):
         model.unembed()
-    promoted, suppressed, why = promoted_tokens(torch.eye(32)[:3], model)
+    promoted, suppressed, why = promoted_tokens(torch.eye(32)[:3], model, Site(0))
     assert promoted.indices.shape == suppressed.values.shape == (3, 0)
     assert why == (
         "cannot tell which tokens features promote: llama: there is more than a norm"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tests.store import kills
 
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.splitmix64 import splitmix64
 from ghosttrack_cli.store.format import commit_parts, segments
 from ghosttrack_cli.store.format.dtypes import numpy_dtype
@@ -93,7 +94,9 @@ class Plan:
 
     def append(self, store: StoreWriter, start: int, stop: int, cursor: int) -> None:
         d_model = self.identity.d_model
-        rows = {layer: activations(layer, start, stop, d_model) for layer in store.layers}
+        rows = {
+            layer: activations(Site.of(layer).layer, start, stop, d_model) for layer in store.layers
+        }
         ids = (token_ids(start, stop), doc_ids(start, stop), positions(start, stop))
         store.append(rows, *ids, cursor=cursor)
 

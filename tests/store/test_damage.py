@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.store import kills, synthetic
@@ -14,6 +14,7 @@ from tests.support.files import tree
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import ConflictError, CorruptionError, DiskError, StateError
+from ghosttrack_cli.site import AnySite, Site
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.commit_record import read_commit
 from ghosttrack_cli.store.read.reader import ActivationStore
@@ -98,8 +99,8 @@ def refill(path: Path, bad_store: ActivationStore, wrong: float = 0) -> int:
                 start, row = row, row + BATCH_ROWS
                 if repair.needs(start, row):
                     batches += 1
-                    rows = {
-                        layer: synthetic.activations(layer, start, row) + wrong
+                    rows: dict[AnySite, Any] = {
+                        layer: synthetic.activations(layer.layer, start, row) + wrong
                         for layer in repair.layers
                     }
                     ids = (f(start, row) for f in IDS)
@@ -120,7 +121,7 @@ def test_repair_runs_only_what_it_needs(tmp_path: Path) -> None:
     with StoreRepair.open(path, IDENTITY, store.verify()) as repair:
         (part,) = repair.passes
         assert part.start.rows_before == 160
-        assert (part.stop, repair.layers) == (256, (0,))
+        assert (part.stop, repair.layers) == (256, (Site(0),))
     assert refill(path, store) == 1
 
 

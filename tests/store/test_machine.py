@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from tests.store import kills, synthetic
 from tests.store.synthetic import BATCH_ROWS, IDENTITY, Plan
 
 from ghosttrack_cli.errors import LockedError
+from ghosttrack_cli.site import AnySite, Site
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.commit_record import has_store, read_commit
 from ghosttrack_cli.store.read.reader import ActivationStore
@@ -48,7 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.path = self.folder / "a.zarr"
         self.writer: StoreWriter | None = None
         self.index = 0
-        self.acknowledged: dict[int, int] = {}
+        self.acknowledged: dict[AnySite, int] = {}
         self.layers: tuple[int, ...] = ()
         synthetic.use_small_segments(2)
         self.fail_at(0, kills.never)
@@ -160,7 +161,9 @@ class StoreMachine(RuleBasedStateMachine):
             for part in repair.passes:
                 for row in range(part.start.rows_before, part.stop, BATCH_ROWS):
                     stop = row + BATCH_ROWS
-                    rows_of = {k: synthetic.activations(k, row, stop) for k in repair.layers}
+                    rows_of: dict[AnySite, Any] = {
+                        k: synthetic.activations(k.layer, row, stop) for k in repair.layers
+                    }
                     ids = (synthetic.token_ids, synthetic.doc_ids, synthetic.positions)
                     repair.put(row, rows_of, *(make(row, stop) for make in ids))
 
@@ -179,7 +182,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert all(commit.layers[k] >= rows for k, rows in self.acknowledged.items())
         assert np.array_equal(store.token_ids(), synthetic.token_ids(0, commit.rows))
         for layer in store.layers:
-            assert np.array_equal(store.read(layer), synthetic.activations(layer, 0, commit.rows))
+            assert np.array_equal(
+                store.read(layer), synthetic.activations(Site.of(layer).layer, 0, commit.rows)
+            )
             assert store.statistics(layer).rows == commit.rows
         assert store.verify() == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from tests.store.synthetic import (
 from tests.support.files import tree
 
 from ghosttrack_cli.errors import ConflictError, LockedError, ModelError, StateError
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.store.format.commit_record import read_commit
 from ghosttrack_cli.store.format.norms import norms_of, square_norms
 from ghosttrack_cli.store.read.reader import ActivationStore
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.format.identity import Compression, StoreDtype
 
@@ -47,7 +49,8 @@ def check(path: Path, rows: int, layers: Iterable[int]) -> None:
 
 
 def put(store: StoreWriter, start: int, stop: int, change: Array | None = None) -> None:
-    rows = {layer: activations(layer, start, stop, store.commit.d_model) for layer in store.layers}
+    d_model = store.commit.d_model
+    rows = {site: activations(Site.of(site).layer, start, stop, d_model) for site in store.layers}
     if change is not None:
         rows[store.layers[-1]] += change
     ids = (token_ids(start, stop), doc_ids(start, stop), positions(start, stop))
@@ -183,7 +186,7 @@ def test_other_text_is_refused(tmp_path: Path) -> None:
     ids = token_ids(0, BATCH_ROWS)
     ids[33] += 1
     with StoreWriter.open(tmp_path / "a.zarr", IDENTITY, [1], asked_rows=100) as store:
-        rows = {1: activations(1, 0, BATCH_ROWS)}
+        rows: dict[AnySite, Any] = {1: activations(1, 0, BATCH_ROWS)}
         with pytest.raises(ConflictError, match="token_ids, row 33"):
             store.append(rows, ids, doc_ids(0, BATCH_ROWS), positions(0, BATCH_ROWS), cursor=0)
 

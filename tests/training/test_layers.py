@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.training.conftest import Bench
 
+    from ghosttrack_cli.site import AnySite
+
 LAYERS = (1, 4, 7)
 
 
@@ -48,16 +50,16 @@ def two_threads(one_thread: None) -> Iterator[None]:
 
 def trains(
     store: ActivationStore, bench: Bench, workspace: Workspace
-) -> Callable[[int, Monitor], object]:
+) -> Callable[[AnySite, Monitor], object]:
     """Trains a layer with the bench's settings."""
 
-    def train(layer: int, monitor: Monitor) -> object:
+    def train(layer: AnySite, monitor: Monitor) -> object:
         return Trainer(store, layer, bench.sae, bench.training, workspace, monitor).run()
 
     return train
 
 
-def saes(workspace: Workspace) -> dict[int, bytes]:
+def saes(workspace: Workspace) -> dict[AnySite, bytes]:
     return {
         layer: (workspace.sae(layer, "final") / "sae_weights.safetensors").read_bytes()
         for layer in LAYERS
@@ -116,7 +118,7 @@ def test_their_reports_come_as_one_sum(
 def test_a_layer_that_has_nothing_to_do_is_not_waited_for() -> None:
     reports: list[Progress] = []
 
-    def train(layer: int, monitor: Monitor) -> None:
+    def train(layer: AnySite, monitor: Monitor) -> None:
         if layer == 1:
             return
         deadline = time.monotonic() + 20
@@ -131,7 +133,7 @@ def test_nothing_is_told_before_all_have_begun() -> None:
     reports: list[Progress] = []
     first_told, second_told = threading.Event(), threading.Event()
 
-    def train(layer: int, monitor: Monitor) -> None:
+    def train(layer: AnySite, monitor: Monitor) -> None:
         if layer == 1:
             monitor.progress(Progress("steps", 2, 10, "tokens"))
             first_told.set()
@@ -157,7 +159,7 @@ def test_what_is_beside_a_failing_layer_is_saved_and_stops(
         begun.set()
         time.sleep(0.02)
 
-    def train(layer: int, monitor: Monitor) -> None:
+    def train(layer: AnySite, monitor: Monitor) -> None:
         if layer == 1:
             begun.wait(20)
             raise error
@@ -175,7 +177,7 @@ def test_what_is_beside_a_failing_layer_is_saved_and_stops(
 def test_a_layer_that_stops_early_counts_as_done() -> None:
     reports: list[tuple[int, int | None]] = []
 
-    def train(layer: int, monitor: Monitor) -> None:
+    def train(layer: AnySite, monitor: Monitor) -> None:
         monitor.progress(Progress("a layer", 2 if layer == 1 else 10, 10, "tokens"))
         deadline = time.monotonic() + 20
         while layer == 4 and reports[-1:] != [(12, 12)] and time.monotonic() < deadline:
@@ -192,9 +194,9 @@ def test_a_layer_that_stops_early_counts_as_done() -> None:
 def test_each_layer_has_its_share_of_the_threads(
     one_thread: None, threads: int, at_once: int, expected: list[int]
 ) -> None:
-    seen: dict[int, int] = {}
+    seen: dict[AnySite, int] = {}
 
-    def train(layer: int, _monitor: Monitor) -> None:
+    def train(layer: AnySite, _monitor: Monitor) -> None:
         seen[layer] = torch.get_num_threads()
 
     with torch_threads(threads):

@@ -6,12 +6,15 @@ type Properties = Record<string, unknown> | null | undefined;
 type Form = "significant" | "count" | "compact" | "percent" | "signed";
 type Scale = ((value: number) => number) & { invert(place: number): number; ticks(wanted: number): number[] };
 
+/** A layer's number, or for another hook point than resid_post "6.mlp_out". */
+type Layer = number | string;
+
 /** A layer's report, as the catalogue lists it: report.json without its features. */
 interface Report {
   folder: string;
   files: string;
   outdated: boolean;
-  layer: number;
+  layer: Layer;
   model: { name: string; revision: string | null; weights_sha256: string | null };
   sae: { folder: string; checkpoint: string; d_model: number; d_hidden: number; weights_sha256: string };
   source: {
@@ -158,7 +161,7 @@ interface Prompt {
   text: string;
   ids: number[];
   texts: string[];
-  layers: { layer: number; features: PromptFeature[] }[];
+  layers: { layer: Layer; features: PromptFeature[] }[];
 }
 
 /** A mark of a chart that can be read and perhaps opened. */
@@ -181,7 +184,7 @@ type View = "overview" | "layer" | "feature" | "features" | "contrast" | "prompt
 
 /** What the address asks for; a view that needs a report or a feature is only asked with one. */
 interface Route {
-  layer: number | null;
+  layer: Layer | null;
   source: string | null;
   report: Report;
   feature: number;
@@ -210,7 +213,7 @@ interface Catalogue {
   version: string;
   flags: Record<string, string>;
   layers: Report[];
-  damaged: { layer: number; source: string }[];
+  damaged: { layer: Layer; source: string }[];
   prompt: boolean;
   prompt_damaged: boolean;
 }
@@ -266,8 +269,10 @@ interface Ghosttrack {
   catalogue: {
     all(): Report[];
     layers(source?: string | null): Report[];
-    ofLayer(layer: number | null | undefined): Report[];
-    find(layer: number, source?: string | null): Report | undefined;
+    layerOf(text: string | null): Layer | null;
+    order(layer: Layer): number;
+    ofLayer(layer: Layer | null | undefined): Report[];
+    find(layer: Layer, source?: string | null): Report | undefined;
     sources(): string[];
     sourceOf(report: Report): string;
     textsName(report: Report): string;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghosttrack_cli.report.record import Count, Record, SchemaVersion
+from ghosttrack_cli.report.record import Count, Layer, Record, SchemaVersion
 from ghosttrack_cli.report.stored import SCHEMA_VERSION
 
 PROMPT_FILE = "prompt.json"
@@ -18,7 +18,7 @@ class PromptFeature(Record):
 class PromptLayer(Record):
     """The features of one layer that fire, by feature number."""
 
-    layer: Count
+    layer: Layer
     features: list[PromptFeature]
 
 

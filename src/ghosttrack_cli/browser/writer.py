@@ -27,10 +27,12 @@ from ghosttrack_cli.report.schema import LayerSummary
 from ghosttrack_cli.report.script import script
 from ghosttrack_cli.report.stored import SUMMARY, StoredReport, stored_reports
 from ghosttrack_cli.sae.checksums import is_outdated
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 STYLES = ("base.css", "parts.css", "lists.css", "feature.css", "print.css")
 SCRIPTS = (
@@ -125,7 +127,7 @@ def _write_reports(
             written[data_folder(one)] = write_report(one, page, SCRIPTS, count)
         except CorruptionError as error:
             found = found or error
-            damaged.append({"layer": one.layer, "source": one.source})
+            damaged.append({"layer": one.layer.json, "source": one.source})
     if found and not written:
         raise found
     return written, damaged
@@ -149,11 +151,11 @@ def _remove_others(data: Path, kept: set[str]) -> None:
 
 
 def _is_outdated(workspace: Workspace, report: dict[str, Any]) -> bool:
-    sae = report["sae"]
-    return is_outdated(workspace, report["layer"], sae["checkpoint"], sae["weights_sha256"])
+    layer, sae = Site.parse(report["layer"]), report["sae"]
+    return is_outdated(workspace, layer, sae["checkpoint"], sae["weights_sha256"])
 
 
-def _write_prompt(page: NewReport, layers: set[int]) -> dict[str, bool]:
+def _write_prompt(page: NewReport, layers: set[int | str]) -> dict[str, bool]:
     """Whether there is a prompt on the layers that are shown, and whether its file is damaged."""
     known: list[dict[str, Any]] = []
     damaged = False

@@ -14,11 +14,12 @@ from ghosttrack_cli.quantities import expand_home
 from ghosttrack_cli.report.stored import stored_reports
 from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.settings.origins import find_config, from_file
+from ghosttrack_cli.site import POINTS, Site, in_order
 from ghosttrack_cli.workspace import Workspace
 
 Completer = Callable[[str], list[str]]
 WORKSPACE_KEY = "paths.workspace"
-WITH_COMMAS = ("extraction.layers", "sae_training.log_to")
+WITH_COMMAS = ("extraction.layers", "extraction.hook", "sae_training.log_to")
 WITH_PATHS = ("model.name", "corpus.source", "interpretation.texts", WORKSPACE_KEY)
 
 
@@ -62,13 +63,17 @@ def sources(ctx: typer.Context, incomplete: str) -> list[str]:
     return matching(incomplete, sorted({one.source for one in found}))
 
 
-def stored_layers(place: Workspace) -> tuple[int, ...]:
-    """The layers that have an array in the store, whether committed or not."""
+def stored_layers(place: Workspace) -> tuple[Site, ...]:
+    """The sites that have an array in the store, whether committed or not."""
     try:
-        names = [path.name for path in (place.store / "layers").iterdir()]
+        arrays = [path.parts[-2:] for path in (place.store / "layers").glob("*/*")]
     except OSError:
         return ()
-    return tuple(sorted(int(name) for name in names if name.isdecimal()))
+    return in_order(
+        Site.parse(f"{int(layer)}.{point}")
+        for layer, point in arrays
+        if layer.isdecimal() and point in POINTS
+    )
 
 
 def workspace_of(ctx: typer.Context) -> Workspace:

@@ -19,6 +19,7 @@ from ghosttrack_cli.differences import refuse
 from ghosttrack_cli.errors import ModelError
 from ghosttrack_cli.provenance import sae_differences
 from ghosttrack_cli.sae.registry import load_sae
+from ghosttrack_cli.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.sae.protocol import SAE
+    from ghosttrack_cli.site import AnySite
 
 
 class Dictionary(NamedTuple):
@@ -37,7 +39,7 @@ class Dictionary(NamedTuple):
     trainer: dict[str, object]
 
 
-def export_sae(source: Path, target: Path, *, layer: int) -> None:
+def export_sae(source: Path, target: Path, *, layer: AnySite) -> None:
     """Write the SAE of a layer in the folder `source` as `ae.pt` and `config.json` in `target`.
 
     Raises:
@@ -106,8 +108,9 @@ KINDS: dict[str, Callable[[SAE], Dictionary]] = {
 }
 
 
-def _config(sae: SAE, dictionary: Dictionary, layer: int) -> dict[str, object]:
+def _config(sae: SAE, dictionary: Dictionary, layer: AnySite) -> dict[str, object]:
     D, F = sae.W_enc.shape
+    site = Site.of(layer)
     return {
         "trainer": {
             "trainer_class": "ghosttrack",
@@ -115,9 +118,9 @@ def _config(sae: SAE, dictionary: Dictionary, layer: int) -> dict[str, object]:
             **dictionary.trainer,
             "activation_dim": D,
             "dict_size": F,
-            "layer": layer,
+            "layer": site.layer,
             "lm_name": sae.metadata.get("model_name"),
-            "submodule_name": f"resid_post_layer_{layer}",
+            "submodule_name": f"{site.point}_layer_{site.layer}",
         },
         "buffer": {"d_submodule": D, "ctx_len": sae.metadata.get("context_size")},
     }

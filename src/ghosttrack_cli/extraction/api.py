@@ -6,18 +6,19 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.arguments import as_layer, as_path, as_settings, require
-from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.extraction.plan import existing_commit
 from ghosttrack_cli.extraction.run import run
 from ghosttrack_cli.extraction.task import Task
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.settings.schema import ExtractionSettings, PathSettings
+from ghosttrack_cli.site import checked
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.text.documents import Corpus
 
 
@@ -59,12 +60,13 @@ class HiddenStateExtractor:
         self.monitor = Monitor(notice=warnings.warn) if monitor is None else monitor
 
     def extract_for_layer(
-        self, layer_idx: int, num_tokens: int = 1_000_000, batch_size: int | None = None
+        self, layer_idx: AnySite, num_tokens: int = 1_000_000, batch_size: int | None = None
     ) -> Path:
         """Extract one layer.
 
         Args:
-            layer_idx: the block after which the residual stream is read, from 0.
+            layer_idx: the block after which the residual stream is read, from 0; or a `Site`, for
+                another hook point of it.
             num_tokens: rows to have in the end, one a token, with those of earlier calls.
             batch_size: windows in a forward pass; default: found by trying.
 
@@ -72,7 +74,7 @@ class HiddenStateExtractor:
             The store's folder, which `train_sae_for_layer` takes.
 
         Raises:
-            UsageError: a layer that the model does not have, or no amount of tokens.
+            UsageError: a layer or hook point that the model does not have, or no amount of tokens.
             ConflictError: the store was made with a different model, corpus or batch size.
         """
         self._extract((as_layer(layer_idx, "layer_idx"),), num_tokens, batch_size)
@@ -98,12 +100,10 @@ class HiddenStateExtractor:
         self._extract(layers, num_tokens, batch_size)
         return dict.fromkeys(layers, self.workspace.store)
 
-    def _extract(self, layers: tuple[int, ...], num_tokens: int, batch_size: int | None) -> None:
-        for layer in layers:
-            if not 0 <= layer < self.model.n_layers:
-                raise UsageError(
-                    f"layer out of range: {layer}, must be 0 to {self.model.n_layers - 1}"
-                )
+    def _extract(
+        self, layers: tuple[AnySite, ...], num_tokens: int, batch_size: int | None
+    ) -> None:
+        checked(layers, self.model.n_layers)
         given = {"tokens": num_tokens, "batch_size": batch_size}
         settings = as_settings(ExtractionSettings, given, {"tokens": "num_tokens"})
         for sentence in self.corpus.notices():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.site import AnySite
 
 CPU_TOKENS = 2048
 """More tokens a pass leave the cache and are no faster on a CPU."""
@@ -21,7 +22,7 @@ MAX_STREAM_BYTES = 2**29
 """Of one batch's residual streams together: three of these wait for the disk at most."""
 
 
-def first_guess(model: ResidualModel, layers: Sequence[int], context: int) -> int:
+def first_guess(model: ResidualModel, layers: Sequence[AnySite], context: int) -> int:
     """The batch size to try first: a pure function of model, layers, context and kind of device."""
     if model.device.type == "cpu":
         return max(1, CPU_TOKENS // context)
@@ -31,7 +32,7 @@ def first_guess(model: ResidualModel, layers: Sequence[int], context: int) -> in
 
 
 def probe(
-    model: ResidualModel, layers: Sequence[int], context: int, start: int, monitor: Monitor
+    model: ResidualModel, layers: Sequence[AnySite], context: int, start: int, monitor: Monitor
 ) -> int:
     """The first of start, start/2, start/4 and so on that fits into the device's memory.
 

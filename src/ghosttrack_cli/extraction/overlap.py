@@ -11,17 +11,18 @@ Shapes: N rows of a batch, D d_model.
 from __future__ import annotations
 
 import queue
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import torch
 
-from ghosttrack_cli.machine.behind import WorkBehind
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
+
+    from ghosttrack_cli.site import AnySite
 
 QUEUE_DEPTH = 2
 """Batches that wait for the writer; one more is with it and one on its way from the device."""
@@ -38,7 +39,7 @@ class HostRows:
     `rows` maps a layer to (N, D) in the store's dtype, valid between `wait()` and `release()`.
     """
 
-    rows: Mapping[int, Tensor]
+    rows: Mapping[AnySite, Tensor]
     wait: Callable[[], None] = _nothing
     release: Callable[[], None] = _nothing
 
@@ -46,13 +47,13 @@ class HostRows:
 class HostCopies(Protocol):
     """Brings (B, T, D) streams of a device to (N, D) rows of the host."""
 
-    def copy(self, streams: Mapping[int, Tensor]) -> HostRows:
+    def copy(self, streams: Mapping[AnySite, Tensor]) -> HostRows:
         """Start the copy; waits for a free buffer where buffers are limited."""
         ...
 
 
 def host_copies(
-    device: torch.device, dtype: torch.dtype, layers: Sequence[int], rows: int, d_model: int
+    device: torch.device, dtype: torch.dtype, layers: Sequence[AnySite], rows: int, d_model: int
 ) -> HostCopies:
     """The fastest way from `device` to the host, for batches of at most `rows` rows."""
     if device.type == "cuda":
@@ -66,7 +67,7 @@ class PlainCopies:
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
 
-    def copy(self, streams: Mapping[int, Tensor]) -> HostRows:
+    def copy(self, streams: Mapping[AnySite, Tensor]) -> HostRows:
         """Reshape, and convert where the store keeps another dtype."""
         return HostRows(
             {
@@ -83,13 +84,13 @@ class PinnedRing:
         self,
         device: torch.device,
         dtype: torch.dtype,
-        layers: Sequence[int],
+        layers: Sequence[AnySite],
         rows: int,
         d_model: int,
     ) -> None:
         self._dtype = dtype
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._free: queue.Queue[dict[int, Tensor]] = queue.Queue()
+        self._free: queue.Queue[dict[AnySite, Tensor]] = queue.Queue()
         for _ in range(QUEUE_DEPTH + 2):
             self._free.put(
                 {
@@ -98,7 +99,7 @@ class PinnedRing:
                 }
             )
 
-    def copy(self, streams: Mapping[int, Tensor]) -> HostRows:
+    def copy(self, streams: Mapping[AnySite, Tensor]) -> HostRows:
         """Queue the copies behind the forward pass, without waiting for either."""
         slot = self._free.get()
         rows = {}
@@ -117,11 +118,58 @@ class PinnedRing:
 Item = TypeVar("Item")
 
 
-class WriteBehind(WorkBehind[Item]):
-    """A thread that calls `write` on each item in order, with at most `QUEUE_DEPTH` waiting."""
+class WriteBehind(Generic[Item]):
+    """A thread that calls `write` on each item in order, with at most `QUEUE_DEPTH` waiting.
+
+    After the first failure of `write`, items are only passed to `discard`, and the failure is
+    raised to the caller by the next `put` or by `drain`.
+    """
 
     def __init__(self, write: Callable[[Item], None], discard: Callable[[Item], None]) -> None:
-        super().__init__(write, discard, most=QUEUE_DEPTH + 1, name="write-behind")
+        self._write = write
+        self._discard = discard
+        self._queue: queue.Queue[Item | None] = queue.Queue(QUEUE_DEPTH)
+        self._failure: BaseException | None = None
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._work, name="write-behind", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Queue `item`; waits while the queue is full."""
+        self._raise_failure()
+        self._queue.put(item)
+
+    def drain(self) -> None:
+        """Wait until everything queued is written."""
+        self._queue.join()
+        self._raise_failure()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        """End the thread; what still waits is given up when the block failed."""
+        self._abandoned = failure is not None
+        self._queue.put(None)
+        self._thread.join()
+        if failure is None:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                if self._failure or self._abandoned:
+                    self._discard(item)
+                else:
+                    self._write(item)
+            except BaseException as error:  # noqa: BLE001 - it crosses over to the caller
+                self._failure = error
+            finally:
+                self._queue.task_done()
 
 
 class WriteNow(Generic[Item]):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, DiskError, StateError, UsageError
 from ghosttrack_cli.leftovers import tree_bytes
-from ghosttrack_cli.machine.devices import dtype_name
-from ghosttrack_cli.model.found import FoundModel, find_model
-from ghosttrack_cli.quantities import format_bytes, parse_layers
+from ghosttrack_cli.machine.devices import dtype_name, resolve_device, resolve_dtype
+from ghosttrack_cli.model.description import ModelDescription, describe_model
+from ghosttrack_cli.quantities import format_bytes
 from ghosttrack_cli.settings.catalogue import DEFAULT_CONTEXT
+from ghosttrack_cli.site import parse_layers, parse_points
 from ghosttrack_cli.store.format.commit_record import (
     Commit,
     has_store,
@@ -23,9 +24,10 @@ from ghosttrack_cli.store.format.identity import ITEM_SIZE, StoreIdentity
 from ghosttrack_cli.store.format.layout import ROW_ARRAYS, ROW_ITEM_SIZE
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.model.description import ModelDescription
-    from ghosttrack_cli.settings.schema import ExtractionSettings, ModelSettings
-    from ghosttrack_cli.stage_request import ExtractionRequest
+    from pathlib import Path
+
+    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 ROW_BYTES = sum(ROW_ITEM_SIZE[dtype] for dtype in ROW_ARRAYS.values())
@@ -42,52 +44,20 @@ class ExtractionPlan:
     """
 
     action: Action
-    found: FoundModel
+    model: ModelDescription
     corpus: str
-    layers: tuple[int, ...]
+    layers: tuple[AnySite, ...]
     rows: int
     rows_done: int
     context_length: int
     batch_size: int | None
     dtype: str
+    model_dtype: str
+    device: str
     bytes_needed: int
     bytes_free: int
     replaces: Replaced | None = None
     """What `overwrite` deletes once the new store has its first rows."""
-
-    @property
-    def model(self) -> ModelDescription:
-        """The model's measures."""
-        return self.found.description
-
-    @property
-    def device(self) -> str:
-        """Where the model will run."""
-        return str(self.found.device)
-
-    @property
-    def model_dtype(self) -> str:
-        """What the model will compute in."""
-        return dtype_name(self.found.dtype)
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as a JSON object."""
-        return {
-            "action": self.action,
-            "model": asdict(self.model),
-            "corpus": self.corpus,
-            "layers": self.layers,
-            "rows": self.rows,
-            "rows_done": self.rows_done,
-            "context_length": self.context_length,
-            "batch_size": self.batch_size,
-            "dtype": self.dtype,
-            "model_dtype": self.model_dtype,
-            "device": self.device,
-            "bytes_needed": self.bytes_needed,
-            "bytes_free": self.bytes_free,
-            "replaces": None if self.replaces is None else asdict(self.replaces),
-        }
 
     @property
     def bytes_beside(self) -> int:
@@ -103,37 +73,47 @@ class Replaced:
     """A store that is going to be deleted; without rows and layers where it cannot be read."""
 
     rows: int
-    layers: tuple[int, ...]
+    layers: tuple[AnySite, ...]
     bytes: int
 
 
-def plan(request: ExtractionRequest) -> ExtractionPlan:
+def plan(
+    model: ModelSettings,
+    corpus: CorpusSettings,
+    extraction: ExtractionSettings,
+    workspace: Workspace,
+    *,
+    cache_dir: Path | None = None,
+    overwrite: bool = False,
+) -> ExtractionPlan:
     """Plan an extraction from the model's configuration and the store's last commit.
 
     Raises:
         UsageError: a layer or a context that the model does not have.
         HubError, ModelError: the model's configuration cannot be had.
     """
-    settings, workspace = request.settings, request.workspace
-    commit = existing_commit(workspace, overwrite=request.overwrite)
-    found = find_model(pinned(request.model, commit), request.cache_dir)
-    layers = parse_layers(settings.layers, found.description.n_layers)
-    rows = max(settings.tokens, commit.rows if commit else 0)
-    dtype = dtype_name(found.dtype) if settings.store_dtype == "auto" else settings.store_dtype
-    row_bytes = found.description.d_model * ITEM_SIZE[dtype]
+    device = resolve_device(model.device)  # before anything is asked of the hub
+    commit = existing_commit(workspace, overwrite=overwrite)
+    description = describe_model(pinned(model, commit), cache_dir)
+    points = parse_points(extraction.hook)
+    layers = parse_layers(extraction.layers, description.n_layers, points)
+    rows = max(extraction.tokens, commit.rows if commit else 0)
+    model_dtype, dtype = dtypes(model, extraction)
     return ExtractionPlan(
         action=_action(commit, layers, rows),
-        found=found,
-        corpus=request.corpus.source,
+        model=description,
+        corpus=corpus.source,
         layers=layers,
         rows=rows,
         rows_done=rows_done(commit, layers),
-        context_length=context_length(settings, found.description.max_context),
-        batch_size=commit.identity.batch_size if commit else settings.batch_size,
+        context_length=context_length(extraction, description.max_context),
+        batch_size=commit.identity.batch_size if commit else extraction.batch_size,
         dtype=dtype,
-        bytes_needed=_bytes_needed(commit, layers, rows, row_bytes),
+        model_dtype=model_dtype,
+        device=str(device),
+        bytes_needed=_bytes_needed(commit, layers, rows, description.d_model * ITEM_SIZE[dtype]),
         bytes_free=files.free_bytes(workspace.root),
-        replaces=replaced_store(workspace) if request.overwrite else None,
+        replaces=replaced_store(workspace) if overwrite else None,
     )
 
 
@@ -154,6 +134,13 @@ def pinned(model: ModelSettings, commit: Commit | None) -> ModelSettings:
     return model.model_copy(update={"revision": commit.identity.model_revision})
 
 
+def dtypes(model: ModelSettings, extraction: ExtractionSettings) -> tuple[str, str]:
+    """What the model computes in, and what the store keeps."""
+    computed = resolve_dtype(model.dtype, resolve_device(model.device))
+    name = dtype_name(computed)
+    return name, name if extraction.store_dtype == "auto" else extraction.store_dtype
+
+
 def context_length(extraction: ExtractionSettings, max_context: int) -> int:
     """Tokens a window: as asked, else the model's maximum, up to DEFAULT_CONTEXT."""
     asked = extraction.context_length
@@ -167,13 +154,13 @@ def context_length(extraction: ExtractionSettings, max_context: int) -> int:
     return asked
 
 
-def rows_done(commit: Commit | None, layers: tuple[int, ...]) -> int:
+def rows_done(commit: Commit | None, layers: tuple[AnySite, ...]) -> int:
     """Rows that all of `layers` have."""
     have = commit.layers if commit else {}
     return min(have.get(layer, 0) for layer in layers)
 
 
-def _action(commit: Commit | None, layers: tuple[int, ...], rows: int) -> Action:
+def _action(commit: Commit | None, layers: tuple[AnySite, ...], rows: int) -> Action:
     if commit is None:
         return "start"
     if rows_done(commit, layers) == rows:
@@ -181,7 +168,9 @@ def _action(commit: Commit | None, layers: tuple[int, ...], rows: int) -> Action
     return "add layers" if commit.rows == rows else "continue"
 
 
-def _bytes_needed(commit: Commit | None, layers: tuple[int, ...], rows: int, row_bytes: int) -> int:
+def _bytes_needed(
+    commit: Commit | None, layers: tuple[AnySite, ...], rows: int, row_bytes: int
+) -> int:
     chunk_rows = commit.chunk_rows if commit else StoreIdentity.chunk_rows
     stored = commit.rows if commit else 0
     have = commit.layers if commit else {}

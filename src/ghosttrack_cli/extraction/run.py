@@ -60,6 +60,7 @@ def run(task: Task, found: Commit | None, *, overwrite: bool = False) -> Extract
         CorpusError: no text at all, or text that cannot be read.
         HubError: the hub was away for longer than `retry_minutes`; everything is committed.
     """
+    task.model.require(task.layers)
     windows = _batch_size(task, found)
     before = _commit(task)
     while True:

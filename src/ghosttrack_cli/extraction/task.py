@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.model.identity import ModelIdentity
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings.schema import ExtractionSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.text.documents import JSON, Corpus
 
@@ -35,7 +36,7 @@ class ExtractionResult:
     """
 
     store: Path
-    layers: tuple[int, ...]
+    layers: tuple[AnySite, ...]
     rows: int
     asked_rows: int
     new_rows: int
@@ -75,7 +76,7 @@ class Task:
 
     model: ResidualModel
     corpus: Corpus
-    layers: tuple[int, ...]
+    layers: tuple[AnySite, ...]
     settings: ExtractionSettings
     store: Path
     monitor: Monitor = SILENT

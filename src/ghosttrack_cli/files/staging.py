@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -91,8 +92,14 @@ class StagedFile:
             self._descriptor = self._open()
 
     def _open(self) -> int:
-        open_it = system.open_new if self._disk is None else system.open_direct
-        return open_it(system.temporary_path(self.path))
+        path = system.temporary_path(self.path)
+        if self._disk is not None and hasattr(os, "O_DIRECT"):
+            try:
+                return system.open_new(path, os.O_DIRECT)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+        return system.open_new(path)
 
     def write(self, *parts: ReadableBuffer) -> None:
         """Append the concatenation of `parts`."""
@@ -129,7 +136,7 @@ class StagedFile:
                 system.leave_direct(self._descriptor)
             while data:
                 try:
-                    written = system.write_at(self._descriptor, data, offset)
+                    written = os.pwrite(self._descriptor, data, offset)
                 except OSError as error:
                     # Some file systems take the flag and refuse the write.
                     if error.errno != errno.EINVAL or not system.leave_direct(self._descriptor):
@@ -145,8 +152,8 @@ class StagedFile:
         """
         if self._disk is not None and self._buffer is not None:
             self._submit(self._disk, self._buffer)
-        elif self._disk is None:
-            system.start_writing_back(self._descriptor)
+        elif self._disk is None and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Make its bytes durable."""
@@ -167,7 +174,7 @@ class StagedFile:
         if self._disk is not None and self._buffer is not None:
             self._disk.give_back(self._buffer)
         self._buffer = None
-        system.close(self._descriptor)
+        os.close(self._descriptor)
         self._descriptor = -1
 
 
@@ -231,7 +238,7 @@ def write_together(contents: Mapping[Path, ReadableBuffer]) -> None:
 def make_folders(folder: Path) -> list[Path]:
     """Create `folder` where missing; it, and each folder above that got a new folder by it."""
     changed = [folder]
-    while not system.is_folder(changed[-1]):
+    while not changed[-1].is_dir():
         changed.append(changed[-1].parent)
     system.make_folder(folder)
     return changed

@@ -7,9 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.errors import CorruptionError, DiskError
 from ghosttrack_cli.files import system
-from ghosttrack_cli.files.opened import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +46,7 @@ def _open_temporary(path: Path, parts: Iterable[ReadableBuffer], size: int) -> I
         try:
             yield descriptor
         finally:
-            system.close(descriptor)
+            os.close(descriptor)
 
 
 def _write_temporary(path: Path, parts: Iterable[ReadableBuffer]) -> int:
@@ -56,7 +55,7 @@ def _write_temporary(path: Path, parts: Iterable[ReadableBuffer]) -> int:
         for part in parts:
             system.write_all(descriptor, memoryview(part).cast("B"))
     except BaseException:
-        system.close(descriptor)
+        os.close(descriptor)
         raise
     return descriptor
 
@@ -74,9 +73,14 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         CorruptionError: it is larger than `limit`.
         DiskError: it cannot be read.
     """
-    with opened(path) as file:
-        # What is asked for is allocated: never more than the file has.
-        data = file.read(min(limit, file.size) + 1)
+    try:
+        with path.open("rb") as file:
+            # Python allocates what is asked for: never more than the file has.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DiskError(f"cannot read: {path}: {error.strerror}", path=path) from error
     if len(data) > limit:
         raise CorruptionError(f"file too large: {path} has more than {limit:,} bytes")
     return data
@@ -102,7 +106,7 @@ def _make_room(path: Path, limit: int | None) -> None:
     with system.disk_errors(path, "append to"):
         full = limit is not None and path.is_file() and path.stat().st_size >= limit
         if full:
-            system.replace(path, path.with_name(f"{path.name}.1"))
+            os.replace(path, path.with_name(f"{path.name}.1"))  # noqa: PTH105 - as in places.py
 
 
 def sha256_file(path: Path) -> str:

@@ -69,13 +69,13 @@ def analyze_sae(
         [(' France', 1)]
     """
     require(model_wrapper, "residuals", "model_wrapper", "GPT2WithResidualHooks('gpt2')")
-    layer_idx, texts = as_layer(layer_idx, "layer_idx"), as_texts(texts, "texts")
+    layer, texts = as_layer(layer_idx, "layer_idx"), as_texts(texts, "texts")
     if not texts:
         raise CorpusError("no texts to analyse", hint="pass texts=[...] with one text or more")
     folder = sae_folder(sae_checkpoint_path, "sae_checkpoint_path")
     results = None if save_dir is None else as_path(save_dir, "save_dir")
     with reading_folder(folder, "analyze_sae"):
-        trained = inputs.load_trained(layer_idx, folder, folder.name, None, model_wrapper.device)
+        trained = inputs.load_trained(layer, folder, folder.name, None, model_wrapper.device)
     inputs.check_fits(trained, model_wrapper)
     collector, read = _collect(trained, model_wrapper, texts)
     warn(not_read(read))
@@ -85,7 +85,7 @@ def analyze_sae(
     features = map(builder.feature, range(trained.sae.d_hidden))
     records = [report_files.original_record(feature) for feature in features]
     if results is not None:
-        path = results / Workspace(results).interpretation(layer_idx).name
+        path = results / Workspace(results).interpretation(layer).name
         files.make_folder(results)
         files.write_bytes(path, report_files.original_file(records))
     return [record.model_dump() for record in records]

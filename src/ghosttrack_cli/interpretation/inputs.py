@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.report.record import SettingValue
     from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 ALGORITHM = 2
@@ -38,14 +39,14 @@ ALGORITHM = 2
 class Trained:
     """One layer's SAE and where it came from."""
 
-    layer: int
+    layer: AnySite
     sae: SAE
     facts: SAEFacts
     history: Path | None
 
 
 def load_trained(
-    layer: int, folder: Path, checkpoint: str, history: Path | None, device: torch.device
+    layer: AnySite, folder: Path, checkpoint: str, history: Path | None, device: torch.device
 ) -> Trained:
     """Load an SAE folder.
 
@@ -124,7 +125,7 @@ def fingerprint(
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def median_norm(layer: int, model: ResidualModel, workspace: Workspace) -> float | None:
+def median_norm(layer: AnySite, model: ResidualModel, workspace: Workspace) -> float | None:
     """The layer's median row norm from the store, if there is one of this model."""
     from ghosttrack_cli.store.format.commit_record import read_commit
 

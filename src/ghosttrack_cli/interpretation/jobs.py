@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.report.record import SettingValue
     from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 STATE_BYTES = 4 << 30
@@ -35,7 +36,7 @@ class Job:
     used: dict[str, SettingValue]
 
     @property
-    def layer(self) -> int:
+    def layer(self) -> AnySite:
         """The layer."""
         return self.trained.layer
 
@@ -46,7 +47,7 @@ class Job:
 
 
 def load_job(
-    layer: int,
+    layer: AnySite,
     model: ResidualModel,
     source: RowSource,
     settings: InterpretationSettings,

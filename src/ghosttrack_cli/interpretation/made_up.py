@@ -16,6 +16,7 @@ from ghosttrack_cli.interpretation.inputs import Trained
 from ghosttrack_cli.interpretation.jobs import Job
 from ghosttrack_cli.report.facts import SAEFacts, SourceFacts
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.site import AnySite
 
 ROWS_FOR_L0 = 512
 
@@ -54,7 +56,7 @@ class MadeUpRows:
         """Nothing is kept of it."""
         return {}
 
-    def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
+    def batches(self, layers: Sequence[AnySite], cursor: JSON | None) -> Iterator[RowBatch]:
         """Batches of noise, whole windows each, one document a window."""
         start = 0 if cursor is None else int(cursor["row"])
         size = max(1, BATCH_ROWS // self._context) * self._context
@@ -63,7 +65,7 @@ class MadeUpRows:
             yield self._batch(layers, start, count)
             start += count
 
-    def _batch(self, layers: Sequence[int], start: int, count: int) -> RowBatch:
+    def _batch(self, layers: Sequence[AnySite], start: int, count: int) -> RowBatch:
         generator = torch.Generator().manual_seed(start)
         x = torch.randn(count, self._model.d_model, generator=generator).to(self._model.device)
         numbers = np.arange(start, start + count)
@@ -95,11 +97,11 @@ class MadeUpRows:
 
 
 def made_up_job(
-    layer: int, model: ResidualModel, source: RowSource, *, d_hidden: int, l0: float
+    layer: AnySite, model: ResidualModel, source: RowSource, *, d_hidden: int, l0: float
 ) -> Job:
     """A layer with an SAE of noise on whose features `l0` fire a row, as on a trained one."""
     D, F = model.d_model, d_hidden
-    generator = torch.Generator().manual_seed(layer)
+    generator = torch.Generator().manual_seed(Site.of(layer).layer)
     directions = torch.nn.functional.normalize(torch.randn(F, D, generator=generator))
     weights = {
         "W_enc": directions.T.contiguous(),

@@ -25,6 +25,7 @@ from ghosttrack_cli.report.stored import OLD_FILES, SCHEMA_VERSION, SUMMARY, old
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 JSON = dict[str, Any]
@@ -41,7 +42,7 @@ def move_old_reports(workspace: Workspace, notice: Callable[[str], None]) -> Non
         write_browser(workspace.interpretations)
 
 
-def _move(workspace: Workspace, layer: int, notice: Callable[[str], None]) -> bool:
+def _move(workspace: Workspace, layer: AnySite, notice: Callable[[str], None]) -> bool:
     old = workspace.interpretations / f"layer_{layer}"
     try:
         summary = _read(old / SUMMARY)
@@ -61,7 +62,7 @@ def _move(workspace: Workspace, layer: int, notice: Callable[[str], None]) -> bo
 class _OldReport:
     """A report in the old layout."""
 
-    def __init__(self, folder: Path, layer: int, summary: JSON) -> None:
+    def __init__(self, folder: Path, layer: AnySite, summary: JSON) -> None:
         self._folder = folder
         self._layer = layer
         self._summary = summary

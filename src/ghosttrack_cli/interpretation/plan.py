@@ -25,6 +25,7 @@ from ghosttrack_cli.machine import clock
 from ghosttrack_cli.report.feature_schema import SHARD_FEATURES, FeatureShard
 from ghosttrack_cli.report.report_files import original_record
 from ghosttrack_cli.report.script import script
+from ghosttrack_cli.site import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.row_batch import RowBatch, RowCount
     from ghosttrack_cli.interpretation.jobs import Job
     from ghosttrack_cli.interpretation.stage import Stage
+    from ghosttrack_cli.site import AnySite
 
 Result = TypeVar("Result")
 COUNTED_ROWS = 1 << 18
@@ -46,8 +48,8 @@ class InterpretationPlan:
     They are of this machine at this moment.
     """
 
-    layers: tuple[int, ...]
-    todo: tuple[int, ...]
+    layers: tuple[AnySite, ...]
+    todo: tuple[AnySite, ...]
     rows: RowCount
     passes: int
     state_bytes: int
@@ -61,7 +63,7 @@ class InterpretationPlan:
 
 
 def plan_interpretation(
-    stage: Stage, layers: Sequence[int], *, again: bool = False
+    stage: Stage, layers: Sequence[AnySite], *, again: bool = False
 ) -> InterpretationPlan:
     """Look at a little of the work that `stage` would do for `layers`.
 
@@ -76,7 +78,7 @@ def plan_interpretation(
 
 
 def plan_jobs(
-    stage: Stage, layers: Sequence[int], todo: Sequence[Job], rows: RowCount
+    stage: Stage, layers: Sequence[AnySite], todo: Sequence[Job], rows: RowCount
 ) -> InterpretationPlan:
     """Look at a little of the work for the layers `todo`, on so many rows."""
     together = list(groups(todo, stage.settings))
@@ -84,7 +86,7 @@ def plan_jobs(
     probe = Probe(stage, todo) if todo else None
     largest = max((sum(job.features for job in group) for group in together), default=0)
     return InterpretationPlan(
-        layers=tuple(sorted(set(layers))),
+        layers=in_order(layers),
         todo=tuple(job.layer for job in todo),
         rows=rows,
         passes=len(together),

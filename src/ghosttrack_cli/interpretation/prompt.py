@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 
 def explain_prompt(
     text: str,
-    layers: Sequence[int],
+    layers: Sequence[AnySite],
     settings: InterpretationSettings,
     model: ResidualModel,
     workspace: Workspace,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 from ghosttrack_cli.browser.page_files import is_sound
 from ghosttrack_cli.browser.writer import write_browser
-from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
 from ghosttrack_cli.interpretation import inputs, parts
 from ghosttrack_cli.interpretation.collect.answer_pairs import compare_answers
 from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
 from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
-from ghosttrack_cli.interpretation.collect.row_batch import not_read
+from ghosttrack_cli.interpretation.collect.row_batch import not_read, with_batch
 from ghosttrack_cli.interpretation.features import weight_directions
 from ghosttrack_cli.interpretation.features.feature_reports import WeightFacts
 from ghosttrack_cli.interpretation.features.layer_report import Finished, write_layer
@@ -24,54 +24,67 @@ from ghosttrack_cli.interpretation.features.loss_recovered import (
 )
 from ghosttrack_cli.interpretation.jobs import Job, groups, load_job
 from ghosttrack_cli.interpretation.old_layout import move_old_reports
-from ghosttrack_cli.interpretation.read_rows import read_rows
 from ghosttrack_cli.interpretation.sources.choose import HUB_TEXTS, open_source
-from ghosttrack_cli.interpretation.state import PassState
+from ghosttrack_cli.interpretation.state import PassState, Place
 from ghosttrack_cli.leftovers import clear_leftovers
-from ghosttrack_cli.machine import signals
+from ghosttrack_cli.machine import clock, signals
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress, by_layers
 from ghosttrack_cli.report import report_files
 from ghosttrack_cli.report.token_text import TokenTexts
 from ghosttrack_cli.sae.checksums import reading
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.store.format.commit_record import has_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.report.facts import Recovered, SourceFacts
     from ghosttrack_cli.report.schema import LayerSummary
-    from ghosttrack_cli.settings.schema import InterpretationSettings
-    from ghosttrack_cli.stage_request import InterpretationRequest
+    from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
+
+SAVE_SECONDS = 60.0
 
 
 def interpret(
-    layers: Sequence[int], request: InterpretationRequest, monitor: Monitor
+    layers: Sequence[AnySite],
+    settings: InterpretationSettings,
+    model_settings: ModelSettings,
+    corpus_settings: CorpusSettings,
+    workspace: Workspace,
+    monitor: Monitor,
+    *,
+    cache_dir: Path | None = None,
+    again: bool = False,
 ) -> list[LayerSummary]:
     """Interpret the trained SAEs of `layers`; those whose report is current are left as they are.
 
-    Reports over other sources are left alone. To overwrite makes current reports too; each stands
-    until the new one is whole.
+    Reports over other sources are left alone. `again` makes current reports too; each stands until
+    the new one is whole.
 
     Raises:
         Stopped: a signal came; the state is saved, and the same call goes on.
         StateError: no SAE, no store, or another process at work.
         GhostTrackError: model, texts or files that cannot be used.
     """
-    workspace = request.workspace
     with _locks(workspace, layers):
         clear_leftovers(workspace.interpretations, "*", monitor.notice)
         for layer in layers:
             clear_leftovers(workspace.interpretations / f"layer_{layer}", "*", monitor.notice)
         move_old_reports(workspace, monitor.notice)
-        return open_stage(request, monitor).run(layers, again=request.overwrite)
+        stage = open_stage(
+            settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
+        )
+        return stage.run(layers, again=again)
 
 
 @contextmanager
-def _locks(workspace: Workspace, layers: Sequence[int]) -> Iterator[None]:
+def _locks(workspace: Workspace, layers: Sequence[AnySite]) -> Iterator[None]:
     """Alone at the reports; store and SAEs, which are read, are not deleted meanwhile."""
     purpose = "ghosttrack interpret"
     with ExitStack() as stack:
@@ -83,14 +96,21 @@ def _locks(workspace: Workspace, layers: Sequence[int]) -> Iterator[None]:
         yield
 
 
-def open_stage(request: InterpretationRequest, monitor: Monitor) -> Stage:
+def open_stage(
+    settings: InterpretationSettings,
+    model_settings: ModelSettings,
+    corpus_settings: CorpusSettings,
+    workspace: Workspace,
+    monitor: Monitor,
+    *,
+    cache_dir: Path | None = None,
+) -> Stage:
     """Load the model and open the source of rows."""
     monitor.begin(parts.MODEL)
-    notice = monitor.notice
-    model = ResidualModel.load(request.model, cache_dir=request.cache_dir, notice=notice)
+    model = ResidualModel.load(model_settings, cache_dir=cache_dir, notice=monitor.notice)
     monitor.begin(parts.TEXTS)
-    source = open_source(request, model, notice)
-    return Stage(model, source, request.settings, request.workspace, monitor)
+    source = open_source(settings, corpus_settings, model, workspace, cache_dir, monitor.notice)
+    return Stage(model, source, settings, workspace, monitor)
 
 
 class Stage:
@@ -110,14 +130,15 @@ class Stage:
         self.workspace = workspace
         self.monitor = monitor
         self.texts = TokenTexts(model.tokenizer)
-        self._no_lens: str | None = None
+        self._no_lens: dict[AnySite, str] = {}
+        """Why it is not known what features of a layer promote."""
 
     @property
     def slug(self) -> str:
         """The name of the source: reports over other sources lie beside, and stay."""
         return self.source.facts.slug
 
-    def run(self, layers: Sequence[int], *, again: bool = False) -> list[LayerSummary]:
+    def run(self, layers: Sequence[AnySite], *, again: bool = False) -> list[LayerSummary]:
         """Interpret what is not current, or everything `again`; write the page; give summaries."""
         todo = self.todo(layers, again=again)
         self.monitor.accepted()
@@ -134,10 +155,10 @@ class Stage:
         summaries = [self._summary(layer) for layer in sorted(set(layers))]
         return [summary for summary in summaries if summary is not None]
 
-    def _summary(self, layer: int) -> LayerSummary | None:
+    def _summary(self, layer: AnySite) -> LayerSummary | None:
         return report_files.read_summary(self.workspace, layer, self.slug)
 
-    def todo(self, layers: Sequence[int], *, again: bool = False) -> list[Job]:
+    def todo(self, layers: Sequence[AnySite], *, again: bool = False) -> list[Job]:
         """The layers to interpret, with their SAEs: without `again`, those not current."""
         asked = sorted(set(layers))
         jobs = [
@@ -169,7 +190,7 @@ class Stage:
         passes = [self.layer_pass(job, facts[job.layer]) for job in jobs]
         state = PassState(self.workspace, self.slug, {job.layer: job.fingerprint for job in jobs})
         monitor.begin(parts.ROWS)
-        source = read_rows(self.source, passes, state, self.monitor)
+        source = self._read(passes, state)
         if source.kind != "store":  # whose extraction said it
             for sentence in not_read(source):
                 self.monitor.notice(sentence)
@@ -197,10 +218,13 @@ class Stage:
     def weight_facts(self, trained: Trained) -> WeightFacts:
         """What the weights of an SAE say without any text."""
         sae = trained.sae
-        promoted, suppressed, missing = weight_directions.promoted_tokens(sae.W_dec, self.model)
-        if missing and not self._no_lens:
-            self.monitor.notice(missing)
-        self._no_lens = missing
+        promoted, suppressed, missing = weight_directions.promoted_tokens(
+            sae.W_dec, self.model, Site.of(trained.layer)
+        )
+        if missing:
+            if missing not in self._no_lens.values():
+                self.monitor.notice(missing)
+            self._no_lens[trained.layer] = missing
         return WeightFacts(
             neighbours=weight_directions.decoder_neighbours(sae.W_dec),
             promoted=promoted,
@@ -221,9 +245,55 @@ class Stage:
         special = self.model.identity.special_token_ids
         return LayerPass(job.layer, job.trained.sae, collector, special, job.median_norm)
 
+    def _read(self, passes: list[LayerPass], state: PassState) -> SourceFacts:
+        """Run the pass to its end, saving every SAVE_SECONDS and when a signal comes."""
+        place = state.load(passes)
+        if place is None:
+            state.remove()
+            place = Place(None, self.source.facts, done=False)
+        elif not place.done:
+            self.monitor.notice(f"resuming after {place.facts.rows:,} rows")
+        if not place.done:
+            place = self._read_on(passes, state, place)
+        if place.facts.rows == 0:
+            raise CorpusError(f"no text to read: {self.source.facts.name}")
+        return place.facts
+
+    def _read_on(self, passes: list[LayerPass], state: PassState, place: Place) -> Place:
+        saved = clock.monotonic()
+        for batch in self.source.batches([one.layer for one in passes], place.cursor):
+            for one in passes:
+                one.update(batch)
+            place = Place(batch.cursor, with_batch(place.facts, batch), done=False)
+            self._report(passes, place.facts)
+            signal_number = self.monitor.stop_signal()
+            if signal_number is not None or clock.monotonic() - saved > SAVE_SECONDS:
+                state.save(place, passes)
+                saved = clock.monotonic()
+            if signal_number is not None:
+                raise Stopped(signal_number)
+        for one in passes:
+            one.collector.finish()
+        place = Place(place.cursor, place.facts, done=True)
+        state.save(place, passes)
+        return place
+
+    def _report(self, passes: list[LayerPass], facts: SourceFacts) -> None:
+        rows = max(1, passes[0].kept.rows)
+        active = sum(int((one.collector.moments.firings > 0).sum()) for one in passes)
+        self.monitor.progress(
+            Progress(
+                part=parts.ROWS.name,
+                done=facts.rows,
+                total=self.source.total_rows,
+                unit="tokens",
+                figures={"L0": passes[0].kept.l0 / rows, "features seen": f"{active:,}"},
+            )
+        )
+
     def _recovered(
         self, jobs: list[Job], passes: list[LayerPass]
-    ) -> dict[int, tuple[Recovered | None, Recovered | None]]:
+    ) -> dict[AnySite, tuple[Recovered | None, Recovered | None]]:
         """Splice each SAE into the model on the first PROBE_ROWS rows."""
         splices = [
             Splice(job.layer, one.sae, one.kept.mean_sum / max(1, one.kept.rows), job.median_norm)
@@ -248,8 +318,8 @@ class Stage:
 
     def _notes(self, source: SourceFacts, job: Job) -> list[str]:
         notes = [f"Recovered loss is measured on the first {PROBE_ROWS:,} rows at most."]
-        if self._no_lens:
-            notes.append(f"{self._no_lens[0].upper()}{self._no_lens[1:]}.")
+        if no_lens := self._no_lens.get(job.layer):
+            notes.append(f"{no_lens[0].upper()}{no_lens[1:]}.")
         notes += [f"{one[0].upper()}{one[1:]}." for one in not_read(source)]
         if job.median_norm is None:
             notes.append("No store gives the median norm of this layer: no outliers were masked.")

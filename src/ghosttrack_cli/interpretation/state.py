@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
     from ghosttrack_cli.interpretation.collect.row_batch import JSON
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 UNFINISHED, STATE = ".unfinished", "state.json"
@@ -44,7 +45,7 @@ class PassState:
     """The folder of one unfinished pass over some layers: each source of rows has its own."""
 
     def __init__(
-        self, workspace: Workspace, source: str, fingerprints: Mapping[int, str] | None = None
+        self, workspace: Workspace, source: str, fingerprints: Mapping[AnySite, str] | None = None
     ) -> None:
         self._folder = workspace.interpretations / UNFINISHED / source
         self._fingerprints = {str(layer): text for layer, text in (fingerprints or {}).items()}

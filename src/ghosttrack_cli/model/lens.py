@@ -31,6 +31,7 @@ PATTERN = 16.0
 """Large, so that the epsilon of a norm does not show."""
 SHIFT = 3.0
 ROWS_AT_ONCE = 1 << 14
+UNKNOWN = "cannot tell which tokens features promote"
 CLOSE = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 3e-2}
 MASKED = -1e4
 """Logits below are of tokens that the model never says."""
@@ -73,9 +74,7 @@ def find_lens(model: ResidualModel) -> Lens:
 
 def no_lens(model: ResidualModel, why: str) -> ModelError:
     """The error of a model without a lens."""
-    return ModelError(
-        f"cannot tell which tokens features promote: {model.model.config.model_type}: {why}"
-    )
+    return ModelError(f"{UNKNOWN}: {model.model.config.model_type}: {why}")
 
 
 def _probes(d_model: int) -> Tensor:

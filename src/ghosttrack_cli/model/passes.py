@@ -7,27 +7,29 @@ Passes with fewer threads each, side by side, wait less, and the caller works me
 from __future__ import annotations
 
 import queue
+from collections import deque
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import torch
 
-from ghosttrack_cli.machine.ahead import in_order
 from ghosttrack_cli.machine.devices import torch_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable
+    from collections.abc import Collection, Generator, Iterable, Iterator
+    from concurrent.futures import Future
 
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
+    from ghosttrack_cli.site import AnySite
 
 Item = TypeVar("Item")
-Streams: TypeAlias = "dict[int, Tensor]"
+Streams: TypeAlias = "dict[AnySite, Tensor]"
 """layer -> (B, T, D)"""
 
 
 def residual_passes(
-    model: ResidualModel, batches: Iterable[tuple[Item, Tensor]], layers: Collection[int]
+    model: ResidualModel, batches: Iterable[tuple[Item, Tensor]], layers: Collection[AnySite]
 ) -> Generator[tuple[Item, Streams]]:
     """Each item of `batches` with the residual streams of its token ids (B, T), in their order.
 
@@ -48,7 +50,7 @@ def lanes(threads: int) -> int:
 
 
 def _side_by_side(
-    model: ResidualModel, batches: Iterable[tuple[Item, Tensor]], layers: Collection[int]
+    model: ResidualModel, batches: Iterable[tuple[Item, Tensor]], layers: Collection[AnySite]
 ) -> Generator[tuple[Item, Streams]]:
     threads = torch.get_num_threads()
     count = lanes(threads)
@@ -56,14 +58,37 @@ def _side_by_side(
     for _ in range(count):
         free.put(model.twin())
 
-    def run(batch: tuple[Item, Tensor]) -> Streams:
+    def run(ids: Tensor) -> Streams:
         twin = free.get()
         try:
-            return twin.residuals(batch[1], layers)
+            return twin.residuals(ids, layers)
         finally:
             free.put(twin)
 
+    waiting: deque[tuple[Item, Future[Streams]]] = deque()
+    failure: list[Exception] = []
     with torch_pool(count, threads // count, "forward") as pool:
-        # One more than run are begun, so that none idles meanwhile.
-        for (item, _), streams in in_order(pool, run, batches, count):
-            yield item, streams
+        try:
+            for item, ids in _until_failure(batches, failure):
+                waiting.append((item, pool.submit(run, ids)))
+                if len(waiting) > count:  # one more than run, so that none idles meanwhile
+                    yield _take(waiting)
+            while waiting:
+                yield _take(waiting)
+        finally:
+            for _, later in waiting:
+                later.cancel()
+    if failure:
+        raise failure[0]
+
+
+def _take(waiting: deque[tuple[Item, Future[Streams]]]) -> tuple[Item, Streams]:
+    item, streams = waiting.popleft()
+    return item, streams.result()
+
+
+def _until_failure(source: Iterable[Item], failure: list[Exception]) -> Iterator[Item]:
+    try:
+        yield from source
+    except Exception as error:  # noqa: BLE001 - it is raised when what came before is through
+        failure.append(error)

@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import copy
 import warnings
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ghosttrack_cli.arguments import as_path, as_settings
-from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.machine.devices import dtype_name
 from ghosttrack_cli.model import architectures
-from ghosttrack_cli.model.architectures import block_output, weight_of
-from ghosttrack_cli.model.found import find_model
+from ghosttrack_cli.model.architectures import weight_of
+from ghosttrack_cli.model.hook_points import BLOCK_TAPS, find_taps, missing_point
 from ghosttrack_cli.model.kinds import text_config
 from ghosttrack_cli.model.lens import find_lens
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.stream import TOKENS, check_stream
+from ghosttrack_cli.model.taps import reading, replacing
 from ghosttrack_cli.settings.schema import ModelSettings
+from ghosttrack_cli.site import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
-    from ghosttrack_cli.model.found import FoundModel
+    from ghosttrack_cli.model.hook_points import Tap
+    from ghosttrack_cli.site import AnySite, Point, Site
+
 
 ORDINARY_TEXT = "A model of language reads one word after another, 0 1 2 3 4 5 6 7 8 9."
 
@@ -49,6 +52,8 @@ class ResidualModel:
         self.identity = loaded.identity
         self.max_context = loaded.max_context
         self._parts = architectures.find_parts(loaded.model)
+        self._taps: list[dict[Point, Tap]] = []
+        """Those of each block; empty until one within a block is asked for."""
 
     @staticmethod
     def load(
@@ -68,18 +73,11 @@ class ResidualModel:
             ModelError: files that are missing, damaged or of an unknown kind, or a model without
                 one residual stream.
         """
-        return ResidualModel.load_found(find_model(settings, cache_dir), notice=notice)
-
-    @staticmethod
-    def load_found(
-        found: FoundModel, *, notice: Callable[[str], None] | None = None
-    ) -> ResidualModel:
-        """Load a model that was looked up before, as `load` does."""
-        loaded = load_parts(found)
+        loaded = load_parts(settings, cache_dir)
         for message in loaded.notices:
             (notice or warnings.warn)(message)
         model = _checked(ResidualModel(loaded))
-        if notice is not None and found.settings.device == "auto":
+        if notice is not None and settings.device == "auto":
             notice(f"{model.identity.name} runs on {model.device} in {dtype_name(model.dtype)}")
         return model
 
@@ -88,7 +86,9 @@ class ResidualModel:
         shared = [*self.model.parameters(), *self.model.buffers()]
         model = copy.deepcopy(self.model, {id(tensor): tensor for tensor in shared})
         parts = LoadedModel(model, self.tokenizer, self.identity, self.max_context)
-        return ResidualModel(parts)
+        twin = ResidualModel(parts)
+        twin._taps = self._taps
+        return twin
 
     @property
     def n_layers(self) -> int:
@@ -129,60 +129,89 @@ class ResidualModel:
     def residuals(
         self,
         input_ids: Tensor,
-        layers: Collection[int],
+        layers: Collection[AnySite],
         attention_mask: Tensor | None = None,
-    ) -> dict[int, Tensor]:
-        """The residual stream after each asked block, in one pass that ends after the last one.
+    ) -> dict[AnySite, Tensor]:
+        """What is at each requested site, in one pass that ends after the last one.
 
         Args:
             input_ids: (B, T) int64, on any device.
-            layers: blocks to read, at least one.
+            layers: sites to read, at least one; a layer's number is the stream after its block.
             attention_mask: (B, T), 1 where a token counts; None: all count.
 
         Returns:
-            layer -> (B, T, D) on the model's device, in ascending order.
+            site -> (B, T, D) on the model's device, in ascending order.
 
         Raises:
-            UsageError: a layer that the model does not have.
+            UsageError: a layer that the model does not have, or a hook point that it has not there.
         """
-        asked = self._in_order(layers)
-        kept: dict[int, Tensor] = {}
+        asked = checked(layers, self.n_layers)
+        kept: dict[AnySite, Tensor] = {}
         with ExitStack() as hooks:
-            for layer in asked:
-                read = _reader(kept, layer, last=layer == asked[-1])
-                hooks.enter_context(_hooked(self._parts.blocks[layer], read))
+            for site in asked:
+                read = _reader(kept, site, len(asked))
+                tap, block = self.taps(site)[site.point], self._parts.blocks[site.layer]
+                hooks.enter_context(reading(block, tap, input_ids.shape, read))
             with suppress(ForwardEndsError):
                 self._run(self.model, input_ids, attention_mask)
-        return kept
+        return {site: kept[site] for site in asked}
 
     @torch.inference_mode()
     def logits(
         self,
         input_ids: Tensor,
         *,
-        layer: int | None = None,
+        layer: AnySite | None = None,
         replace: Callable[[Tensor], Tensor] | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        """Logits (B, T, V), with the residual stream after `layer` replaced if asked.
+        """Logits (B, T, V), with what is at a site replaced if asked.
 
         Args:
             input_ids: (B, T) int64, on any device.
-            layer: the block after which the stream is replaced.
-            replace: gets that stream (B, T, D) and returns what the next block shall see.
+            layer: the site; a layer's number is the stream after its block.
+            replace: gets what is there (B, T, D) and returns what the model goes on with.
             attention_mask: (B, T), 1 where a token counts; None: all count.
 
         Raises:
-            UsageError: a layer that the model does not have.
+            UsageError: a layer that the model does not have, or a hook point that it has not there.
         """
         with ExitStack() as hooks:
             if replace is not None:
                 assert layer is not None
-                (layer,) = self._in_order((layer,))
-                hooks.enter_context(_hooked(self._parts.blocks[layer], _replacer(replace)))
+                (site,) = checked((layer,), self.n_layers)
+                taps, block = self.taps(site), self._parts.blocks[site.layer]
+                swap = replacing(block, site.point, taps, input_ids.shape, replace)
+                hooks.enter_context(swap)
             logits = self._run(self.model, input_ids, attention_mask).logits
         assert isinstance(logits, torch.Tensor)
         return logits
+
+    def require(self, layers: Collection[AnySite]) -> None:
+        """Refuse sites that this model does not have, before anything is read.
+
+        Raises:
+            UsageError: names the first of them, and the hook points that there are.
+        """
+        for site in checked(layers, self.n_layers):
+            self.taps(site)
+
+    def taps(self, site: Site) -> Mapping[Point, Tap]:
+        """Where the hook points of the site's block are.
+
+        Those within a block are looked for when one is first asked for.
+
+        Raises:
+            UsageError: the block has no such point.
+        """
+        if site.point in BLOCK_TAPS:
+            return BLOCK_TAPS
+        if not self._taps:
+            self._taps += find_taps(self, self.some_ids(min(TOKENS, self.max_context)))
+        taps = self._taps[site.layer]
+        if site.point not in taps:
+            raise missing_point(self, site, taps)
+        return taps
 
     def unembed(self) -> tuple[Tensor, Tensor]:
         """The final norm's scale (D,) and the unembedding (V, D) with that norm folded in.
@@ -212,14 +241,6 @@ class ResidualModel:
         return module(
             input_ids=input_ids.to(device, non_blocking=True), attention_mask=mask, use_cache=False
         )
-
-    def _in_order(self, layers: Collection[int]) -> list[int]:
-        asked = sorted(set(layers))
-        assert asked, "at least one layer"
-        for layer in asked:
-            if not 0 <= layer < self.n_layers:
-                raise UsageError(f"layer out of range: {layer}, must be 0 to {self.n_layers - 1}")
-        return asked
 
 
 class GPT2WithResidualHooks(ResidualModel):
@@ -256,7 +277,7 @@ class GPT2WithResidualHooks(ResidualModel):
         given = {"name": model_name, "device": device, "dtype": dtype, "revision": revision}
         settings = as_settings(ModelSettings, given, {"name": "model_name"})
         cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
-        loaded = load_parts(find_model(settings, cache))
+        loaded = load_parts(settings, cache)
         for message in loaded.notices:
             warnings.warn(message, stacklevel=2)
         super().__init__(loaded)
@@ -268,30 +289,10 @@ def _checked(model: ResidualModel) -> ResidualModel:
     return model
 
 
-@contextmanager
-def _hooked(block: torch.nn.Module, hook: Callable[..., Any]) -> Iterator[None]:
-    handle = block.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _reader(kept: dict[int, Tensor], layer: int, *, last: bool) -> Callable[..., None]:
-    def read(_block: object, _inputs: object, output: Any) -> None:
-        kept[layer] = block_output(output)
-        if last:
+def _reader(kept: dict[AnySite, Tensor], site: Site, wanted: int) -> Callable[[Tensor], None]:
+    def keep(value: Tensor) -> None:
+        kept[site] = value
+        if len(kept) == wanted:
             raise ForwardEndsError
 
-    return read
-
-
-def _replacer(replace: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
-    def swap(_block: object, _inputs: object, output: Any) -> Any:
-        stream = block_output(output)
-        replaced = replace(stream).to(stream.dtype)
-        return (
-            type(output)((replaced, *output[1:])) if isinstance(output, tuple | list) else replaced
-        )
-
-    return swap
+    return keep

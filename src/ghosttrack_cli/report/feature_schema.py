@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from ghosttrack_cli.report.feature_flags import Flag
-from ghosttrack_cli.report.record import Count, Record, SchemaVersion, Share
+from ghosttrack_cli.report.record import Count, Layer, Record, SchemaVersion, Share
 from ghosttrack_cli.report.stored import SCHEMA_VERSION
 
 SHARD_FEATURES: Final = 256
@@ -124,7 +124,7 @@ class FeatureShard(Record):
     """One file features/NNN.json: features first, first + 1, and so on."""
 
     schema_version: SchemaVersion = SCHEMA_VERSION
-    layer: Count
+    layer: Layer
     first: Count
     features: list[FeatureReport]
 

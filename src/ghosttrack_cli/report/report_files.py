@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.report.feature_schema import FeatureReport
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 REPORT = "report.json"
@@ -47,7 +48,7 @@ class NewReport:
         self.write(name, sealed_record(record))
 
     def write_features(
-        self, layer: int, features: Iterable[FeatureReport]
+        self, layer: AnySite, features: Iterable[FeatureReport]
     ) -> Iterator[FeatureReport]:
         """Write features, all of a layer in order, as shards, and pass them on."""
         shard: list[FeatureReport] = []
@@ -60,7 +61,7 @@ class NewReport:
         if shard:
             self._write_shard(layer, shard)
 
-    def _write_shard(self, layer: int, features: Sequence[FeatureReport]) -> None:
+    def _write_shard(self, layer: AnySite, features: Sequence[FeatureReport]) -> None:
         first = features[0].feature
         shard = FeatureShard(layer=layer, first=first, features=list(features))
         self.write_record(shard_name(first), shard)
@@ -195,7 +196,7 @@ def parse_record(data: bytes, path: Path, kind: type[R], hint: str | None) -> R:
         raise CorruptionError(what, hint=hint) from error
 
 
-def read_summary(workspace: Workspace, layer: int, source: str) -> LayerSummary | None:
+def read_summary(workspace: Workspace, layer: AnySite, source: str) -> LayerSummary | None:
     """The summary of a layer's report over `source`, None if there is none.
 
     Raises:

@@ -13,7 +13,7 @@ Every rate and mean stands beside the number of rows behind it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -28,8 +28,9 @@ from ghosttrack_cli.report.facts import (
     SourceFacts,
 )
 from ghosttrack_cli.report.feature_schema import FeatureShard, Histogram
-from ghosttrack_cli.report.record import Count, Record, SchemaVersion, SettingValue, Share
+from ghosttrack_cli.report.record import Count, Layer, Record, SchemaVersion, SettingValue, Share
 from ghosttrack_cli.report.stored import SCHEMA_VERSION
+from ghosttrack_cli.site import RESID_POST, Point
 
 
 class FeatureIndex(Record):
@@ -74,8 +75,8 @@ class LayerReport(Record):
     """One layer: where the rows came from, how good the SAE is, and an index of its features."""
 
     schema_version: SchemaVersion = SCHEMA_VERSION
-    layer: Count
-    hook_point: Literal["resid_post"] = "resid_post"
+    layer: Layer
+    hook_point: Point = Field(RESID_POST, description="where in the layer the rows were read")
     model: ModelFacts
     sae: SAEFacts
     source: SourceFacts
@@ -103,7 +104,7 @@ class LayerSummary(Record):
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
-    layer: Count
+    layer: Layer
     fingerprint: str = Field(description="SHA-256 of settings and inputs; equal: nothing to do")
     sae: SAEFacts
     source: SourceFacts

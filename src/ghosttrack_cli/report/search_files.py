@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.report.report_files import NewReport, WholeReport
+    from ghosttrack_cli.site import AnySite
 
 TOKENS = "search/tokens"
 WORDS_CHARACTERS = 4_000_000
@@ -33,7 +34,7 @@ PLACES = ("top", "other")
 class SearchFiles:
     """Writes the search files of a report while its features go by, in their order."""
 
-    def __init__(self, report: NewReport, layer: int, source: str) -> None:
+    def __init__(self, report: NewReport, layer: AnySite, source: str) -> None:
         self._report = report
         self._name = f"layer_{layer}/{source}"
         self._strings: dict[str, int] = {}

@@ -11,6 +11,9 @@ from ghosttrack_cli.report.search_files import KINDS, PLACES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from ghosttrack_cli.site import Site
+
+
 TOKEN_LEVEL = 1
 WORDS_LEVEL = TOKEN_LEVEL + len(KINDS)
 NOT_FOUND = WORDS_LEVEL + len(PLACES)
@@ -20,7 +23,7 @@ NOT_FOUND = WORDS_LEVEL + len(PLACES)
 class Hit:
     """A feature that a query finds; the smallest `order` is the best answer."""
 
-    layer: int
+    layer: Site
     feature: int
     order: tuple[float, ...]
 
@@ -29,7 +32,7 @@ class Hit:
 class Searched:
     """What a search looks into: columns by feature number, tokens, and the files of words."""
 
-    layer: int
+    layer: Site
     flags: Sequence[Sequence[str]]
     telling: Sequence[float]
     tokens: Mapping[str, Any]
@@ -49,7 +52,7 @@ def search(query: str, report: Searched) -> Iterator[Hit]:
         worst = max((one.levels[feature] for one in found), default=0)
         if worst < NOT_FOUND:
             strength = sum(one.strength(feature) for one in found)
-            order = (worst, -strength, -report.telling[feature], report.layer, feature)
+            order = (worst, -strength, -report.telling[feature], *report.layer.order, feature)
             yield Hit(report.layer, feature, order)
 
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from ghosttrack_cli import files
+from ghosttrack_cli.site import SITE, Site
 from ghosttrack_cli.workspace import numbered_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from ghosttrack_cli.site import AnySite
 
 SUMMARY = "summary.json"
 SOURCE = re.compile(rf"([a-z0-9][a-z0-9_-]*)({re.escape(files.PREVIOUS_SUFFIX)})?")
@@ -34,7 +37,7 @@ OLD_FILES = ("features", "search", "report.json", SUMMARY)
 class StoredReport:
     """A report on disk: of `layer`, over the rows of `source`."""
 
-    layer: int
+    layer: Site
     source: str
     folder: Path
     time: float
@@ -47,10 +50,10 @@ def stored_reports(interpretations: Path) -> list[StoredReport]:
     return [one for layer in layers for one in layer_reports(interpretations, layer)]
 
 
-def layer_reports(interpretations: Path, layer: int) -> list[StoredReport]:
+def layer_reports(interpretations: Path, layer: AnySite) -> list[StoredReport]:
     """The reports of one layer, the newest first."""
     folder = interpretations / f"layer_{layer}"
-    found = [_stored(layer, source, folder / source) for source in report_sources(folder)]
+    found = [_stored(Site.of(layer), source, folder / source) for source in report_sources(folder)]
     return sorted(filter(None, found), key=lambda one: (-one.time, one.source))
 
 
@@ -63,7 +66,7 @@ def report_sources(folder: Path) -> list[str]:
     return sorted({match[1] for match in matches if match} - {*OLD_FILES})
 
 
-def old_layouts(interpretations: Path) -> list[int]:
+def old_layouts(interpretations: Path) -> list[Site]:
     """The layers that have a report of an earlier version, directly in their folder."""
     layers = numbered_layers(interpretations, "layer_{}")
     return [one for one in layers if (interpretations / f"layer_{one}" / SUMMARY).is_file()]
@@ -99,10 +102,8 @@ def how_to_make(folder: Path) -> str:
     >>> how_to_make(Path("interpretations/layer_6/texts-notes-1f2e3d4c"))
     'ghosttrack interpret --layers 6'
     """
-    layer = folder.parent.name.removeprefix("layer_")
-    command = (
-        f"ghosttrack interpret --layers {layer}" if layer.isdecimal() else "ghosttrack interpret"
-    )
+    layer = re.fullmatch(rf"layer_({SITE})", folder.parent.name)
+    command = f"ghosttrack interpret --layers {layer[1]}" if layer else "ghosttrack interpret"
     match = MAKEABLE.fullmatch(folder.name.removesuffix(files.PREVIOUS_SUFFIX))
     if match is None:  # a file or data set, whose place the name does not say
         return command
@@ -110,7 +111,7 @@ def how_to_make(folder: Path) -> str:
     return "".join([command, f" --texts {match['name']}", *limits])
 
 
-def _stored(layer: int, source: str, folder: Path) -> StoredReport | None:
+def _stored(layer: Site, source: str, folder: Path) -> StoredReport | None:
     """None for a folder without a summary.
 
     The summary may be under either name until the second look, since a report that is replaced

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 CONFIG, WEIGHTS, SPARSITY, CHECKSUMS = (
@@ -56,7 +57,7 @@ def check_files(folder: Path) -> None:
             raise CorruptionError(f"checksum does not match: {path} is not what was written")
 
 
-def is_outdated(workspace: Workspace, layer: int, checkpoint: str, weights_sha256: str) -> bool:
+def is_outdated(workspace: Workspace, layer: AnySite, checkpoint: str, weights_sha256: str) -> bool:
     """Whether the SAE that a report describes was replaced since."""
     kind: CheckpointKind = "final" if checkpoint == "final" else "best"
     return is_another_sae(workspace.sae(layer, kind), weights_sha256)
@@ -72,7 +73,7 @@ def is_another_sae(folder: Path, weights_sha256: str | None) -> bool:
 
 
 @contextmanager
-def reading(workspace: Workspace, layers: Iterable[int], purpose: str) -> Iterator[None]:
+def reading(workspace: Workspace, layers: Iterable[AnySite], purpose: str) -> Iterator[None]:
     """While the SAEs of `layers` are read no other process replaces them.
 
     Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ghosttrack_cli.penalties import PENALTIES
+from ghosttrack_cli.site import POINTS, RESID_POST
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -76,6 +77,9 @@ CATALOGUE = {
     "corpus.min_characters": Setting(100, "skip texts shorter than this"),
     "extraction.layers": Setting(
         "middle", "layers to store: 6, 0,6,11, 0-5, middle or all", words=("middle", "all")
+    ),
+    "extraction.hook": Setting(
+        RESID_POST, f"where in each of these layers to read: {', '.join(POINTS)}", words=POINTS
     ),
     "extraction.tokens": Setting(1_000_000, "tokens to store per layer: 250000, 300k, 1M"),
     "extraction.context_length": Setting(

@@ -40,6 +40,7 @@ class Flag:
 
 FLAGS = (
     Flag(("--layers", "--layer"), ("extraction.layers",), "LAYERS", (EXTRACT, RUN)),
+    Flag(("--hook",), ("extraction.hook",), "POINTS", (EXTRACT, RUN)),
     Flag(("--tokens",), ("extraction.tokens",), "AMOUNT", (EXTRACT, RUN, DEMO)),
     Flag(("--model",), ("model.name",), "MODEL", (EXTRACT, INTERPRET, PROMPT, RUN)),
     Flag(("--revision",), ("model.revision",), "NAME", (EXTRACT, RUN)),

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ghosttrack_cli.penalties import PENALTIES
 from ghosttrack_cli.quantities import expand_home, parse_amount
 from ghosttrack_cli.settings.catalogue import CATALOGUE, LOGGER_NAMES
+from ghosttrack_cli.site import parse_points
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -50,6 +51,12 @@ def _encoding(name: str) -> str:
     return found.name
 
 
+def _points(text: str) -> str:
+    """The hook points without spaces, each once, in their order."""
+    return ",".join(parse_points(text))
+
+
+Points = Annotated[str, AfterValidator(_points)]
 TextEncoding = Annotated[str, AfterValidator(_encoding)]
 Loggers = Annotated[str, AfterValidator(_logger_names)]
 SafePath = Annotated[Path, BeforeValidator(_path)]
@@ -101,6 +108,7 @@ class ExtractionSettings(Section):
     """[extraction]: text through the model into the store."""
 
     layers: str = setting("extraction.layers", coerce_numbers_to_str=True)
+    hook: Points = setting("extraction.hook")
     tokens: Amount = setting("extraction.tokens")
     context_length: int | None = setting("extraction.context_length", ge=2, le=1_048_576)
     batch_size: int | None = setting("extraction.batch_size", ge=1, le=65_536)

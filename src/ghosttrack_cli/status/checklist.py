@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.quantities import format_figure, format_layers, format_share
+from ghosttrack_cli.quantities import format_figure, format_share
+from ghosttrack_cli.site import format_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.status.layer_status import Expected, LayerStatus, TrainingStatus
 
 MAX_DEAD = 0.2
@@ -117,7 +119,7 @@ def _converged(layers: Sequence[LayerStatus]) -> Check:
     return _complete("training converged", layers, missing)
 
 
-def _complete(name: str, layers: Sequence[LayerStatus], missing: list[int]) -> Check:
+def _complete(name: str, layers: Sequence[LayerStatus], missing: list[AnySite]) -> Check:
     value = f"{len(layers) - len(missing)} of {len(layers)}"
     if missing:
         value += f", not layer {format_layers(missing)}"

@@ -9,6 +9,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.leftovers import reclaimable_bytes, tree_bytes
 from ghosttrack_cli.quantities import counted
+from ghosttrack_cli.site import in_order
 from ghosttrack_cli.status.checklist import Check, checklist
 from ghosttrack_cli.status.layer_status import LayerStatus, read_interpretations, read_training
 from ghosttrack_cli.status.page_status import read_page
@@ -20,6 +21,7 @@ from ghosttrack_cli.workspace import numbered_layers
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite, Site
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.workspace import Workspace
 
@@ -112,16 +114,16 @@ def _read_commit(workspace: Workspace, problems: list[str]) -> Commit | None:
         return None
 
 
-def _all_layers(workspace: Workspace, commit: Commit | None) -> list[int]:
+def _all_layers(workspace: Workspace, commit: Commit | None) -> list[Site]:
     """Every layer that has rows, a training or a report."""
     found = set(commit.layers) if commit else set()
     found |= set(numbered_layers(workspace.checkpoints, "sae_layer_{}_progress.json"))
     found |= set(numbered_layers(workspace.interpretations, "layer_{}"))
-    return sorted(found)
+    return list(in_order(found))
 
 
 def _layer_status(
-    workspace: Workspace, layer: int, commit: Commit | None, problems: list[str]
+    workspace: Workspace, layer: AnySite, commit: Commit | None, problems: list[str]
 ) -> LayerStatus:
     rows = commit.layers.get(layer, 0) if commit else 0
     return LayerStatus(
@@ -134,7 +136,7 @@ def _layer_status(
     )
 
 
-def _array_bytes(commit: Commit | None, layer: int) -> int:
+def _array_bytes(commit: Commit | None, layer: AnySite) -> int:
     array = commit.arrays.get(layer_array(layer)) if commit else None
     return array.full_bytes + array.tail_bytes if array else 0
 

@@ -17,6 +17,7 @@ from ghosttrack_cli.status.manifests import Manifest, read_manifest, read_object
 
 if TYPE_CHECKING:
     from ghosttrack_cli.report.stored import StoredReport
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 CURVES = {"loss": "val_loss", "L0": "sparsity", "FVU": "fvu", "dead": "dead_fraction"}
@@ -118,7 +119,7 @@ class InterpretationStatus:
 class LayerStatus:
     """One layer of the workspace."""
 
-    layer: int
+    layer: AnySite
     rows: int
     asked_rows: int
     bytes: int
@@ -142,7 +143,9 @@ class LayerStatus:
         return 0 < self.asked_rows <= self.rows
 
 
-def read_training(workspace: Workspace, layer: int, problems: list[str]) -> TrainingStatus | None:
+def read_training(
+    workspace: Workspace, layer: AnySite, problems: list[str]
+) -> TrainingStatus | None:
     """What the training of `layer` left behind."""
     manifest = read_manifest(workspace.training_progress(layer), problems)
     if manifest is None:
@@ -170,7 +173,7 @@ def read_training(workspace: Workspace, layer: int, problems: list[str]) -> Trai
     )
 
 
-def _retraining(workspace: Workspace, layer: int, problems: list[str]) -> Retraining | None:
+def _retraining(workspace: Workspace, layer: AnySite, problems: list[str]) -> Retraining | None:
     manifest = read_manifest(workspace.retraining(layer).training_progress(layer), problems)
     if manifest is None:
         return None
@@ -197,7 +200,7 @@ def _expected(manifest: Manifest) -> Expected | None:
 
 
 def read_interpretations(
-    workspace: Workspace, layer: int, problems: list[str]
+    workspace: Workspace, layer: AnySite, problems: list[str]
 ) -> tuple[InterpretationStatus, ...]:
     """The reports of `layer`, the newest first."""
     if layer in old_layouts(workspace.interpretations):
@@ -246,7 +249,7 @@ def _wrong_files(workspace: Workspace, one: StoredReport) -> list[str]:
     return wrong
 
 
-def _is_outdated(workspace: Workspace, layer: int, summary: Manifest) -> bool:
+def _is_outdated(workspace: Workspace, layer: AnySite, summary: Manifest) -> bool:
     kind, weights = summary.text("sae", "checkpoint"), summary.text("sae", "weights_sha256")
     kinds = {"best": workspace.sae(layer, "best"), "final": workspace.sae(layer, "final")}
     return kind in kinds and is_another_sae(kinds[kind], weights)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.quantities import format_layers, named_layers
 from ghosttrack_cli.report.stored import how_to_make
 from ghosttrack_cli.settings.remembered import is_remembered
+from ghosttrack_cli.site import format_layers, named_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.status.gather import Overview
     from ghosttrack_cli.status.layer_status import LayerStatus
 
@@ -50,7 +51,7 @@ def next_step(
     return _interpret(unread, overview) or Step(None, "everything is done")
 
 
-def _interpret(unread: list[int], overview: Overview) -> Step | None:
+def _interpret(unread: list[AnySite], overview: Overview) -> Step | None:
     """What a damaged report takes, or a layer without a current one, or the page."""
     layers = overview.layers
     for one in layers:
@@ -68,7 +69,9 @@ def _interpret(unread: list[int], overview: Overview) -> Step | None:
 
 
 def _train(
-    untrained: list[int], layers: tuple[LayerStatus, ...], own_flags: Callable[[LayerStatus], str]
+    untrained: list[AnySite],
+    layers: tuple[LayerStatus, ...],
+    own_flags: Callable[[LayerStatus], str],
 ) -> Step:
     """The first of them, with all others that need the same flags."""
     flags = {one.layer: own_flags(one) for one in layers if one.layer in untrained}
@@ -81,11 +84,13 @@ def _train(
     return Step(f"{command} {first}" if first else command, why)
 
 
-def _numbers(layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], bool]) -> list[int]:
+def _numbers(
+    layers: tuple[LayerStatus, ...], missing: Callable[[LayerStatus], bool]
+) -> list[AnySite]:
     return [one.layer for one in layers if missing(one)]
 
 
-def _for_layers(command: str, chosen: list[int], layers: tuple[LayerStatus, ...]) -> str:
+def _for_layers(command: str, chosen: list[AnySite], layers: tuple[LayerStatus, ...]) -> str:
     return command if len(chosen) == len(layers) else f"{command} --layers {format_layers(chosen)}"
 
 

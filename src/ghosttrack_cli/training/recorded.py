@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.differences import Fields
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 BAND = frozenset({"sae_training.target_sparsity_min", "sae_training.target_sparsity_max"})
@@ -25,7 +26,7 @@ LayerSettings = tuple[SAESettings, SAETrainingSettings]
 
 def layer_settings(
     workspace: Workspace,
-    layer: int,
+    layer: AnySite,
     sae: SAESettings,
     training: SAETrainingSettings,
     *,

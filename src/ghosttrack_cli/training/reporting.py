@@ -92,7 +92,7 @@ def manifest(session: Session, state: str) -> dict[str, Any]:
     survey = session.rows.survey
     return {
         **session.identity,
-        "layer": session.layer,
+        "layer": session.layer.json,
         "state": state,
         "step": session.step,
         "total_steps": session.recipe.total_steps,

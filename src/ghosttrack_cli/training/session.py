@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.sae.protocol import SAE
     from ghosttrack_cli.settings.schema import SAETrainingSettings
+    from ghosttrack_cli.site import Site
     from ghosttrack_cli.training.engines.engine import Engine
     from ghosttrack_cli.training.plan.recipe import Recipe
     from ghosttrack_cli.training.records.loggers import Logger
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 class Session:
     """Everything that one layer's training needs between two stops."""
 
-    layer: int
+    layer: Site
     rows: TrainingRows
     engine: Engine
     recipe: Recipe
@@ -167,7 +168,12 @@ class Session:
 
     def save_sae(self, sae: SAE, kind: Any, sparsity: Tensor | None = None, **extra: Any) -> None:
         """Write one of the layer's SAE folders."""
-        about = {"layer": self.layer, "step": self.step, "scale": self.rows.survey.scale, **extra}
+        about = {
+            "layer": self.layer.json,
+            "step": self.step,
+            "scale": self.rows.survey.scale,
+            **extra,
+        }
         sae.save(
             self.workspace.sae(self.layer, kind),
             metadata={"ghosttrack": about},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
 
 AT_ONCE = 2
@@ -31,7 +32,7 @@ MEMORY_SHARE = 0.8
 """Of what is free, that layers side by side may take."""
 SHOWN = ("L0", "FVU")
 """Figures of each layer that a common report has room for."""
-TrainLayer: TypeAlias = "Callable[[int, Monitor], object]"
+TrainLayer: TypeAlias = "Callable[[AnySite, Monitor], object]"
 
 
 def check_at_once(training: SAETrainingSettings) -> None:
@@ -86,7 +87,7 @@ def layers_at_once(
 
 
 def train_layers(
-    layers: Sequence[int], train: TrainLayer, monitor: Monitor, *, at_once: int
+    layers: Sequence[AnySite], train: TrainLayer, monitor: Monitor, *, at_once: int
 ) -> None:
     """Train all `layers` in their order, `at_once` of them at a time.
 
@@ -102,10 +103,10 @@ def train_layers(
             _side_by_side(group, train, monitor.within(part))
 
 
-def _side_by_side(layers: Sequence[int], train: TrainLayer, monitor: Monitor) -> None:
+def _side_by_side(layers: Sequence[AnySite], train: TrainLayer, monitor: Monitor) -> None:
     together = _Together(layers, monitor)
 
-    def run(layer: int) -> None:
+    def run(layer: AnySite) -> None:
         try:
             train(layer, together.part(layer))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
@@ -125,17 +126,17 @@ def _side_by_side(layers: Sequence[int], train: TrainLayer, monitor: Monitor) ->
 class _Together:
     """One voice for several trainings: their reports as one, and never two at the same time."""
 
-    def __init__(self, layers: Sequence[int], monitor: Monitor) -> None:
+    def __init__(self, layers: Sequence[AnySite], monitor: Monitor) -> None:
         self._monitor = monitor
         self._running = set(layers)
-        self._parts: dict[int, Part] = {}
+        self._parts: dict[AnySite, Part] = {}
         self._shown: Part | None = None
-        self._reports: dict[tuple[str, int], Progress] = {}
+        self._reports: dict[tuple[str, AnySite], Progress] = {}
         self._lock = threading.Lock()
         self.failure: Exception | None = None
         """The first error, for which all others stop."""
 
-    def part(self, layer: int) -> Monitor:
+    def part(self, layer: AnySite) -> Monitor:
         """The callbacks for one of the layers."""
 
         def begin(part: Part) -> None:
@@ -157,13 +158,13 @@ class _Together:
         with self._lock:
             self.failure = self.failure or error
 
-    def ended(self, layer: int) -> None:
+    def ended(self, layer: AnySite) -> None:
         """Wait for no more reports of a layer; where it stopped early, that was all of it."""
         with self._lock:
             self._running.discard(layer)
             self._end_part(layer)
 
-    def _end_part(self, layer: int) -> None:
+    def _end_part(self, layer: AnySite) -> None:
         """What a layer did in its part is all of it, for it goes on with another one."""
         for (name, one), report in self._reports.items():
             if one == layer:
@@ -197,7 +198,7 @@ class _Together:
             self._monitor.begin(last)
         self._sum(last)
 
-    def _awaited(self, layer: int, part: Part) -> bool:
+    def _awaited(self, layer: AnySite, part: Part) -> bool:
         """Whether a layer may still come to a part; it may have had nothing to do there."""
         return self._parts[layer].start <= part.start
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.site import AnySite, Site
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.engines.engine import Engine
     from ghosttrack_cli.training.rows.layer_rows import TrainingRows
@@ -55,7 +56,7 @@ HEADER_BYTES = 2**16
 class TrainingResult:
     """What a training came to; `metrics` are those of the manifest, `history` has its columns."""
 
-    layer: int
+    layer: Site
     outcome: Literal["trained", "already finished"]
     steps: int
     metrics: dict[str, Any]
@@ -86,7 +87,7 @@ class Trainer:
     def __init__(
         self,
         store: ActivationStore,
-        layer: int,
+        layer: AnySite,
         sae: SAESettings,
         training: SAETrainingSettings,
         workspace: Workspace,
@@ -333,7 +334,7 @@ class Trainer:
         return {
             "model_name": identity.model,
             "model": identity.model_record.to_json(),
-            "hook_name": f"blocks.{self.layer}.hook_{identity.hook_point}",
+            "hook_name": self.layer.hook_name,
             "context_size": identity.context_length,
             "prepend_bos": True,
             "dataset_path": str(identity.corpus.get("name") or identity.corpus.get("kind", "")),

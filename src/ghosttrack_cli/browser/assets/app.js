@@ -23,7 +23,7 @@
   function route() {
     const parameters = new URLSearchParams(location.hash.slice(1));
     const number = (name) => (/^\d{1,9}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : null);
-    const [layer, feature, view] = [number("layer"), number("feature"), parameters.get("view")];
+    const [layer, feature, view] = [catalogue.layerOf(parameters.get("layer")), number("feature"), parameters.get("view")];
     const source = parameters.get("source");
     const report = layer === null ? undefined : catalogue.find(layer, source);
     return { layer, source, report, feature, parameters, view: viewFor(layer, feature, view) };
@@ -113,8 +113,8 @@
     menu.append(el("option", { value: "" }, "All layers"), ...options);
     menu.addEventListener("change", () => {
       const { view, source } = route();
-      const layer = Number(menu.value);
-      const target = menu.value === "" ? null : catalogue.find(layer, source) ?? catalogue.find(layer);
+      const layer = catalogue.layerOf(menu.value);
+      const target = layer === null ? null : catalogue.find(layer, source) ?? catalogue.find(layer);
       location.hash = target ? catalogue.href(target, ["features", "feature"].includes(view) ? { view: "features" } : {}) : "#";
     });
     document.getElementById("source-menu").addEventListener("change", changeSource);

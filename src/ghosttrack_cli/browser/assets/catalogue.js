@@ -6,6 +6,17 @@
   /** @param {Report} report */
   const sourceOf = (report) => report.source.slug;
 
+  // A layer's number stands for the stream after its block; another hook point is written "6.mlp_out".
+  /** @returns {Layer | null} */
+  function layerOf(text) {
+    if (!/^\d{1,9}(\.\w+)?$/.test(text ?? "")) return null;
+    return text.includes(".") ? text : Number(text);
+  }
+
+  // Layers in their order, which that of the reports is.
+  /** @param {Layer} layer */
+  const order = (layer) => all().findIndex((report) => report.layer === layer);
+
   // The reports of a layer, the newest first.
   const ofLayer = (layer) => all().filter((report) => report.layer === layer);
 
@@ -16,7 +27,7 @@
     return numbers.flatMap((layer) => find(layer, source) ?? find(layer) ?? []);
   }
 
-  /** @param {number} layer @param {string | null} source */
+  /** @param {Layer} layer @param {string | null} source */
   function find(layer, source = null) {
     return ofLayer(layer).find((report) => source === null || sourceOf(report) === source);
   }
@@ -55,5 +66,5 @@
     return Boolean(target);
   }
 
-  ghosttrack.catalogue = { all, layers, ofLayer, find, sources, sourceOf, textsName, href, file, searchFile, walk };
+  ghosttrack.catalogue = { all, layers, layerOf, order, ofLayer, find, sources, sourceOf, textsName, href, file, searchFile, walk };
 })();

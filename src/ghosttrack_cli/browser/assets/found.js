@@ -117,7 +117,7 @@
       a.found.levels[a.row] - b.found.levels[b.row] ||
       b.found.strength[b.row] - a.found.strength[a.row] ||
       b.all.telling[b.row] - a.all.telling[a.row] ||
-      a.report.layer - b.report.layer ||
+      catalogue.order(a.report.layer) - catalogue.order(b.report.layer) ||
       a.row - b.row
     );
   }

@@ -20,7 +20,7 @@
   const reportOf = (layer, source) => /** @type {Report} */ (catalogue.find(layer, source) ?? catalogue.find(layer));
 
   class PromptPage {
-    /** @param {Prompt} prompt @param {Map<number, Columns>} columnsOf @param {number | null} wanted @param {string | null} source */
+    /** @param {Prompt} prompt @param {Map<Layer, Columns>} columnsOf @param {Layer | null} wanted @param {string | null} source */
     constructor(prompt, columnsOf, wanted, source) {
       this.prompt = prompt;
       this.columnsOf = columnsOf;
@@ -59,7 +59,7 @@
     shown() {
       const { layers } = this.prompt;
       const pick = (key) => {
-        Object.assign(this, { layer: Number(key), shownFeature: null });
+        Object.assign(this, { layer: catalogue.layerOf(key), shownFeature: null });
         this.shown();
       };
       if (layers.length > 1) this.holder.replaceChildren(segmented("Layer", layers.map((one) => [String(one.layer), `Layer ${one.layer}`, one.features.length]), String(this.layer), pick));

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.terminal.console import Console
     from ghosttrack_cli.report.feature_schema import FeatureReport
     from ghosttrack_cli.settings.resolve import Resolved
+    from ghosttrack_cli.site import Site
 
 MARK = b"# The settings of ghosttrack demo."
 OTHER_FOLDER = "leave --workspace out, or name a folder that is empty or does not exist"
@@ -135,7 +136,7 @@ def settings_toml(model: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def interesting_features(session: Session) -> list[tuple[int, FeatureReport]]:
+def interesting_features(session: Session) -> list[tuple[Site, FeatureReport]]:
     """The most telling features of the last layer."""
     stored = present_reports(session.workspace)[-1]
     found = choose_features([(stored, read_report(stored))], Choice())[:SHOWN_FEATURES]

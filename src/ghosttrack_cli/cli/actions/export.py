@@ -14,6 +14,7 @@ from ghosttrack_cli.quantities import format_bytes
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import CheckpointKind
 
 SAES = Part("SAEs", 0.0, 1.0)
@@ -50,7 +51,7 @@ def export(
 
 
 def plan_export(
-    session: Session, layers: tuple[int, ...], kind: CheckpointKind, folder: Path
+    session: Session, layers: tuple[AnySite, ...], kind: CheckpointKind, folder: Path
 ) -> Outcome:
     """What an export would write, with bytes needed against bytes free."""
     from ghosttrack_cli.sae.checksums import WEIGHTS

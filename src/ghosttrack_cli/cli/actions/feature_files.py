@@ -22,6 +22,7 @@ from ghosttrack_cli.report.stored import StoredReport, how_to_make, old_layouts,
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
 
@@ -35,7 +36,8 @@ def wanted_source(session: Session, source: str | None) -> str | None:
         return source
     from ghosttrack_cli.interpretation.sources.choose import source_slug
 
-    return source_slug(session.request(session.settings.interpretation))
+    settings = session.settings
+    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
 
 
 def move_old_reports(session: Session) -> None:
@@ -78,23 +80,28 @@ def present_reports(workspace: Workspace, source: str | None = None) -> list[Sto
     return [newest[layer] for layer in sorted(newest)]
 
 
-def one_report(workspace: Workspace, layer: int | None, source: str | None = None) -> StoredReport:
+def one_report(
+    workspace: Workspace, layer: AnySite | None, source: str | None = None
+) -> StoredReport:
     """The report of the layer asked for, or of the only one that has one.
 
     Raises:
         StateError: no layer has a report.
         UsageError: that one has none, or several have and none was named.
     """
-    present = {one.layer: one for one in present_reports(workspace, source)}
+    present: dict[AnySite, StoredReport] = {
+        one.layer: one for one in present_reports(workspace, source)
+    }
     if layer is None and len(present) == 1:
         return next(iter(present.values()))
     if layer not in present:
         over = "" if source is None else f" over {source}"
         what = "which layer?" if layer is None else f"--layer: layer {layer} has no report{over},"
         known = layer is not None and layer in workspace.trained("best")
+        first = next(iter(present))
         raise UsageError(
             f"{what} available: {', '.join(map(str, present))}",
-            hint=f"ghosttrack interpret --layers {layer}" if known else f"--layer {min(present)}",
+            hint=f"ghosttrack interpret --layers {layer}" if known else f"--layer {first}",
         )
     return present[layer]
 

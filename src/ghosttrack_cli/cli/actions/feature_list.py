@@ -101,11 +101,12 @@ def _fitting(stored: StoredReport, report: LayerReport, choice: Choice) -> Itera
     orders = _search_orders(stored, report, choice)
     for place, feature in enumerate(_candidates(report, choice)):
         if (flag is None or index.flags[feature] & flag) and (orders is None or feature in orders):
-            order: tuple[float, ...] = (place, stored.layer, feature)
+            layer = stored.layer.order
+            order: tuple[float, ...] = (place, *layer, feature)
             if choice.sort is None and orders is not None:
                 order = orders[feature]
             elif choice.sort != SEPARATION:
-                order = (ORDERS[choice.sort or TELLING](index, feature), stored.layer, feature)
+                order = (ORDERS[choice.sort or TELLING](index, feature), *layer, feature)
             yield Listed(stored, report, feature, order)
 
 

@@ -11,6 +11,7 @@ from ghosttrack_cli.quantities import format_figure, format_percent
 if TYPE_CHECKING:
     from ghosttrack_cli.report.contrast_schema import Contrast
     from ghosttrack_cli.report.feature_schema import FeatureReport, LogitEntry, Neighbour
+    from ghosttrack_cli.site import AnySite
 
 TOKEN_ROWS = 8
 TOP_EXAMPLES = 10
@@ -26,7 +27,7 @@ TOKEN_COLUMNS = (
 
 
 def feature_blocks(
-    layer: int,
+    layer: AnySite,
     one: FeatureReport,
     *,
     contrast: Contrast | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.feature_files import (
@@ -24,8 +23,8 @@ from ghosttrack_cli.cli.actions.feature_list import (
 )
 from ghosttrack_cli.cli.actions.feature_view import feature_blocks
 from ghosttrack_cli.errors import UsageError
-from ghosttrack_cli.quantities import format_layers
 from ghosttrack_cli.sae.checksums import is_outdated
+from ghosttrack_cli.site import MAX_LAYERS, format_layers, parse_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +32,12 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.report.schema import LayerReport
     from ghosttrack_cli.report.stored import StoredReport
+    from ghosttrack_cli.site import AnySite, Site
 
 
 def show_feature(session: Session, layers: str | None, feature: int, source: str | None) -> None:
     """Show one feature of the layer that `layers` names, over `source` or the newest one."""
-    if layers is not None and not layers.strip().isdecimal():
-        first = re.match(r"\s*(\d+)", layers)
-        hint = f"--layer {first[1] if first else 0} --feature {feature}"
-        raise UsageError("--feature: name one layer with it", hint=hint)
-    layer = None if layers is None else int(layers)
+    layer = None if layers is None else _one_layer(layers, f" --feature {feature}")
     move_old_reports(session)
     chosen = one_report(session.workspace, layer, wanted_source(session, source))
     found, report = read_feature(chosen, feature), read_report(chosen)
@@ -58,9 +54,18 @@ def show_feature(session: Session, layers: str | None, feature: int, source: str
     session.console.detail(said + _others(session, chosen))
 
 
+def _one_layer(text: str, others: str = "") -> Site:
+    """The layer that is named, and no more than one; `others` are the flags to give with it."""
+    chosen = parse_layers(text, MAX_LAYERS)
+    if len(chosen) > 1 or text.strip().lower() == "middle":
+        first = 0 if text.strip().isalpha() else chosen[0]
+        raise UsageError("--layer: name one layer", hint=f"--layer {first}{others}")
+    return chosen[0]
+
+
 def warn_outdated(
     session: Session, reports: Sequence[tuple[StoredReport, LayerReport]]
-) -> set[int]:
+) -> set[Site]:
     """Say which layers' SAEs were replaced since their reports were made; give those layers."""
     workspace = session.workspace
     found = {
@@ -83,8 +88,9 @@ def _others(session: Session, chosen: StoredReport) -> str:
     return f"; other reports: --source {' or '.join(others)}" if others else ""
 
 
-def show_list(session: Session, layer: int | None, choice: Choice) -> None:
-    """Show the features that fit `choice`: of one layer, or of all where it searches."""
+def show_list(session: Session, text: str | None, choice: Choice) -> None:
+    """Show the features that fit `choice`: of the layer in `text`, or of all where it searches."""
+    layer = None if text is None else _one_layer(text)
     choice.check()
     move_old_reports(session)
     chosen = _reports(session, layer, choice)
@@ -114,7 +120,7 @@ def show_list(session: Session, layer: int | None, choice: Choice) -> None:
     session.console.detail((few if len(shown) < len(found) else "") + behind + others)
 
 
-def _reports(session: Session, layer: int | None, choice: Choice) -> list[StoredReport]:
+def _reports(session: Session, layer: AnySite | None, choice: Choice) -> list[StoredReport]:
     source = wanted_source(session, choice.source)
     if layer is None and choice.search is not None:
         return present_reports(session.workspace, source)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.terminal.output import Line, Table, line
 from ghosttrack_cli.interpretation import parts
-from ghosttrack_cli.quantities import format_bytes, format_layers, format_seconds, named_layers
+from ghosttrack_cli.quantities import format_bytes, format_seconds
+from ghosttrack_cli.site import format_layers, named_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.plan import InterpretationPlan
     from ghosttrack_cli.report.schema import LayerSummary
+    from ghosttrack_cli.site import AnySite, Site
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.recorded import LayerSettings
     from ghosttrack_cli.workspace import Workspace
@@ -35,30 +37,41 @@ def interpret(
     give(session, interpret_layers(session, chosen, again=overwrite))
 
 
-def confirm_reports(session: Session, layers: tuple[int, ...], *, yes: bool) -> None:
+def confirm_reports(session: Session, layers: tuple[AnySite, ...], *, yes: bool) -> None:
     """Ask before reports are replaced that are there; those over other sources are not."""
     from ghosttrack_cli.interpretation.sources.choose import source_slug
 
-    slug = source_slug(session.request(session.settings.interpretation))
-    if any(session.workspace.report(layer, slug).exists() for layer in layers):
+    settings, workspace = session.settings, session.workspace
+    slug = source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    if any(workspace.report(layer, slug).exists() for layer in layers):
         session.confirm_overwrite(
             f"the reports of layers {format_layers(layers)} over {slug}", yes=yes
         )
 
 
-def layers_to_interpret(session: Session, text: str | None) -> tuple[int, ...]:
+def layers_to_interpret(session: Session, text: str | None) -> tuple[Site, ...]:
     """The layers asked for, all of which have an SAE to interpret."""
     return trained_layers(session, text, session.settings.interpretation.checkpoint)
 
 
-def interpret_layers(session: Session, layers: tuple[int, ...], *, again: bool = False) -> Outcome:
+def interpret_layers(
+    session: Session, layers: tuple[AnySite, ...], *, again: bool = False
+) -> Outcome:
     """Interpret the SAEs of `layers` in one pass; `again`: those with a current report too."""
-    request = session.request(session.settings.interpretation, overwrite=again)
-    workspace = session.workspace
+    settings, workspace = session.settings, session.workspace
     with session.monitor("interpret", stage="interpret") as monitor:
         from ghosttrack_cli.interpretation.stage import interpret as run_interpretation
 
-        summaries = run_interpretation(layers, request, monitor)
+        summaries = run_interpretation(
+            layers,
+            settings.interpretation,
+            settings.model,
+            settings.corpus,
+            workspace,
+            monitor,
+            cache_dir=settings.paths.cache_dir,
+            again=again,
+        )
     blocks = [
         line(
             f"layer {one.layer}: {one.counts.active:,} of {one.counts.features:,} features fire"
@@ -98,14 +111,21 @@ def _look_at(workspace: Workspace, summaries: list[LayerSummary]) -> str:
     return f"interpret --layer {layer} --feature {feature}"
 
 
-def plan_layers(session: Session, layers: tuple[int, ...], *, again: bool = False) -> Outcome:
+def plan_layers(session: Session, layers: tuple[AnySite, ...], *, again: bool = False) -> Outcome:
     """What interpretation would read and take; a little of it is done to find out."""
     whole = session.settings
     with session.monitor("plan") as monitor:
         from ghosttrack_cli.interpretation.plan import plan_interpretation
         from ghosttrack_cli.interpretation.stage import open_stage
 
-        stage = open_stage(session.request(whole.interpretation), monitor)
+        stage = open_stage(
+            whole.interpretation,
+            whole.model,
+            whole.corpus,
+            session.workspace,
+            monitor,
+            cache_dir=whole.paths.cache_dir,
+        )
         plan = plan_interpretation(stage, layers, again=again)
     checkpoint = whole.interpretation.checkpoint
     folders = [str(session.workspace.sae(layer, checkpoint)) for layer in layers]
@@ -115,14 +135,14 @@ def plan_layers(session: Session, layers: tuple[int, ...], *, again: bool = Fals
 
 
 def plan_made_up(
-    session: Session, store: ActivationStore, own: Mapping[int, LayerSettings]
+    session: Session, store: ActivationStore, own: Mapping[AnySite, LayerSettings]
 ) -> InterpretationPlan:
     """The same for layers without SAEs, with made-up ones of the sizes that they will have.
 
     `store` is as it will be; where its rows are to be read, there are made-up rows.
     """
-    request = session.request(session.settings.interpretation)
-    settings = request.settings
+    whole = session.settings
+    settings = whole.interpretation
     with session.monitor("plan") as monitor:
         monitor.begin(parts.MODEL)
         from ghosttrack_cli.interpretation.made_up import MadeUpRows, made_up_job
@@ -132,16 +152,15 @@ def plan_made_up(
         from ghosttrack_cli.model.residual import ResidualModel
         from ghosttrack_cli.training.targets import target_l0
 
-        model = ResidualModel.load(
-            request.model, cache_dir=request.cache_dir, notice=monitor.notice
-        )
+        cache_dir = whole.paths.cache_dir
+        model = ResidualModel.load(whole.model, cache_dir=cache_dir, notice=monitor.notice)
         monitor.begin(parts.TEXTS)
         source: RowSource
         if settings.texts == "store":
             rows = min(store.rows, settings.max_tokens or store.rows)
             source = MadeUpRows(model, rows, store.identity.context_length)
         else:
-            source = open_source(request, model)
+            source = open_source(settings, whole.corpus, model, session.workspace, cache_dir)
         jobs = [
             made_up_job(layer, model, source, d_hidden=sae.d_hidden, l0=target_l0(sae, training))
             for layer, (sae, training) in own.items()

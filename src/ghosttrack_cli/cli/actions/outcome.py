@@ -9,7 +9,7 @@ import typer
 
 from ghosttrack_cli.cli.terminal.output import command_line
 from ghosttrack_cli.errors import GhostTrackError, StateError, UsageError
-from ghosttrack_cli.quantities import format_layers, parse_layers
+from ghosttrack_cli.site import MAX_LAYERS, format_layers, in_order, parse_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.cli.terminal.console import Console
     from ghosttrack_cli.cli.terminal.output import Line, Table
+    from ghosttrack_cli.site import AnySite, Site
     from ghosttrack_cli.workspace import CheckpointKind
-
-MAX_LAYERS = 10**6
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def give(session: Session, outcome: Outcome) -> None:
         raise typer.Exit(refusal.exit_code)
 
 
-def trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> tuple[int, ...]:
+def trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> tuple[Site, ...]:
     """The layers that `text` asks for, all of which have an SAE of this kind.
 
     Raises:
@@ -69,13 +68,13 @@ def trained_layers(session: Session, text: str | None, kind: CheckpointKind) -> 
     return choose_layers(text, present, have="trained SAE")
 
 
-def choose_layers(text: str | None, available: Iterable[int], *, have: str) -> tuple[int, ...]:
+def choose_layers(text: str | None, available: Iterable[AnySite], *, have: str) -> tuple[Site, ...]:
     """The layers that `text` asks for among those `available`; all of them without a text.
 
     Raises:
         UsageError: a layer that is not available; `have` says what the others have.
     """
-    present = tuple(sorted(available))
+    present = in_order(available)
     if text is None or text.strip().lower() == "all":
         return present
     if text.strip().lower() == "middle":
@@ -86,6 +85,12 @@ def choose_layers(text: str | None, available: Iterable[int], *, have: str) -> t
         raise UsageError(
             f"--layers: layer {format_layers(missing)} has no {have}, available: "
             f"{format_layers(present) or 'none yet'}",
-            hint="ghosttrack status shows the layers",
+            hint=_instead(missing[0], present),
         )
     return chosen
+
+
+def _instead(missing: Site, present: tuple[Site, ...]) -> str:
+    """What to name instead of a layer: what it has at other hook points, if anything."""
+    same = [site for site in present if site.layer == missing.layer]
+    return f"--layers {format_layers(same)}" if same else "ghosttrack status shows the layers"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.browser.prompt import PromptFeature, PromptLayer, PromptReport
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.report.stored import StoredReport
+    from ghosttrack_cli.site import AnySite
 
 TOKENS, INDENT, BY_TOKEN = 5, 9, 5
 TOKEN_COLUMNS = (Column("token", "right"), Column("strongest features, activation"))
@@ -62,8 +63,8 @@ def prompt(session: Session, text: str, layers: str | None, top: int, source: st
 
 
 def reports_beside(
-    session: Session, layers: Iterable[int], source: str | None
-) -> dict[int, StoredReport]:
+    session: Session, layers: Iterable[AnySite], source: str | None
+) -> dict[AnySite, StoredReport]:
     """By layer the report over `source`, or the newest; none for a layer that has none.
 
     Raises:
@@ -77,10 +78,10 @@ def reports_beside(
 
 
 def known_tokens(
-    session: Session, reports: Mapping[int, StoredReport]
-) -> dict[int, list[list[str]]]:
+    session: Session, reports: Mapping[AnySite, StoredReport]
+) -> dict[AnySite, list[list[str]]]:
     """By layer and feature the tokens that it fires on, from a report of each layer."""
-    known: dict[int, list[list[str]]] = {}
+    known: dict[AnySite, list[list[str]]] = {}
     for layer, stored in sorted(reports.items()):
         try:
             report = read_report(stored)
@@ -110,7 +111,7 @@ def token_table(layer: PromptLayer, texts: list[str]) -> Table:
 
 
 def prompt_blocks(
-    report: PromptReport, top: int, known: Mapping[int, list[list[str]]]
+    report: PromptReport, top: int, known: Mapping[AnySite, list[list[str]]]
 ) -> list[Line | Table]:
     """The strongest `top` features of each layer, with the text coloured by each."""
     blocks: list[Line | Table] = []

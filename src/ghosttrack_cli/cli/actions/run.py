@@ -13,17 +13,23 @@ from ghosttrack_cli.cli.actions.interpret import (
 )
 from ghosttrack_cli.cli.actions.interpret import plan_layers as plan_interpretation
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.train import train_layers
-from ghosttrack_cli.cli.actions.train_checks import check_layers, check_settings, stored_layers
-from ghosttrack_cli.cli.actions.train_plan import plan_store
+from ghosttrack_cli.cli.actions.train import (
+    check_layers,
+    check_settings,
+    plan_store,
+    stored_layers,
+    train_layers,
+)
 from ghosttrack_cli.cli.actions.train_settings import settings_of
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
 from ghosttrack_cli.errors import ConflictError, GhostTrackError
 from ghosttrack_cli.monitor import SILENT
-from ghosttrack_cli.quantities import format_layers, format_seconds, named_layers
+from ghosttrack_cli.quantities import format_seconds
+from ghosttrack_cli.site import format_layers, named_layers
 
 if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
 
 
@@ -45,10 +51,10 @@ def check_texts(session: Session) -> str:
     """
     from ghosttrack_cli.interpretation.sources.choose import open_texts, source_slug
 
-    request = session.request(session.settings.interpretation)
-    if request.settings.texts not in {"store", "truthfulqa"}:
-        open_texts(request)
-    return source_slug(request)
+    settings = session.settings
+    if settings.interpretation.texts not in {"store", "truthfulqa"}:
+        open_texts(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
 
 
 def check_all(session: Session, ahead: ExtractionOutlook) -> tuple[ActivationStore, str]:
@@ -148,13 +154,13 @@ def plan_last(
     return Outcome({"plan": document}, blocks)
 
 
-def made_up_seconds(session: Session, store: ActivationStore, layers: tuple[int, ...]) -> float:
+def made_up_seconds(session: Session, store: ActivationStore, layers: tuple[AnySite, ...]) -> float:
     """Seconds for layers without SAEs."""
     own = {layer: settings_of(session, layer, overwrite=False) for layer in layers}
     return plan_made_up(session, store, own).total_seconds
 
 
-def _time(seconds: float | None, later: tuple[int, ...]) -> str:
+def _time(seconds: float | None, later: tuple[AnySite, ...]) -> str:
     if seconds is None:
         return "not measured: the model is not downloaded yet"
     if not seconds:

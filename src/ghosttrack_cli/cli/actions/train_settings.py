@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.quantities import named_layers
 from ghosttrack_cli.settings.flags import flag_names
+from ghosttrack_cli.site import named_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ghosttrack_cli.cli.session import Session
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.training.recorded import LayerSettings
 
 
-def settings_of(session: Session, layer: int, *, overwrite: bool) -> LayerSettings:
+def settings_of(session: Session, layer: AnySite, *, overwrite: bool) -> LayerSettings:
     """What a layer trains with: unless told otherwise, it goes on with what it was begun with."""
     from ghosttrack_cli.training.recorded import layer_settings
 
@@ -25,12 +26,12 @@ def settings_of(session: Session, layer: int, *, overwrite: bool) -> LayerSettin
     return layer_settings(session.workspace, layer, sae, training, is_given=is_given)
 
 
-def say_settings(session: Session, layers: tuple[int, ...], *, overwrite: bool) -> None:
+def say_settings(session: Session, layers: tuple[AnySite, ...], *, overwrite: bool) -> None:
     """Say which layers go on with settings of their own, and with which."""
     from ghosttrack_cli.training.recorded import differences
 
     now = session.settings.sae, session.settings.sae_training
-    words: dict[str, list[int]] = {}
+    words: dict[str, list[AnySite]] = {}
     for layer in layers:
         own = differences(settings_of(session, layer, overwrite=overwrite), now)
         words.setdefault(in_flags(own), []).append(layer)
@@ -47,6 +48,6 @@ def in_flags(settings: Mapping[str, tuple[object, object]]) -> str:
     )
 
 
-def widest(own: Mapping[int, LayerSettings]) -> LayerSettings:
+def widest(own: Mapping[AnySite, LayerSettings]) -> LayerSettings:
     """The settings of the layer that needs the most memory."""
     return max(own.values(), key=lambda both: both[0].d_hidden)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.cli.session import Session
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.report.stored import StoredReport
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
 STORE, FILES = outline(("store", 80), ("verifying files", 20))
@@ -99,14 +100,14 @@ def _pieces(workspace: Workspace) -> Iterator[_Piece]:
     yield from _page(workspace)
 
 
-def _sae(folder: Path, layer: int) -> _Piece:
+def _sae(folder: Path, layer: AnySite) -> _Piece:
     from ghosttrack_cli.sae.checksums import check_files
 
     look = partial(files.read_folder, folder, check_files)
     return _Piece(tree_bytes(folder), f"train --layers {layer} --overwrite", partial(_said, look))
 
 
-def _checkpoints(folder: Path, layer: int) -> _Piece:
+def _checkpoints(folder: Path, layer: AnySite) -> _Piece:
     from ghosttrack_cli.training.records.checkpoint import damaged_checkpoints
 
     command = f"train --layers {layer} --overwrite"

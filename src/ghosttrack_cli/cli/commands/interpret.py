@@ -20,7 +20,7 @@ OF_STORE = {"model.name": "that of the store"}
 LISTED = {"interpretation.texts": "whatever the newest report is over"}
 
 Layer = Annotated[
-    int | None,
+    str | None,
     typer.Option(
         "--layer",
         metavar="LAYER",

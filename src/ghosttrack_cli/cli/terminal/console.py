@@ -21,6 +21,7 @@ from ghosttrack_cli.cli.terminal.layout import fit_line, fit_table, lay_out
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line, plain, plain_table, visible
 from ghosttrack_cli.machine import clock
 from ghosttrack_cli.quantities import format_seconds
+from ghosttrack_cli.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +66,7 @@ class Console:
     def document(self, document: dict[str, Any]) -> None:
         """Write one JSON document with its schema number to stdout."""
         whole = _finite({"schema": SCHEMA} | document | {"schema": SCHEMA})
-        _put(sys.stdout, json.dumps(whole, indent=1, allow_nan=False, default=str))
+        _put(sys.stdout, json.dumps(whole, indent=1, allow_nan=False, default=_plain))
 
     def notice(self, text: str) -> None:
         """Write one line that the user should see to stderr."""
@@ -241,6 +242,11 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for: a site as in the files, anything else as text."""
+    return value.json if isinstance(value, Site) else str(value)
 
 
 def _put(stream: TextIO, text: str) -> None:

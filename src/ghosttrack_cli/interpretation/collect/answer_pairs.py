@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.report.contrast_schema import Contrast
     from ghosttrack_cli.report.token_text import TokenTexts
+    from ghosttrack_cli.site import AnySite
 
 PAIRED_FEATURES = 100
 PAIRS = 3
@@ -43,7 +44,7 @@ MOST_TOKENS = 96
 
 def compare_answers(
     source: RowSource, passes: Sequence[LayerPass], texts: TokenTexts, rows: int, monitor: Monitor
-) -> dict[int, Contrast | None]:
+) -> dict[AnySite, Contrast | None]:
     """The comparison of each layer, with answer pairs for its first PAIRED_FEATURES features.
 
     Raises:
@@ -64,7 +65,7 @@ def compare_answers(
 
 
 def _read_again(
-    source: RowSource, finders: dict[int, PairFinder], rows: int, monitor: Monitor
+    source: RowSource, finders: dict[AnySite, PairFinder], rows: int, monitor: Monitor
 ) -> None:
     monitor.begin(ANSWERS)
     done = 0

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.collector import Collector
     from ghosttrack_cli.interpretation.collect.row_batch import RowBatch
     from ghosttrack_cli.sae.protocol import SAE
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.row_order import MaskReport
 
 BLOCK_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}
@@ -54,7 +55,7 @@ class LayerPass:
 
     def __init__(
         self,
-        layer: int,
+        layer: AnySite,
         sae: SAE,
         collector: Collector,
         special_token_ids: tuple[int, ...],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.interpretation.collect.events import Rows
     from ghosttrack_cli.report.facts import SourceFacts
+    from ghosttrack_cli.site import AnySite
 
 JSON: TypeAlias = Any
 BATCH_ROWS = 4096
@@ -36,7 +37,7 @@ class RowBatch:
     """
 
     rows: Rows
-    x: Mapping[int, Tensor]
+    x: Mapping[AnySite, Tensor]
     cursor: JSON
     texts: int
     windows: int
@@ -69,7 +70,7 @@ class RowSource(Protocol):
         """What must be equal for an unfinished pass to go on, and a finished one to be current."""
         ...
 
-    def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
+    def batches(self, layers: Sequence[AnySite], cursor: JSON | None) -> Iterator[RowBatch]:
         """The batches from `cursor` on, or from the beginning."""
         ...
 

@@ -31,6 +31,7 @@ from ghosttrack_cli.report.schema import (
 )
 from ghosttrack_cli.report.search_files import SearchFiles
 from ghosttrack_cli.report.stored import SUMMARY, report_sources
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.workspace import MAIN_SOURCE
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _report(finished: Finished, index: FeatureIndex) -> LayerReport:
     one = finished.layer_pass
     rates = np.array(index.rate)
     return LayerReport(
-        layer=one.layer,
+        layer=Site.of(one.layer),
+        hook_point=Site.of(one.layer).point,
         model=finished.model,
         sae=finished.trained.facts,
         source=finished.source,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.sae.protocol import SAE
+    from ghosttrack_cli.site import AnySite
 
 PROBE_ROWS = 4096
 FORWARD_TOKENS = 1024
@@ -32,7 +33,7 @@ Spliced = Literal["kept", "all"]
 class Splice:
     """One layer's SAE, the mean of its rows, and which rows count as outliers."""
 
-    layer: int
+    layer: AnySite
     sae: SAE
     mean: Tensor
     median_norm: float | None
@@ -88,7 +89,7 @@ def measure_recovered(
     splices: Iterable[Splice],
     windows: Iterable[Tensor],
     after_splice: Callable[[int], None] = lambda _: None,
-) -> dict[int, tuple[Recovered | None, Recovered | None]]:
+) -> dict[AnySite, tuple[Recovered | None, Recovered | None]]:
     """For each layer, with the kept rows replaced and with all rows replaced.
 
     `windows` are token ids (T,). Kept rows are neither at position 0, nor special, nor outliers;
@@ -126,7 +127,7 @@ class Padded:
         return None if bool(self.real.all()) else self.real.long()
 
     def logits(
-        self, layer: int | None = None, replace: Callable[[Tensor], Tensor] | None = None
+        self, layer: AnySite | None = None, replace: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """Logits (B, T, V), spliced if asked."""
         return self.model.logits(self.ids, layer=layer, replace=replace, attention_mask=self.mask)

@@ -13,12 +13,14 @@ import torch
 from torch.nn.functional import cosine_similarity, normalize
 
 from ghosttrack_cli.errors import ModelError
+from ghosttrack_cli.model.lens import UNKNOWN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.sae.protocol import SAE
+    from ghosttrack_cli.site import Site
 
 CHUNK_ELEMENTS = 1 << 24
 NEIGHBOURS = 8
@@ -70,15 +72,20 @@ def logit_lens(
     return _joined(most), _joined(least)
 
 
-def promoted_tokens(W_dec: Tensor, model: ResidualModel) -> tuple[Ranked, Ranked, str | None]:
+def promoted_tokens(
+    W_dec: Tensor, model: ResidualModel, site: Site
+) -> tuple[Ranked, Ranked, str | None]:
     """What decoder directions promote and suppress in `model`, or nothing and why it is not known.
 
-    Tokens are those that both the tokenizer and the model know.
+    Tokens are those that both the tokenizer and the model know. What stands in the residual stream,
+    or is added to it, reaches the head by itself; what an MLP reads does not.
     """
+    nothing = Ranked(torch.zeros(len(W_dec), 0, dtype=torch.int64), torch.zeros(len(W_dec), 0))
+    if site.point == "mlp_in":
+        return nothing, nothing, f"{UNKNOWN}: layer {site} is read by its MLP alone"
     try:
         _, unembedding = model.unembed()
     except ModelError as error:
-        nothing = Ranked(torch.zeros(len(W_dec), 0, dtype=torch.int64), torch.zeros(len(W_dec), 0))
         return nothing, nothing, error.what
     vocabulary = min(len(model.tokenizer), model.vocab_size)
     return *logit_lens(W_dec, unembedding, vocabulary), None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.interpretation.collect.arrays import IntArray
     from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
 
 
@@ -83,7 +84,7 @@ class StoreSource:
         """The store's identity and how much of it is read."""
         return {"store": self._store.identity.to_json(), "rows": self.total_rows}
 
-    def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
+    def batches(self, layers: Sequence[AnySite], cursor: JSON | None) -> Iterator[RowBatch]:
         """The batches from row `cursor` on."""
         reader = ChunkReader(self._store, self._device)
         start = 0 if cursor is None else self._row(cursor)
@@ -147,9 +148,9 @@ class ChunkReader:
     def __init__(self, store: ActivationStore, device: torch.device) -> None:
         self._store = store
         self._device = device
-        self._held: dict[int, tuple[int, Tensor]] = {}
+        self._held: dict[AnySite, tuple[int, Tensor]] = {}
 
-    def read(self, layer: int, start: int, stop: int) -> Tensor:
+    def read(self, layer: AnySite, start: int, stop: int) -> Tensor:
         """Rows `start` to `stop`, (N, D) float32 on the device."""
         size = self._store.chunk_rows
         parts = []
@@ -158,7 +159,7 @@ class ChunkReader:
             parts.append(chunk[max(0, start - first) : stop - first])
         return torch.cat(parts).to(self._device, torch.float32)
 
-    def _chunk(self, layer: int, index: int) -> Tensor:
+    def _chunk(self, layer: AnySite, index: int) -> Tensor:
         held = self._held.get(layer)
         if held is None or held[0] != index:
             held = index, to_torch(self._store.chunk(layer, index))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.sources.prompt_sets import Text, Texts
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings.schema import InterpretationSettings
+    from ghosttrack_cli.site import AnySite
 
 TEXT_BITS, LONG_BITS = 20, 42
 """Rows of a text are numbered below 2**20, its further millions from 2**42 on: all differ."""
@@ -96,7 +97,7 @@ class TextSource:
             "context_length": self._context,
         }
 
-    def batches(self, layers: Sequence[int], cursor: JSON | None) -> Iterator[RowBatch]:
+    def batches(self, layers: Sequence[AnySite], cursor: JSON | None) -> Iterator[RowBatch]:
         """The batches from `cursor` on."""
         windows: list[Window] = []
         place: JSON = cursor
@@ -166,7 +167,9 @@ class TextSource:
         cut = ids[: self._context]
         return Window(text, cut, 1 + len(opening), truncated=len(cut) < len(ids))
 
-    def _batch(self, windows: Sequence[Window], layers: Sequence[int], cursor: JSON) -> RowBatch:
+    def _batch(
+        self, windows: Sequence[Window], layers: Sequence[AnySite], cursor: JSON
+    ) -> RowBatch:
         return RowBatch(
             rows=_rows(windows),
             x=self._residuals(windows, layers),
@@ -177,12 +180,14 @@ class TextSource:
             left_out=self._texts.left_out(cursor["state"]),
         )
 
-    def _residuals(self, windows: Sequence[Window], layers: Sequence[int]) -> dict[int, Tensor]:
+    def _residuals(
+        self, windows: Sequence[Window], layers: Sequence[AnySite]
+    ) -> dict[AnySite, Tensor]:
         """The residual streams of all windows, one after the other, (N, D) for each layer.
 
         Windows of similar length go through together, so that little of a batch is padding.
         """
-        found: dict[int, dict[int, Tensor]] = {layer: {} for layer in layers}
+        found: dict[AnySite, dict[int, Tensor]] = {layer: {} for layer in layers}
         for members in _by_length(windows):
             streams = self._forward([windows[i].ids for i in members], layers)
             for layer, stream in streams.items():  # (B, T, D)
@@ -193,7 +198,9 @@ class TextSource:
             for layer, parts in found.items()
         }
 
-    def _forward(self, sequences: Sequence[IntArray], layers: Sequence[int]) -> dict[int, Tensor]:
+    def _forward(
+        self, sequences: Sequence[IntArray], layers: Sequence[AnySite]
+    ) -> dict[AnySite, Tensor]:
         longest = max(map(len, sequences))
         ids = torch.full((len(sequences), longest), self._encoder.eos)  # (B, T)
         for row, sequence in enumerate(sequences):

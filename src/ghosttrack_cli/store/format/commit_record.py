@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
+from ghosttrack_cli.site import Site, in_order
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.commit_parts import (
     START,
@@ -26,6 +27,7 @@ from ghosttrack_cli.store.format.identity import JSON, StoreIdentity
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.statistics import NormSums
 
 SCHEMA = 1
@@ -47,7 +49,7 @@ class Commit:
     origin: ResumePoint | None = None
     """The batch that holds the first row of the segment in progress."""
     arrays: dict[str, ArrayCommit] = field(default_factory=dict)
-    sums: dict[int, LayerSums] = field(default_factory=dict)
+    sums: dict[AnySite, LayerSums] = field(default_factory=dict)
     text: dict[str, int] | None = None
     """Of the text behind the rows: documents, and by reason what was left out; known at the end."""
 
@@ -67,12 +69,12 @@ class Commit:
         return self.text is not None and not self.reached and not self.lagging
 
     @property
-    def layers(self) -> dict[int, int]:
+    def layers(self) -> dict[AnySite, int]:
         """The committed rows of each layer; fewer than `rows` while a layer is being added."""
-        return {layer: self.arrays[layout.layer_array(layer)].rows for layer in sorted(self.sums)}
+        return {layer: self.arrays[layout.layer_array(layer)].rows for layer in in_order(self.sums)}
 
     @property
-    def lagging(self) -> tuple[int, ...]:
+    def lagging(self) -> tuple[AnySite, ...]:
         """Layers that do not have all rows yet."""
         return tuple(layer for layer, rows in self.layers.items() if rows < self.rows)
 
@@ -92,9 +94,9 @@ class Commit:
         return self.resume.rows_before
 
     @property
-    def statistics(self) -> dict[int, NormSums]:
+    def statistics(self) -> dict[AnySite, NormSums]:
         """Norm sums of all committed rows of each layer."""
-        return {layer: sums.total for layer, sums in sorted(self.sums.items())}
+        return {layer: self.sums[layer].total for layer in in_order(self.sums)}
 
     @property
     def bytes(self) -> int:
@@ -121,9 +123,9 @@ class Commit:
         """Rows of a full chunk."""
         return self.identity.chunk_rows
 
-    def with_layers(self, layers: tuple[int, ...]) -> Commit:
+    def with_layers(self, layers: tuple[AnySite, ...]) -> Commit:
         """The same commit with empty arrays for layers that it does not have yet."""
-        new = [layer for layer in layers if layer not in self.sums]
+        new = [site for site in in_order(layers) if site not in self.sums]
         arrays = {layout.layer_array(layer): ArrayCommit() for layer in new}
         return replace(
             self,
@@ -163,7 +165,7 @@ class Commit:
                     name: ArrayCommit.from_json(array, identity.chunk_rows)
                     for name, array in document["arrays"].items()
                 },
-                {int(k): LayerSums.from_json(sums) for k, sums in document["norms"].items()},
+                {Site.parse(k): LayerSums.from_json(sums) for k, sums in document["norms"].items()},
                 read_counts(document.get("text")),
             )
             _check(commit)
@@ -196,7 +198,7 @@ def standing(path: Path) -> Path:
     commit with rows.
     """
     previous = layout.previous_path(path)
-    return previous if files.is_folder(previous) and not has_rows(path) else path
+    return previous if previous.is_dir() and not has_rows(path) else path
 
 
 def has_rows(folder: Path) -> bool:
@@ -214,7 +216,7 @@ def has_store(path: Path) -> bool:
 
 def has_commit(folder: Path) -> bool:
     """Whether `folder` itself holds a store with at least one commit."""
-    return files.is_file(layout.commit_path(folder))
+    return layout.commit_path(folder).is_file()
 
 
 def read_commit(path: Path) -> Commit:

@@ -9,6 +9,7 @@ from ghosttrack_cli.differences import OTHER_SETTINGS, START_OVER, Fields, diffe
 from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.provenance import ModelRecord, model_differences
 from ghosttrack_cli.quantities import MAX_D_MODEL
+from ghosttrack_cli.site import RESID_POST
 
 JSON: TypeAlias = Any
 """A value that `json` writes and reads back unchanged."""
@@ -44,7 +45,8 @@ class StoreIdentity:
     """Windows a forward pass: part of the identity because it can change the last bits."""
     d_model: int
     dtype: StoreDtype
-    hook_point: str = "resid_post"
+    hook_point: str = RESID_POST
+    """The point of an array that is named by its layer alone; the array's path has its own."""
     chunk_rows: int = 8192
     compress: Compression = "none"
     extra: dict[str, JSON] = field(default_factory=dict)

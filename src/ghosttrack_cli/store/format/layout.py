@@ -6,11 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.store.format.identity import ITEM_SIZE, StoreIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from ghosttrack_cli.site import AnySite
 
 STORE_SCHEMA = 1
 COMPRESSION_LEVEL = 1
@@ -19,14 +22,15 @@ ROW_ARRAYS = {TOKEN_IDS: "int32", DOC_IDS: "int64", POSITIONS: "int32"}
 ROW_ITEM_SIZE = {"int32": 4, "int64": 8}
 
 
-def layer_array(layer: int) -> str:
-    """The array of a layer: "layers/06/resid_post"."""
-    return f"layers/{layer:02d}/resid_post"
+def layer_array(layer: AnySite) -> str:
+    """The array of a site: "layers/06/resid_post"."""
+    return Site.of(layer).array
 
 
-def array_layer(array: str) -> int:
-    """The layer of a layer's array."""
-    return int(array.split("/")[1])
+def array_site(array: str) -> Site:
+    """The site of a site's array."""
+    _, layer, point = array.split("/")
+    return Site.parse(f"{int(layer)}.{point}")
 
 
 def commit_path(store: Path) -> Path:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.read.reader import ActivationStore
 
@@ -53,7 +54,7 @@ class RowBatches:
     def __init__(
         self,
         store: ActivationStore,
-        layer: int,
+        layer: AnySite,
         keep: Array,
         *,
         batch_size: int,

@@ -5,13 +5,13 @@ D d_model.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import StateError, UsageError
-from ghosttrack_cli.machine.ahead import workers
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store.format import chunks, layout
 from ghosttrack_cli.store.format.chunks import ChunkSpec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.format.identity import StoreIdentity
@@ -95,7 +96,7 @@ class ActivationStore:
         return self.commit.identity
 
     @property
-    def layers(self) -> tuple[int, ...]:
+    def layers(self) -> tuple[AnySite, ...]:
         """Layers that have all `rows`; one that is still being added is not among them."""
         lagging = self.commit.lagging
         return tuple(layer for layer in self.commit.layers if layer not in lagging)
@@ -142,7 +143,7 @@ class ActivationStore:
         """The position of each row in its window, int32 (rows,)."""
         return self._read(layout.POSITIONS, 0, self.rows)
 
-    def read(self, layer: int, start: int = 0, stop: int | None = None) -> Array:
+    def read(self, layer: AnySite, start: int = 0, stop: int | None = None) -> Array:
         """Rows of a layer, every chunk checked.
 
         Args:
@@ -163,17 +164,17 @@ class ActivationStore:
             raise UsageError(f"rows out of range: {start} to {stop}, must be 0 to {self.rows}")
         return self._read(self._array(layer), start, stop)
 
-    def chunk(self, layer: int, index: int) -> Array:
+    def chunk(self, layer: AnySite, index: int) -> Array:
         """One chunk of a layer, (chunk_rows or fewer, D), checked."""
         out = ChunkSpec.of(self.identity, self._array(layer)).empty(self.committed_rows(index))
         self.read_chunk_into(layer, index, out)
         return out
 
-    def read_chunk_into(self, layer: int, index: int, out: Array) -> None:
+    def read_chunk_into(self, layer: AnySite, index: int, out: Array) -> None:
         """Fill `out` (committed_rows(index), D), contiguous, with a chunk of a layer, checked."""
         self._read_chunk(self._array(layer), index, out)
 
-    def statistics(self, layer: int) -> NormSums:
+    def statistics(self, layer: AnySite) -> NormSums:
         """Norm sums of a layer from the commit: `median_norm`, `mean_square_norm`, `max_norm`."""
         self._array(layer)
         return self.commit.statistics[layer]
@@ -193,7 +194,7 @@ class ActivationStore:
             self._checksums[array] = read_checksums(self._folder, array, commit)
         return self._checksums[array]
 
-    def _array(self, layer: int) -> str:
+    def _array(self, layer: AnySite) -> str:
         if layer not in self.layers:
             there = ", ".join(map(str, self.layers)) or "none"
             raise StateError(
@@ -211,7 +212,7 @@ class ActivationStore:
             index, first, last = span
             self._fill(array, index, out[first - start : last - start], first)
 
-        with workers(READ_THREADS, "read") as pool:
+        with ThreadPoolExecutor(READ_THREADS) as pool:
             list(pool.map(fill, self._spans(start, stop)))
         return out
 

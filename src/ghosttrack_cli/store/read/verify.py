@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
-from ghosttrack_cli.machine.ahead import in_order, workers
 from ghosttrack_cli.machine.signals import raise_if_stopped
 from ghosttrack_cli.monitor import SILENT, Monitor, Part, Progress
 from ghosttrack_cli.store.format import chunks, layout
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite, Site
     from ghosttrack_cli.store.format.commit_record import Commit
 
 VERIFY_THREADS = 2
@@ -30,7 +31,7 @@ class BadChunk:
     """A chunk that is not as it was committed; `chunk` None means checksums or metadata."""
 
     array: str
-    layer: int | None
+    layer: AnySite | None
     chunk: int | None
     reason: str
 
@@ -75,13 +76,16 @@ def _verify_chunks(
 
     bad: list[BadChunk] = []
     done, total = 0, sum(check.rows * specs[check.array].row_bytes for check in checks)
-    with workers(VERIFY_THREADS, "verify") as pool:
-        for check, reason in in_order(pool, fault, checks, VERIFY_THREADS):
+    pool = ThreadPoolExecutor(VERIFY_THREADS)
+    try:
+        for check, reason in zip(checks, pool.map(fault, checks), strict=True):
             if reason is not None:
                 bad.append(BadChunk(check.array, _layer(check.array), check.chunk, reason))
             done += check.rows * specs[check.array].row_bytes
             monitor.progress(Progress(VERIFYING.name, done, total, "bytes"))
             raise_if_stopped(monitor.stop_signal)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return bad
 
 
@@ -91,8 +95,8 @@ def _checks(store: Path, commit: Commit, array: str) -> Iterator[_Check]:
         yield _Check(array, index, min(chunk_rows, rows - index * chunk_rows), crc)
 
 
-def _layer(array: str) -> int | None:
-    return None if array in layout.ROW_ARRAYS else layout.array_layer(array)
+def _layer(array: str) -> Site | None:
+    return None if array in layout.ROW_ARRAYS else layout.array_site(array)
 
 
 def _bad_metadata(store: Path, commit: Commit) -> Iterator[BadChunk]:

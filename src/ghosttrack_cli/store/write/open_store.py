@@ -22,9 +22,11 @@ from ghosttrack_cli.store.replace import remove_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
+
 
 def open_commit(
-    path: Path, identity: StoreIdentity, layers: tuple[int, ...], asked_rows: int
+    path: Path, identity: StoreIdentity, layers: tuple[AnySite, ...], asked_rows: int
 ) -> Commit:
     """The commit to go on from, written where it differs from the one on the disk.
 
@@ -54,7 +56,7 @@ def open_commit(
 def _read_or_none(path: Path) -> Commit | None:
     if has_commit(path):
         return read_folder(path)
-    if files.is_there(path) and not _is_unborn(path):
+    if path.exists() and not _is_unborn(path):
         raise StateError(
             f"not an activation store, and not empty: {path}", hint="use another --workspace"
         )
@@ -63,17 +65,17 @@ def _read_or_none(path: Path) -> Commit | None:
 
 def _is_unborn(path: Path) -> bool:
     unborn = files.temporary_path(layout.commit_path(path))
-    return files.is_folder(path) and all(child == unborn for child in files.entries(path))
+    return path.is_dir() and all(child == unborn for child in path.iterdir())
 
 
-def pass_layers(commit: Commit, layers: tuple[int, ...]) -> tuple[int, ...]:
+def pass_layers(commit: Commit, layers: tuple[AnySite, ...]) -> tuple[AnySite, ...]:
     """All layers while the store grows, else those of `layers` that lag behind."""
     if not commit.reached:
         return tuple(commit.layers)
     return tuple(layer for layer in layers if layer in commit.lagging)
 
 
-def _filling(commit: Commit, layers: tuple[int, ...]) -> ResumePoint | None:
+def _filling(commit: Commit, layers: tuple[AnySite, ...]) -> ResumePoint | None:
     rows = min((commit.layers[layer] for layer in layers), default=commit.rows)
     if rows == commit.rows:
         return commit.filling if commit.lagging else None

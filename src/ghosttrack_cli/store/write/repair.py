@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ghosttrack_cli.site import AnySite, Site
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.format.identity import StoreIdentity
@@ -105,10 +106,10 @@ class StoreRepair:
         return len(self._refills)
 
     @property
-    def layers(self) -> tuple[int, ...]:
+    def layers(self) -> tuple[Site, ...]:
         """Layers with chunks that are still to be replaced."""
         arrays = {refill.spec.array for refill in self._refills} - set(layout.ROW_ARRAYS)
-        return tuple(sorted(layout.array_layer(array) for array in arrays))
+        return tuple(sorted(layout.array_site(array) for array in arrays))
 
     @property
     def passes(self) -> list[RepairPass]:
@@ -127,7 +128,7 @@ class StoreRepair:
     def put(
         self,
         start: int,
-        activations: Mapping[int, torch.Tensor | Array],
+        activations: Mapping[AnySite, torch.Tensor | Array],
         token_ids: Array,
         doc_ids: Array,
         positions: Array,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from ghosttrack_cli.files import DiskQueue
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.chunks import ChunkSpec
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.write.growing_array import GrowingChunk
@@ -134,7 +135,7 @@ class LayerStream(RowStream):
         checksums: list[int],
         disk: DiskQueue,
         *,
-        layer: int,
+        layer: AnySite,
         computed_in: str | None = None,
     ) -> None:
         super().__init__(store, spec, rows, checksums, disk)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.format.identity import JSON, StoreIdentity
@@ -37,14 +38,14 @@ class StoreWriter:
     rows beyond those asked for are dropped.
     """
 
-    layers: tuple[int, ...]
+    layers: tuple[AnySite, ...]
     """Layers that every `append` must bring."""
 
     def __init__(
         self,
         path: Path,
         commit: Commit,
-        layers: tuple[int, ...],
+        layers: tuple[AnySite, ...],
         earlier: Earlier,
         lock: ExitStack,
     ) -> None:
@@ -70,7 +71,7 @@ class StoreWriter:
         cls,
         path: Path,
         identity: StoreIdentity,
-        layers: Iterable[int],
+        layers: Iterable[AnySite],
         *,
         asked_rows: int,
         overwrite: bool = False,
@@ -143,7 +144,7 @@ class StoreWriter:
 
     def append(
         self,
-        activations: Mapping[int, torch.Tensor | Array],
+        activations: Mapping[AnySite, torch.Tensor | Array],
         token_ids: Array,
         doc_ids: Array,
         positions: Array,
@@ -230,7 +231,7 @@ class StoreWriter:
         spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
         return RowStream(self.path, spec, array.rows, read_checksums(self.path, name, array))
 
-    def _layer_stream(self, commit: Commit, layer: int) -> LayerStream:
+    def _layer_stream(self, commit: Commit, layer: AnySite) -> LayerStream:
         name = layout.layer_array(layer)
         spec, array = ChunkSpec.of(commit.identity, name), commit.arrays[name]
         checksums = read_checksums(self.path, name, array)
@@ -246,7 +247,7 @@ class StoreWriter:
 
     def _check_shapes(
         self,
-        activations: Mapping[int, torch.Tensor | Array],
+        activations: Mapping[AnySite, torch.Tensor | Array],
         token_ids: Array,
         doc_ids: Array,
         positions: Array,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ghosttrack_cli.settings.schema import SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.training.records.history import History
 
 DIVERGED = 10.0
@@ -25,7 +26,7 @@ SAFER, HIGHEST_RATE = 3, 0.003
 """A third of the rate that failed, and no more than one that few trainings fail with."""
 
 
-def refuse_halted(layer: int, step: int, peak: float) -> TrainingError:
+def refuse_halted(layer: AnySite, step: int, peak: float) -> TrainingError:
     """The error for a step that was refused; `peak` is the learning rate that was set."""
     return TrainingError(
         f"layer {layer}: the loss is not finite or jumped a hundredfold at step {step + 1}, with a"
@@ -35,7 +36,7 @@ def refuse_halted(layer: int, step: int, peak: float) -> TrainingError:
 
 
 def check_entry(
-    layer: int,
+    layer: AnySite,
     history: History,
     entry: Mapping[str, float],
     training: SAETrainingSettings,
@@ -62,7 +63,7 @@ def check_entry(
     _check_alive(layer, entry, training, peak)
 
 
-def dying(layer: int, entry: Mapping[str, float]) -> str | None:
+def dying(layer: AnySite, entry: Mapping[str, float]) -> str | None:
     """A line to show when most features are dead, which is allowed but seldom meant."""
     if entry["dead_rows"] < JUDGED_DEAD_ROWS or entry["dead_fraction"] <= MANY_DEAD:
         return None
@@ -73,7 +74,7 @@ def dying(layer: int, entry: Mapping[str, float]) -> str | None:
 
 
 def _check_alive(
-    layer: int, entry: Mapping[str, float], training: SAETrainingSettings, peak: float
+    layer: AnySite, entry: Mapping[str, float], training: SAETrainingSettings, peak: float
 ) -> None:
     rows, dead = int(entry["dead_rows"]), entry["dead_fraction"]
     if rows >= JUDGED_DEAD_ROWS and dead > training.max_dead_fraction:
@@ -85,7 +86,7 @@ def _check_alive(
         )
 
 
-def _lower(layer: int, peak: float) -> str:
+def _lower(layer: AnySite, peak: float) -> str:
     """The command that trains with a learning rate well below the one that was too high."""
     rate = min(peak / SAFER, HIGHEST_RATE)
     return f"ghosttrack train --layers {layer} --learning-rate {rate:.2g} --overwrite"

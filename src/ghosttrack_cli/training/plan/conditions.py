@@ -9,6 +9,7 @@ from ghosttrack_cli.training.rows.layer_rows import split_store
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.store.read.row_order import Split
 
@@ -18,7 +19,7 @@ SAY_LITTLE = "metrics on so few say little about other text"
 
 
 def conditions(
-    store: ActivationStore, layer: int, training: SAETrainingSettings
+    store: ActivationStore, layer: AnySite, training: SAETrainingSettings
 ) -> tuple[str, ...]:
     """What is said of a training that begins or goes on: rows that are missing, another device."""
     found = (unfinished(store), elsewhere(training.device))

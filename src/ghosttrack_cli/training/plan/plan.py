@@ -20,13 +20,14 @@ from ghosttrack_cli.training.step.state import state_bytes
 
 if TYPE_CHECKING:
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.workspace import Workspace
 
 
 def _progress(
     workspace: Workspace,
-    layer: int,
+    layer: AnySite,
     store: ActivationStore,
     sae: SAESettings,
     training: SAETrainingSettings,
@@ -44,7 +45,7 @@ def _progress(
 class TrainingPlan:
     """Steps and memory of one layer's training."""
 
-    layer: int
+    layer: AnySite
     rows: int
     train_rows: int
     batch_size: int
@@ -93,7 +94,9 @@ def disk_bytes(d_model: int, d_hidden: int) -> int:
     return 3 * state + 3 * state // 3
 
 
-def _notices(store: ActivationStore, layer: int, training: SAETrainingSettings) -> tuple[str, ...]:
+def _notices(
+    store: ActivationStore, layer: AnySite, training: SAETrainingSettings
+) -> tuple[str, ...]:
     few = held_out(store, training)
     words = () if few is None else (f"layer {layer}: {few['words']}",)
     return (*conditions(store, layer, training), *words)
@@ -101,7 +104,7 @@ def _notices(store: ActivationStore, layer: int, training: SAETrainingSettings) 
 
 def plan_training(
     store: ActivationStore,
-    layer: int,
+    layer: AnySite,
     sae: SAESettings,
     training: SAETrainingSettings,
     workspace: Workspace,

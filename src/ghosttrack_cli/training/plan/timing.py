@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.plan.plan import TrainingPlan
 
@@ -34,7 +35,7 @@ LOOKS_AT_THE_END = 2
 """Passes over the held-out rows once the steps are taken."""
 
 
-def stored_rows(store: ActivationStore, layer: int, count: int) -> Tensor:
+def stored_rows(store: ActivationStore, layer: AnySite, count: int) -> Tensor:
     """The first `count` rows of a layer, again and again where it has fewer, (B, D)."""
     rows = to_torch(store.read(layer, 0, min(count, store.rows))).float()
     return rows.repeat(-(-count // len(rows)), 1)[:count]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.differences import Fields
     from ghosttrack_cli.settings.schema import SAESettings, SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
 
 FREE = frozenset(
@@ -62,7 +63,7 @@ def same(found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[s
 
 
 def check_same(
-    layer: int, found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]
+    layer: AnySite, found: Mapping[str, Any], store: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> None:
     """Raise a ConflictError when `found`, from disk, differs in its store or its settings."""
     fields = _differing(found, store, settings)

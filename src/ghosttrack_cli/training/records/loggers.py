@@ -18,6 +18,7 @@ from ghosttrack_cli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.training.records.history import History
     from ghosttrack_cli.workspace import Workspace
 
@@ -49,7 +50,7 @@ class Logger(Protocol):
 class TensorBoardLogger:
     """One run a layer; a new file takes the place of all that earlier ones said."""
 
-    def __init__(self, workspace: Workspace, layer: int, _run: RunInfo) -> None:
+    def __init__(self, workspace: Workspace, layer: AnySite, _run: RunInfo) -> None:
         module = _module("tensorboard")
         self._writer = module.SummaryWriter(str(workspace.tensorboard(layer)), purge_step=0)
 
@@ -70,7 +71,7 @@ class WandbLogger:
     Key, project and mode are wandb's own affair: it reads them from the environment.
     """
 
-    def __init__(self, workspace: Workspace, layer: int, run: RunInfo) -> None:
+    def __init__(self, workspace: Workspace, layer: AnySite, run: RunInfo) -> None:
         module = _module("wandb")
         try:
             self._run = module.init(
@@ -100,7 +101,7 @@ class WandbLogger:
         self._run.finish()
 
 
-LOGGERS: dict[str, Callable[[Workspace, int, RunInfo], Logger]] = {
+LOGGERS: dict[str, Callable[[Workspace, AnySite, RunInfo], Logger]] = {
     "tensorboard": TensorBoardLogger,
     "wandb": WandbLogger,
 }
@@ -122,7 +123,7 @@ def logger_names(log_to: str | None) -> tuple[str, ...]:
 def open_loggers(
     names: Sequence[str],
     workspace: Workspace,
-    layer: int,
+    layer: AnySite,
     history: History,
     run: RunInfo,
 ) -> Iterator[tuple[Logger, ...]]:
@@ -139,13 +140,13 @@ def open_loggers(
             logger.close()
 
 
-def forget_loggers(workspace: Workspace, layer: int) -> None:
+def forget_loggers(workspace: Workspace, layer: AnySite) -> None:
     """Delete what earlier loggers left here, so that a new training is a new run."""
     files.remove(workspace.tensorboard(layer))
     files.remove(workspace.wandb_run(layer))
 
 
-def _run_id(workspace: Workspace, layer: int) -> str:
+def _run_id(workspace: Workspace, layer: AnySite) -> str:
     """The id of the layer's run: drawn once, then kept until the training starts over."""
     path = workspace.wandb_run(layer)
     try:

@@ -24,26 +24,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import CheckpointKind
 
 KINDS: tuple[CheckpointKind, ...] = ("last", "best", "final")
 
 
-def something_stands(workspace: Workspace, layer: int) -> bool:
+def something_stands(workspace: Workspace, layer: AnySite) -> bool:
     """Whether an earlier training of a layer left anything that is worth keeping."""
     folders = (files.present_folder(workspace.sae(layer, kind)) for kind in KINDS)
     manifests = (workspace.training_progress(layer), workspace.history(layer))
     return any(path.exists() for path in (*folders, *manifests))
 
 
-def begun(workspace: Workspace, layer: int) -> Workspace | None:
+def begun(workspace: Workspace, layer: AnySite) -> Workspace | None:
     """Where a layer's begun retraining lies, if there is one."""
     side = workspace.retraining(layer)
     return side if side.training_progress(layer).is_file() else None
 
 
 def where(
-    workspace: Workspace, layer: int, store: Mapping[str, Any], settings: Mapping[str, Any]
+    workspace: Workspace, layer: AnySite, store: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Workspace:
     """Where a training goes on: beside the SAE that stands if a retraining was begun there.
 
@@ -61,7 +62,7 @@ def where(
     return workspace if same(done, store, settings) else side
 
 
-def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
+def finished(workspace: Workspace, layer: AnySite) -> dict[str, Any] | None:
     """The manifest of a training that came to its end and whose SAE is there, else None.
 
     Raises:
@@ -79,13 +80,13 @@ def finished(workspace: Workspace, layer: int) -> dict[str, Any] | None:
     return progress
 
 
-def hand_over(workspace: Workspace, layer: int) -> None:
+def hand_over(workspace: Workspace, layer: AnySite) -> None:
     """Put the finished retraining of a layer in the place of what was there."""
     files.rename(workspace.retraining(layer).checkpoints, workspace.replacement(layer))
     settle(workspace, layer)
 
 
-def settle(workspace: Workspace, layer: int) -> None:
+def settle(workspace: Workspace, layer: AnySite) -> None:
     """Finish moving a replacement into place, if one is there, and forget what holds nothing."""
     if begun(workspace, layer) is None:
         files.remove(workspace.retraining(layer).checkpoints)
@@ -107,7 +108,7 @@ def settle(workspace: Workspace, layer: int) -> None:
     files.remove(ready.checkpoints)
 
 
-def _in_order(ready: Workspace, layer: int) -> Iterator[Path]:
+def _in_order(ready: Workspace, layer: AnySite) -> Iterator[Path]:
     """What a replacement may hold: the state to resume from first, the manifest last."""
     yield from (ready.sae(layer, kind) for kind in KINDS)
     yield ready.history(layer)
@@ -117,13 +118,13 @@ def _in_order(ready: Workspace, layer: int) -> Iterator[Path]:
     yield ready.training_progress(layer)
 
 
-def _forget_missing_loggers(workspace: Workspace, ready: Workspace, layer: int) -> None:
+def _forget_missing_loggers(workspace: Workspace, ready: Workspace, layer: AnySite) -> None:
     """Delete the runs of the earlier training that the new one does not replace by its own."""
     if not (ready.tensorboard(layer).exists() or ready.wandb_run(layer).exists()):
         forget_loggers(workspace, layer)
 
 
-def forget(workspace: Workspace, layer: int) -> None:
+def forget(workspace: Workspace, layer: AnySite) -> None:
     """Delete what an earlier training of a layer left; the manifest goes first."""
     files.remove(workspace.training_progress(layer))
     for folder in (workspace.sae(layer, kind) for kind in KINDS):

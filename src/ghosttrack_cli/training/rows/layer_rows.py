@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.monitor import Monitor
     from ghosttrack_cli.settings.schema import SAETrainingSettings
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.training.rows.survey import Survey
 
@@ -93,7 +94,7 @@ class LayerRows:
     def __init__(
         self,
         store: ActivationStore,
-        layer: int,
+        layer: AnySite,
         training: SAETrainingSettings,
         device: torch.device,
         *,

@@ -6,6 +6,7 @@ N rows, n rows of a chunk, D d_model.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 
 from ghosttrack_cli.errors import CorpusError
-from ghosttrack_cli.machine.ahead import in_order, workers
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.store.format.norms import column_sums, norms_of, square_norms
 from ghosttrack_cli.store.read.row_order import MaskReport, Split, row_mask
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.read.reader import ActivationStore
 
 MOST_CHUNKS = 8
@@ -49,7 +50,7 @@ class Survey:
 
 def survey_layer(
     store: ActivationStore,
-    layer: int,
+    layer: AnySite,
     split: Split,
     monitor: Monitor = SILENT,
 ) -> tuple[Survey, NDArray[np.bool_]]:
@@ -83,10 +84,10 @@ def survey_layer(
 
     sums = _Sums(store.d_model)
     threads = min(torch.get_num_threads(), MOST_CHUNKS)
-    with workers(threads, "survey") as pool:
-        looks = in_order(pool, look, range(store.chunks), threads)
+    with ThreadPoolExecutor(threads, thread_name_prefix="survey") as pool:
+        looks = pool.map(look, range(store.chunks))
         seen = monitor.counted(SURVEY, looks, store.chunks, "chunks")
-        keep = [sums.add(part) for _, part in seen]
+        keep = [sums.add(part) for part in seen]
     return sums.result(layer, split), np.concatenate(keep)
 
 
@@ -117,7 +118,7 @@ class _Sums:
         self._energy += part.energy
         return part.keep
 
-    def result(self, layer: int, split: Split) -> Survey:
+    def result(self, layer: AnySite, split: Split) -> Survey:
         """The survey; CorpusError where a side of the split has no rows."""
         mask, train_rows = self._mask, self._train_rows
         val_rows = mask["kept"] - train_rows
@@ -130,7 +131,7 @@ class _Sums:
         return Survey(scale, mean, dict(mask), train_rows, val_rows, parts)
 
 
-def _check_sides(layer: int, stored: int, sides: dict[str, int]) -> None:
+def _check_sides(layer: AnySite, stored: int, sides: dict[str, int]) -> None:
     for side, rows in sides.items():
         if rows == 0:
             raise CorpusError(
