@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -46,6 +47,8 @@ def check_points(model: ResidualModel, ids: Tensor, other: Tensor) -> None:
     sites = [Site(layer, point) for layer in range(model.n_layers) for point in points]
     found = model.residuals(ids, sites)
     assert tuple(found) == tuple(sorted(sites))
+    for site, value in plain_hooks(model, ids, sites).items():
+        torch.testing.assert_close(found[site], value, rtol=1e-5, atol=1e-5, msg=f"{site}")
     for layer in range(model.n_layers):
         _check_sums(found, layer, points)
         if "mlp_in" in points and model.model.config.model_type not in MIXING_MLP:
@@ -56,6 +59,30 @@ def check_points(model: ResidualModel, ids: Tensor, other: Tensor) -> None:
         torch.testing.assert_close(same, expected, rtol=1e-3, atol=1e-3)
     if model.model.config.model_type not in READS_TOKENS:
         _check_last_block(model, ids, other, points)
+
+
+def plain_hooks(model: ResidualModel, ids: Tensor, sites: list[Site]) -> dict[Site, Tensor]:
+    """What plain forward hooks see in a whole pass of the plain model."""
+    seen: dict[Site, Tensor] = {}
+
+    def hook(site: Site, side: str) -> Callable[..., None]:
+        def see(_module: object, args: Any, words: dict[str, Any], output: Any = None) -> None:
+            first = args[0] if args else words.get("hidden_states", next(iter(words.values())))
+            value = first if side == "input" else output
+            value = value[0] if isinstance(value, tuple | list) else value
+            seen[site] = value.detach().reshape(*ids.shape, -1).clone()
+
+        return see
+
+    with ExitStack() as hooks, torch.no_grad():
+        for site in sites:
+            tap = model.taps(site)[site.point]
+            module = model.blocks[site.layer].get_submodule(tap.module)
+            before = module.register_forward_pre_hook
+            add = before if tap.side == "input" else module.register_forward_hook
+            hooks.callback(add(hook(site, tap.side), with_kwargs=True).remove)
+        model.model(input_ids=ids, use_cache=False)
+    return seen
 
 
 def _check_sums(found: dict[AnySite, Tensor], layer: int, points: tuple[Point, ...]) -> None:
