@@ -47,8 +47,8 @@ class Penalty:
     """lambda, where nobody sets it."""
     term: OfL0 | OfActs | None = None
     """P, if anything is added to the loss."""
-    fires: Literal["threshold", "batch"] = "threshold"
-    """What an entry has to exceed to fire: the feature's threshold, or the others of its batch."""
+    fires: Literal["threshold", "batch", "row"] = "threshold"
+    """What an entry has to exceed to fire: a threshold, or others of its batch or of its row."""
     trains_threshold: bool = True
     """Whether the threshold gets a gradient."""
     holds_l0: bool = False
@@ -101,10 +101,19 @@ PENALTIES = {
         holds_l0=True,
         rate=0.034,
     ),
+    "topk": Penalty(
+        "largest of a row",
+        weight=0.0,
+        fires="row",
+        trains_threshold=False,
+        holds_l0=True,
+        rate=0.034,
+    ),
 }
 """By the words that `--sparsity` takes.
 
 `target`: Gemma Scope 2's quadratic loss; `l0`: Rajamanoharan et al. 2024, "Jumping Ahead"; `l1`:
 the original; `tanh`: Anthropic, January 2025 update; `batchtopk`: Bussmann et al. 2024,
-"BatchTopK Sparse Autoencoders".
+"BatchTopK Sparse Autoencoders"; `topk`: Gao et al. 2024, "Scaling and evaluating sparse
+autoencoders".
 """

@@ -68,7 +68,7 @@ def filled() -> Path:
         ("extract --dtype ", "auto float32 float16 bfloat16"),
         ("extract --store-dtype b", "bfloat16"),
         ("run --compress ", "none lz4 zstd"),
-        ("train --sparsity ", "target l0 l1 tanh batchtopk"),
+        ("train --sparsity ", "target l0 l1 tanh batchtopk topk"),
         ("train --preset ", "recipe original"),
         ("train --log-to ", "tensorboard wandb"),
         ("train --log-to wandb,", "wandb,tensorboard"),

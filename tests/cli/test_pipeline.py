@@ -53,6 +53,35 @@ def extracted(extract: tuple[str, ...], ghosttrack: Callable[..., Ended]) -> tup
     return extract
 
 
+def test_a_topk_goes_through_all_commands(
+    extracted: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    """Trained, resumed, judged, interpreted, shown, prompted and exported like any other."""
+    given = ("--layers", "0", "--sparsity", "topk", "--target-l0", "6")
+    plan = ghosttrack("train", *given, "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    trained = ghosttrack("train", *given, "--json")
+    assert trained.code == 0, trained.err
+    assert 0 < json.loads(PROGRESS.read_text())["metrics"]["l0"] <= 6
+    config = json.loads(Path("ghosttrack-data/checkpoints/sae_layer_0_best/cfg.json").read_text())
+    assert (config["architecture"], config["k"]) == ("topk", 6)
+    assert "already trained" in ghosttrack("train", "--layers", "0").err
+    assert ghosttrack("interpret", "--layers", "0", "--json").code == 0
+    report = json.loads(next(Path("ghosttrack-data").rglob("report.json")).read_text())
+    assert 0 < report["metrics"]["l0"] <= 6
+    status = ghosttrack("status", "--json").document
+    assert status["layers"][0]["training"]["state"] == "finished"
+    said = ghosttrack("interpret", "prompt", "Document 3 tells of number 5", "--json").document
+    for token in range(1, len(said["ids"])):
+        fired = [one for one in said["layers"][0]["features"] if one["acts"][token] > 0]
+        assert len(fired) <= 6
+    assert ghosttrack("export", "--layer", "0").code == 0
+    config = json.loads(Path("ghosttrack-data/exports/layer_0/config.json").read_text())
+    assert (config["trainer"]["dict_class"], config["trainer"]["k"]) == ("AutoEncoderTopK", 6)
+    wrong = ghosttrack("train", "--layers", "2", "--sparsity", "topk", "--target-l0", "2.5")
+    assert (wrong.code, wrong.error[1]) == (2, "--target-l0 2")
+
+
 def test_from_an_empty_folder_to_features(
     extract: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:

@@ -14,6 +14,7 @@ from ghosttrack_cli.training.step.objective import (
     Weights,
     batch_cut,
     dense_gradients,
+    firing_thresholds,
     penalty,
     project,
 )
@@ -109,8 +110,7 @@ def test_encoder_and_decoder_gradients_equal_autograd(sparsity: str) -> None:
     constants = objective(sparsity)
     leaves = {n: w.clone().requires_grad_() for n, w in weights._asdict().items()}
     h = x @ leaves["W_enc"] + leaves["b_enc"]
-    cut = batch_cut(h.detach(), constants.firing(16)) if constants.cuts_batches else None
-    active = h > (weights.threshold if cut is None else cut)
+    active = h > firing_thresholds(constants, weights, h.detach())
     acts = h * active
     error = acts @ leaves["W_dec"] + leaves["b_dec"] - x
     loss = error.square().sum() / 16
@@ -189,6 +189,8 @@ def numpy_reference(
     if constants.sparsity == "batchtopk":
         w = w | {"threshold": np.full(F, np.sort(h, axis=None)[-round(rows * 2.0) - 1])}
     active = h > w["threshold"]
+    if constants.sparsity == "topk":
+        active = np.stack([row >= np.sort(row)[-round(constants.target_l0)] for row in h])
     f = np.where(active, h, 0.0)
     e = f @ w["W_dec"] + w["b_dec"] - x
     l0 = active.sum() / rows
@@ -199,6 +201,7 @@ def numpy_reference(
         "tanh": np.tanh(c * f).sum() / rows,
         "l1": f.sum() / rows,
         "batchtopk": 0.0,
+        "topk": 0.0,
     }
     for b in range(rows):
         out["b_dec"] += 2 / rows * e[b]
@@ -210,9 +213,10 @@ def numpy_reference(
                 "tanh": weight * np.tanh(c * w["threshold"][j]) / rows,
                 "l1": 0.0,
                 "batchtopk": 0.0,
+                "topk": 0.0,
             }[constants.sparsity]
             inside = abs(h[b, j] - w["threshold"][j]) < constants.bandwidth / 2
-            if inside and constants.sparsity not in {"l1", "batchtopk"}:
+            if inside and constants.sparsity not in {"l1", "batchtopk", "topk"}:
                 gain = w["threshold"][j] * slope + jump
                 out["threshold"][j] -= gain / constants.bandwidth
             if active[b, j]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ghosttrack_cli.errors import Stopped
 from ghosttrack_cli.machine import clock
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.sae.topk import TopKSAE
 from ghosttrack_cli.training import reporting
 from ghosttrack_cli.training.measure import guard
 from ghosttrack_cli.training.measure.evaluate import Evaluation, evaluate
@@ -120,8 +121,14 @@ class Session:
         state = self.engine.state
         mean = survey.mean.to(state.step.device)
         weights = state.weights._replace(b_dec=state.weights.b_dec + mean)._asdict()
-        sae = JumpReLUSAE.from_weights(weights, metadata=self.source)
-        return sae.folded(survey.scale, mean)
+        return self._sae(weights).folded(survey.scale, mean)
+
+    def _sae(self, weights: dict[str, Tensor]) -> SAE:
+        """The SAE with these weights, of the architecture that is trained."""
+        objective = self.recipe.objective
+        if objective.competes_by_row:
+            return TopKSAE.from_weights(weights, metadata=self.source, k=objective.k)
+        return JumpReLUSAE.from_weights(weights, metadata=self.source)
 
     def look(
         self, sae: SAE, batches: Iterable[Tensor], onto: Evaluation | None = None

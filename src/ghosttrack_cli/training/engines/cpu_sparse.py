@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ghosttrack_cli.sae.firing import fires
 from ghosttrack_cli.training.engines.cpu_wide import blockwise_gradients, project_in_place
 from ghosttrack_cli.training.engines.entry_lists import (
     bags,
@@ -19,15 +20,15 @@ from ghosttrack_cli.training.engines.entry_lists import (
     error_products,
     feature_sums,
     find_entries,
+    find_largest,
     rows_at_once,
 )
 from ghosttrack_cli.training.step.objective import (
     Figures,
     Gradients,
     Weights,
-    at_cut,
+    batch_cut,
     dense_gradients,
-    own_cut,
     penalty,
     penalty_jump,
     penalty_slope,
@@ -53,21 +54,31 @@ def gradients(
 
     A batch that is done densely at once makes all five products in the dtype of `scratch`.
     """
-    entries = find_entries(weights, x, lower_edge(weights.threshold, objective), scratch)
-    needed = objective.firing(len(x)) + 1 if objective.cuts_batches else 0
-    if entries is not None and len(entries.h) >= needed:
+    entries = _entries(weights, x, objective, scratch)
+    if entries is not None:
         return sparse_gradients(weights, x, entries, weight, objective, scratch)
     F = weights.b_enc.numel()
     rows = min(rows_at_once(x, F), max(1, DENSE_ENTRIES // F))
     if len(x) <= rows:
-        h = scratch.h[: len(x)] if scratch.products == torch.float32 else None
+        known = scratch.products == torch.float32 and not objective.competes_by_row
+        h = scratch.h[: len(x)] if known else None
         return dense_gradients(weights, x, weight, objective, scratch.products, h)
+    scratch.sized(rows, F)
     return blockwise_gradients(weights, x, weight, objective, scratch.h[:rows])
+
+
+def _entries(weights: Weights, x: Tensor, objective: Objective, scratch: Scratch) -> Entries | None:
+    """The entries of a batch that may matter; None where they are many, or not all are found."""
+    if objective.competes_by_row:
+        return find_largest(weights, x, objective.k, scratch)
+    entries = find_entries(weights, x, lower_edge(weights.threshold, objective), scratch)
+    needed = objective.firing(len(x)) + 1 if objective.competes else 0
+    return None if entries is None or len(entries.h) < needed else entries
 
 
 def lower_edge(threshold: Tensor, objective: Objective) -> Tensor:
     """The value above which an entry may matter, (F,)."""
-    if objective.cuts_batches:
+    if objective.competes:
         return threshold * CUT_MARGIN
     return threshold - objective.bandwidth / 2
 
@@ -82,10 +93,8 @@ def sparse_gradients(
 ) -> Gradients:
     """What `dense_gradients` gives, from the entries of x (B, D)."""
     B, features = len(x), entries.features
-    cut = own_cut(objective, entries.h, B)
-    weights = at_cut(weights, cut)
-    threshold = weights.threshold[features]  # (K,)
-    active = entries.h > threshold  # (K,)
+    thresholds = _thresholds(objective, weights, entries, B)
+    active = fires(entries.h, thresholds)  # (K,)
     acts = torch.where(active, entries.h, 0.0)  # (K,)
     error = bags(features, weights.W_dec, entries.starts, acts)  # (B, D)
     error.add_(weights.b_dec).sub_(x)
@@ -98,14 +107,16 @@ def sparse_gradients(
 
     error.mul_(2 / B)  # the derivative of E to x_hat
     slopes = error_products(error, weights.W_dec, entries, scratch)  # (K,) dE/df
-    window = (entries.h - threshold).abs() < objective.bandwidth / 2  # (K,)
-    threshold_slope = threshold_gradient(
-        objective,
-        weights.threshold,
-        feature_sums(entries, torch.where(window, slopes, 0.0), weights),
-        feature_sums(entries, window.float(), weights),
-        penalty_jump(objective, weights.threshold, l0, weight, B),
-    )
+    threshold_slope = torch.zeros_like(weights.threshold)
+    if objective.trains_threshold:
+        window = (entries.h - thresholds).abs() < objective.bandwidth / 2  # (K,)
+        threshold_slope = threshold_gradient(
+            objective,
+            weights.threshold,
+            feature_sums(entries, torch.where(window, slopes, 0.0), weights),
+            feature_sums(entries, window.float(), weights),
+            penalty_jump(objective, weights.threshold, l0, weight, B),
+        )
     slopes = slopes + penalty_slope(objective, acts, weight, B)
     slopes = torch.where(active, slopes, 0.0)  # (K,) dloss/dh
     fired = feature_sums(entries, active.float(), weights)  # (F,)
@@ -119,4 +130,22 @@ def sparse_gradients(
         b_dec=error.sum(dim=0),
         threshold=threshold_slope,
     )
-    return Gradients(gradient, figures, fired > 0, cut)
+    return Gradients(gradient, figures, fired > 0, _cut(objective, entries, thresholds))
+
+
+def _thresholds(objective: Objective, weights: Weights, entries: Entries, rows: int) -> Tensor:
+    """What the entries must exceed to fire, (K,) or ()."""
+    match objective.penalty.fires:
+        case "row":
+            return torch.zeros(())  # only those that fire are among them
+        case "batch":
+            return batch_cut(entries.h, objective.firing(rows))
+        case _:
+            return weights.threshold[entries.features]
+
+
+def _cut(objective: Objective, entries: Entries, thresholds: Tensor) -> Tensor | None:
+    """What entries had to exceed where they compete, ()."""
+    if objective.competes_by_row:
+        return entries.cut
+    return thresholds if objective.competes else None

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ghosttrack_cli.sae.firing import fires
 from ghosttrack_cli.training.step.objective import (
     Figures,
     Gradients,
     Weights,
-    at_cut,
     batch_cut,
+    firing_thresholds,
     penalty,
     penalty_jump,
     penalty_slope,
@@ -47,6 +48,7 @@ class Sums:
     active: Tensor  # (F,) int64: rows in which the feature fires
     error: Tensor  # () |e|^2
     penalty: Tensor  # () P of the modes that add up over rows
+    cuts: Tensor  # () what entries had to exceed, summed over rows, where they compete
 
     @classmethod
     def none(cls, weights: Weights) -> Sums:
@@ -62,6 +64,7 @@ class Sums:
             active=per_feature.long(),
             error=torch.zeros(()),
             penalty=torch.zeros(()),
+            cuts=torch.zeros(()),
         )
 
 
@@ -70,27 +73,40 @@ def blockwise_gradients(
 ) -> Gradients:
     """What `dense_gradients` gives for x (B, D), in blocks of b rows; `h` (b, F) is overwritten."""
     B = len(x)
-    cut = _cut(weights, x, objective.firing(B), h) if objective.cuts_batches else None
-    weights = at_cut(weights, cut)
+    cut = _cut(weights, x, objective, h)
     sums = Sums.none(weights)
     for part in torch.split(x, len(h)):
-        _add_block(sums, weights, part, weight, objective, B, h[: len(part)])
+        _add_block(sums, weights, part, weight, objective, B, h[: len(part)], cut)
     l0 = sums.active.sum(dtype=torch.float32) / B
     value = sums.penalty if objective.adds_up else penalty(objective, sums.penalty, l0, B)
-    jump = penalty_jump(objective, weights.threshold, l0, weight, B)
+    if objective.competes_by_row:
+        cut = sums.cuts / B
     gradient = Weights(
         W_enc=sums.W_enc.T,
         b_enc=sums.b_enc,
         W_dec=project_in_place(sums.W_dec, weights.W_dec),
         b_dec=sums.b_dec,
-        threshold=threshold_gradient(objective, weights.threshold, sums.slopes, sums.window, jump),
+        threshold=_threshold(sums, weights, objective, l0, weight, B),
     )
     figures = Figures(recon_loss=sums.error / B, sparsity_loss=weight * value, l0=l0)
     return Gradients(gradient, figures, sums.active > 0, cut)
 
 
-def _cut(weights: Weights, x: Tensor, count: int, h: Tensor) -> Tensor:
-    """`batch_cut` of x (B, D) in blocks of b rows; `h` (b, F) is overwritten."""
+def _threshold(
+    sums: Sums, weights: Weights, objective: Objective, l0: Tensor, weight: float, rows: int
+) -> Tensor:
+    """The gradient of the thresholds, (F,)."""
+    if not objective.trains_threshold:
+        return torch.zeros_like(weights.threshold)
+    jump = penalty_jump(objective, weights.threshold, l0, weight, rows)
+    return threshold_gradient(objective, weights.threshold, sums.slopes, sums.window, jump)
+
+
+def _cut(weights: Weights, x: Tensor, objective: Objective, h: Tensor) -> Tensor | None:
+    """`batch_cut` of x (B, D), if there is one, in blocks of b rows; `h` (b, F) is overwritten."""
+    if objective.penalty.fires != "batch":
+        return None
+    count = objective.firing(len(x))
     largest = torch.empty(0)
     for part in torch.split(x, len(h)):
         values = torch.addmm(weights.b_enc, part, weights.W_enc, out=h[: len(part)]).flatten()
@@ -111,13 +127,19 @@ def _add_block(
     objective: Objective,
     rows: int,
     h: Tensor,
+    cut: Tensor | None,
 ) -> None:
     """Add the block x (b, D) of a batch of `rows`; three (b, F) float32 live at once, `h` one."""
     torch.addmm(weights.b_enc, x, weights.W_enc, out=h)
-    active = h > weights.threshold  # (b, F)
+    thresholds = firing_thresholds(objective, weights, h) if cut is None else cut
+    active = fires(h, thresholds)  # (b, F)
     sums.active += active.sum(dim=0)
-    window = (h - weights.threshold).abs_() < objective.bandwidth / 2  # (b, F)
-    sums.window += window.sum(dim=0, dtype=torch.float32)
+    if objective.competes_by_row:
+        sums.cuts += thresholds.sum()
+    window = None
+    if objective.trains_threshold:
+        window = (h - weights.threshold).abs_() < objective.bandwidth / 2  # (b, F)
+        sums.window += window.sum(dim=0, dtype=torch.float32)
     acts = h.mul_(active)  # (b, F)
     error = torch.addmm(weights.b_dec - x, acts, weights.W_dec)  # (b, D)
     sums.error += error.square().sum()
@@ -125,7 +147,8 @@ def _add_block(
     sums.b_dec += error.sum(dim=0)
     sums.W_dec.addmm_(acts.T, error)
     slopes = error @ weights.W_dec.T  # (b, F) dE/df
-    sums.slopes += (slopes * window).sum(dim=0)
+    if window is not None:
+        sums.slopes += (slopes * window).sum(dim=0)
     if objective.adds_up:
         sums.penalty += penalty(objective, acts, sums.penalty, rows)
         slopes += penalty_slope(objective, acts, weight, rows)

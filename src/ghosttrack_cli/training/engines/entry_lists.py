@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 
+from ghosttrack_cli.sae.firing import after_largest, fires
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
@@ -39,6 +41,7 @@ class Entries(NamedTuple):
     features: Tensor  # (K,) int32
     starts: Tensor  # (B,) int32: where each row's entries begin
     h: Tensor  # (K,) float32
+    cut: Tensor | None = None  # () the mean of what they had to exceed in their rows
 
 
 @dataclass
@@ -91,6 +94,38 @@ def find_entries(weights: Weights, x: Tensor, lower: Tensor, scratch: Scratch) -
         features=(place - rows * F).int(),
         starts=torch.searchsorted(place, torch.arange(0, B * F, F)).int(),
         h=torch.cat(values),
+    )
+
+
+def find_largest(weights: Weights, x: Tensor, k: int, scratch: Scratch) -> Entries | None:
+    """The `k` largest positive entries of each row, or None where those are a tenth of all.
+
+    They are found in float32, in which hardly any two are equal.
+    """
+    B, F = len(x), weights.b_enc.numel()
+    if B * k > min(int(SPARSE_SHARE * B * F), MAX_ENTRIES):
+        return None
+    block = rows_at_once(x, F)
+    features, values, cuts = [], [], []
+    for start in range(0, B, block):
+        part = x[start : start + block]
+        h, _ = scratch.sized(len(part), F)
+        torch.addmm(weights.b_enc, part, weights.W_enc, out=h)
+        best = h.topk(k + 1, dim=1, sorted=False)
+        cut = after_largest(best.values, k)  # (b, 1)
+        order = best.indices.argsort(dim=1)
+        features.append(best.indices.gather(1, order))
+        values.append(best.values.gather(1, order))
+        cuts.append(cut)
+    found, cut = torch.cat(values), torch.cat(cuts)  # (B, k + 1), (B, 1)
+    firing = fires(found, cut)
+    counts = firing.sum(dim=1)  # (B,)
+    return Entries(
+        rows=torch.arange(B, dtype=torch.int32).repeat_interleave(counts),
+        features=torch.cat(features)[firing].int(),
+        starts=(counts.cumsum(0) - counts).int(),
+        h=found[firing],
+        cut=cut.mean(),
     )
 
 

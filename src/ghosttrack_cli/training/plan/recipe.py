@@ -110,12 +110,12 @@ class Recipe:
     def products_on(self, device: torch.device) -> torch.dtype:
         """What large matrix products are made in: bfloat16 where that is several times as fast.
 
-        Rounded activations would be equal too often to cut a batch exactly, which is done on the
-        CPU.
+        Where entries compete, rounded ones would be equal too often to choose exactly as many as
+        are to fire, which is done on the CPU.
         """
         if device.type == "cuda":
             return torch.bfloat16
-        fast = devices.has_bfloat16_units() and not self.objective.cuts_batches
+        fast = devices.has_bfloat16_units() and not self.objective.competes
         return torch.bfloat16 if fast else torch.float32
 
     def step_settings(self, device: torch.device) -> StepSettings:
@@ -196,5 +196,11 @@ def _objective(sae: SAESettings, training: SAETrainingSettings, d_model: int) ->
             f"target_l0: {target:g} active features per token cannot be reached with"
             f" d_hidden = {sae.d_hidden}",
             hint="use a larger --d-hidden, or a smaller --target-l0",
+        )
+    if objective.competes_by_row and objective.k != target:
+        raise UsageError(
+            f"target_l0: {target:g} requested, but with sparsity = {sae.sparsity} it is the k of a"
+            " row, a whole number from 1",
+            hint=f"--target-l0 {max(1, objective.k)}",
         )
     return objective

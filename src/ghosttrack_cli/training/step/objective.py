@@ -1,4 +1,4 @@
-"""The loss of a JumpReLU SAE and its gradients, written out: pure functions of tensors.
+"""The loss of an SAE and its gradients, written out: pure functions of tensors.
 
 B batch, D d_model, F d_hidden.
 
@@ -8,8 +8,8 @@ B batch, D d_model, F d_hidden.
     loss = mean_b |e|^2 + lambda P(f)
 
 with one of the penalties P of penalties.py, f_j >= 0, a function of L0, the batch mean of
-#(f > 0), or a mean over rows of p(f_j); or without one: then theta is one number, the smallest for
-which at most B L0_target entries of the batch fire.
+#(f > 0), or a mean over rows of p(f_j); or without one: then entries compete, and theta is the
+smallest number for which at most B L0_target entries of a batch fire, or L0_target of each row.
 
 The derivative of a step is estimated with a rectangle of width eps around the threshold, and passed
 to the threshold only:
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from ghosttrack_cli.penalties import PENALTIES, OfActs, OfL0
+from ghosttrack_cli.sae.firing import fires, row_thresholds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,14 +61,7 @@ class Gradients(NamedTuple):
     weights: Weights
     figures: Figures
     fired: Tensor  # (F,) bool: the feature fired in this batch
-    cut: Tensor | None = None  # (): the threshold of this batch, where it has one of its own
-
-
-def at_cut(weights: Weights, cut: Tensor | None) -> Weights:
-    """The weights with the threshold `cut` (), if there is one, for all features."""
-    if cut is None:
-        return weights
-    return weights._replace(threshold=cut.expand_as(weights.threshold))
+    cut: Tensor | None = None  # (): what entries of this batch had to exceed where they compete
 
 
 @dataclass(frozen=True)
@@ -95,9 +89,19 @@ class Objective:
         return self.penalty.holds_l0
 
     @property
-    def cuts_batches(self) -> bool:
-        """Whether the entries that fire are chosen anew in each batch."""
-        return self.penalty.fires == "batch"
+    def competes(self) -> bool:
+        """Whether entries compete to fire: those of a batch, or those of a row."""
+        return self.penalty.fires != "threshold"
+
+    @property
+    def competes_by_row(self) -> bool:
+        """Whether it is those of a row."""
+        return self.penalty.fires == "row"
+
+    @property
+    def k(self) -> int:
+        """How many entries of a row fire where they compete."""
+        return round(self.target_l0)
 
     @property
     def adds_up(self) -> bool:
@@ -105,7 +109,7 @@ class Objective:
         return isinstance(self.penalty.term, OfActs)
 
     def firing(self, rows: int) -> int:
-        """How many entries of a batch fire where they are chosen."""
+        """How many entries of a batch fire where they compete."""
         return round(rows * self.target_l0)
 
 
@@ -152,9 +156,15 @@ def batch_cut(h: Tensor, count: int) -> Tensor:
     return h.flatten().topk(count + 1, sorted=False).values.min().clamp(min=0.0)
 
 
-def own_cut(objective: Objective, h: Tensor, rows: int) -> Tensor | None:
-    """The cut of a batch of `rows`, if it has one of its own; `h` holds all entries above it."""
-    return batch_cut(h, objective.firing(rows)) if objective.cuts_batches else None
+def firing_thresholds(objective: Objective, weights: Weights, h: Tensor) -> Tensor:
+    """What entries of a batch h (B, F) must exceed to fire: (F,), (), or (B, 1) of each row."""
+    match objective.penalty.fires:
+        case "row":
+            return row_thresholds(h, objective.k)
+        case "batch":
+            return batch_cut(h, objective.firing(len(h)))
+        case _:
+            return weights.threshold
 
 
 def threshold_gradient(
@@ -169,8 +179,6 @@ def threshold_gradient(
     `error_slopes` (F,) holds the sums of dE/df over the entries inside the window and `entries`
     (F,) their number.
     """
-    if not objective.trains_threshold:
-        return torch.zeros_like(threshold)
     return (threshold * error_slopes + jump * entries) / -objective.bandwidth
 
 
@@ -191,9 +199,8 @@ def dense_gradients(
     x_low, W_enc, W_dec = x.to(products), weights.W_enc.to(products), weights.W_dec.to(products)
     if h is None:
         h = (x_low @ W_enc).float() + weights.b_enc  # (B, F)
-    cut = own_cut(objective, h, rows)
-    weights = at_cut(weights, cut)
-    active = h > weights.threshold  # (B, F)
+    thresholds = firing_thresholds(objective, weights, h)
+    active = fires(h, thresholds)  # (B, F)
     acts = torch.where(active, h, 0.0)  # (B, F)
     acts_low = acts.to(products)
     error = (acts_low @ W_dec).float() + (weights.b_dec - x)  # (B, D)
@@ -208,15 +215,16 @@ def dense_gradients(
     error = error * (2 / rows)  # (B, D) the derivative of E to x_hat
     error_low = error.to(products)
     slopes = (error_low @ W_dec.T).float()  # (B, F) dE/df
-    window = (h - weights.threshold).abs() < objective.bandwidth / 2  # (B, F)
-    jump = penalty_jump(objective, weights.threshold, l0, weight, rows)
-    threshold = threshold_gradient(
-        objective,
-        weights.threshold,
-        torch.where(window, slopes, 0.0).sum(dim=0),
-        window.sum(dim=0, dtype=torch.float32),
-        jump,
-    )
+    threshold = torch.zeros_like(weights.threshold)
+    if objective.trains_threshold:
+        window = (h - weights.threshold).abs() < objective.bandwidth / 2  # (B, F)
+        threshold = threshold_gradient(
+            objective,
+            weights.threshold,
+            torch.where(window, slopes, 0.0).sum(dim=0),
+            window.sum(dim=0, dtype=torch.float32),
+            penalty_jump(objective, weights.threshold, l0, weight, rows),
+        )
     slopes = slopes + penalty_slope(objective, acts, weight, rows)
     slopes = torch.where(active, slopes, 0.0)  # (B, F) dloss/dh
     gradient = Weights(
@@ -226,6 +234,7 @@ def dense_gradients(
         b_dec=error.sum(dim=0),
         threshold=threshold,
     )
+    cut = thresholds.mean() if objective.competes else None
     return Gradients(gradient, figures, firings > 0, cut)
 
 

@@ -53,8 +53,14 @@ def next_bias(
     """The encoder's bias (F,) after a step that Adam has `moved`.
 
     A feature fires where x W_enc > theta - b_enc. If it stays quiet though its threshold has come
-    down, a bias below 0 shrinks as well; against that no threshold would be low enough.
+    down, a bias below 0 shrinks as well; against that no threshold would be low enough. Where the
+    entries of a row compete, theta is what they had to exceed on average: there it is the bias that
+    closes the gap.
     """
+    if settings.objective.competes_by_row:
+        gap = state.weights.threshold - moved
+        quiet = (state.quiet_rows >= settings.revive_rows) & (gap > 0)
+        return torch.where(quiet, moved + (1 - shrink) * gap, moved)
     if not settings.objective.trains_threshold:
         return moved
     closed = (state.quiet_rows >= BIAS_PATIENCE * settings.revive_rows) & (moved < 0)
