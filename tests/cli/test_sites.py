@@ -152,6 +152,19 @@ def test_run_takes_points(source: tuple[str, ...], ghosttrack: Callable[..., End
     assert (REPORTS / "layer_1.resid_mid" / "store" / "report.json").is_file()
 
 
+def test_a_store_grows_at_the_points_that_it_has(
+    source: tuple[str, ...], ghosttrack: Callable[..., Ended]
+) -> None:
+    assert ghosttrack("extract", *source, "--layer", "1", "--hook", "mlp_out").code == 0
+    grown = ghosttrack("extract", "--tokens", "4k")
+    assert grown.code == 0
+    assert "--hook mlp_out" in grown.err  # said, as all that is as before
+    assert ghosttrack("extract", "--layers", "2,0.attn_out").code == 0
+    status = ghosttrack("status", "--json").document
+    assert [one["layer"] for one in status["layers"]] == ["0.attn_out", "1.mlp_out", "2.mlp_out"]
+    assert {one["rows"] for one in status["layers"]} == {4000}
+
+
 def test_an_unknown_point_is_refused_before_anything_is_written(
     source: tuple[str, ...], ghosttrack: Callable[..., Ended]
 ) -> None:

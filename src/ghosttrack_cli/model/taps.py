@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ghosttrack_cli.model.architectures import block_output
-from ghosttrack_cli.model.hook_points import HIDDEN, Tap, first_input
+from ghosttrack_cli.model.hook_points import BLOCK_TAPS, HIDDEN, Tap, first_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,8 +29,8 @@ def reading(
 
     def read(_module: object, args: Any, words: dict[str, Any], output: Any = None) -> None:
         value = first_input(args, words) if tap.side == "input" else block_output(output)
-        # A block may add to its parts in place; to its output nobody does.
-        keep(value if not tap.module else value.reshape(*shape, -1).clone())
+        # A block may add in place to what it gets, and to its parts; to its output nobody does.
+        keep(value if tap == BLOCK_TAPS["resid_post"] else value.reshape(*shape, -1).clone())
 
     with _hooked(block.get_submodule(tap.module), tap, read):
         yield

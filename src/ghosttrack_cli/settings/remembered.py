@@ -25,7 +25,7 @@ CORPUS_KEYS = (
     "source", "language", "date", "config", "split", "column", "encoding", "revision",
     "min_characters",
 )  # fmt: skip
-EXTRACTION_KEYS = ("layers", "tokens", "context_length", "store_dtype", "compress")
+EXTRACTION_KEYS = ("layers", "hook", "tokens", "context_length", "store_dtype", "compress")
 ALWAYS = {
     "extract": frozenset(
         {
