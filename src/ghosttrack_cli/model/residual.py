@@ -147,10 +147,11 @@ class ResidualModel:
         """
         asked = checked(layers, self.n_layers)
         kept: dict[AnySite, Tensor] = {}
+        taps = [self.taps(site)[site.point] for site in asked]  # may run the model: before hooks
         with ExitStack() as hooks:
-            for site in asked:
+            for site, tap in zip(asked, taps, strict=True):
                 read = _reader(kept, site, len(asked))
-                tap, block = self.taps(site)[site.point], self._parts.blocks[site.layer]
+                block = self._parts.blocks[site.layer]
                 hooks.enter_context(reading(block, tap, input_ids.shape, read))
             with suppress(ForwardEndsError):
                 self._run(self.model, input_ids, attention_mask)
