@@ -150,6 +150,8 @@ def test_run_takes_points(source: tuple[str, ...], ghosttrack: Callable[..., End
     assert done.code == 0, done.err
     assert set(done.document["train"]["layers"]) == {"1.resid_mid", "1"}
     assert (REPORTS / "layer_1.resid_mid" / "store" / "report.json").is_file()
+    verified = ghosttrack("status", "--verify")
+    assert verified.code == 0, verified.out + verified.err
 
 
 def test_a_store_grows_at_the_points_that_it_has(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHELL = "index.html"
 HINT = "ghosttrack interpret"
-NAME = re.compile(r"index\.html|browser/(?:[\w-]+/)*[\w-]+\.(?:js|css|json)", re.ASCII)
+NAME = re.compile(r"index\.html|browser/(?:[\w-]+(?:\.\w+)?/)*[\w-]+\.(?:js|css|json)", re.ASCII)
 """A name inside a list that says otherwise would leave the folder."""
 _Facts = TypeAdapter(dict[str, FileFacts])
 

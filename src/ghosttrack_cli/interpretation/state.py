@@ -101,7 +101,7 @@ class PassState:
         self, document: Mapping[str, Any], one: LayerPass
     ) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
         saved = document["layers"][str(one.layer)]
-        if not re.fullmatch(rf"layer_{one.layer}\.\d+\.safetensors", saved["file"]):
+        if not re.fullmatch(rf"layer_{re.escape(str(one.layer))}\.\d+\.safetensors", saved["file"]):
             raise CorruptionError(f"not the name of a state: {str(saved['file'])[:60]!r}")
         tensors = self._read_tensors(saved)
         if not one.fits(saved["state"], tensors):

@@ -91,8 +91,8 @@ def from_file(path: Path, keys: Iterable[str]) -> dict[str, Given]:
 
 
 def _strings_of_lists(value: Any) -> Any:
-    """`layers = [0, 6, 11]` is what a TOML writer expects to work."""
-    plain = isinstance(value, list) and all(type(item) is int for item in value)
+    """`layers = [0, 6, 11]` and `hook = ["resid_post", "mlp_out"]`, as a TOML writer expects."""
+    plain = isinstance(value, list) and all(type(item) in (int, str) for item in value)
     return ",".join(str(item) for item in value) if plain else value
 
 
