@@ -23,6 +23,7 @@ LEVELS = {
     "status": 3,
     "export": 3,
     "browser": 2,
+    "foreign": 2,
     "text": 1,
     "store": 1,
     "model": 1,

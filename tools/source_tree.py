@@ -6,7 +6,7 @@ from pathlib import Path
 SECTIONS = {
     "L4, the command line": ("cli",),
     "L3, the stages": ("extraction", "training", "interpretation", "status", "export"),
-    "L2, the page": ("browser",),
+    "L2, the page, and files of others": ("browser", "foreign"),
     "L1, the parts": ("text", "store", "model", "sae", "report", "metrics.py"),
 }
 GROUND = "L0, the ground"

@@ -114,6 +114,21 @@ def read_tensors(
         raise CorruptionError(f"not a safetensors file: {path}: {error}") from error
 
 
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a file, from its header alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptionError: not safetensors.
+    """
+    shapes = {}
+    for name, entry in _check_start(path).items():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape):
+            shapes[name] = tuple(shape)
+    return shapes
+
+
 def is_pickle(start: bytes) -> bool:
     """Whether a file with these `STARTING_BYTES` is a pickle, which can run code.
 
@@ -122,8 +137,8 @@ def is_pickle(start: bytes) -> bool:
     return start.startswith(PICKLES) and start[8:] != b"{"
 
 
-def _check_start(path: Path) -> None:
-    """Refuse by the first bytes, before the rest is read."""
+def _check_start(path: Path) -> dict[str, Any]:
+    """The header; what has none is refused by its first bytes, before the rest is read."""
     try:
         with files.disk_errors(path, "read"), path.open("rb") as file:
             start = file.read(STARTING_BYTES)
@@ -137,6 +152,9 @@ def _check_start(path: Path) -> None:
     if is_pickle(start):
         raise CorruptionError(f"a pickle, not a safetensors file, and was not opened: {path}")
     try:
-        json.loads(header)
+        entries = json.loads(header)
     except (ValueError, RecursionError) as error:
         raise CorruptionError(f"not a safetensors file: {path}") from error
+    if not isinstance(entries, dict):
+        raise CorruptionError(f"not a safetensors file: {path}")
+    return entries

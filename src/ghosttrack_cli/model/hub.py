@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import HubError
 from ghosttrack_cli.hub import errors
+from ghosttrack_cli.hub.download import REQUEST_SECONDS, cached_file, fetch_file, translated
 from ghosttrack_cli.model.model_files import (
     CONFIG,
     TOKENIZER_FILES,
@@ -17,9 +17,8 @@ from ghosttrack_cli.model.model_files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-REQUEST_SECONDS = 8.0
 SMALL_FILES = (CONFIG, WEIGHTS_INDEX, *TOKENIZER_FILES)
 
 
@@ -55,41 +54,22 @@ def size(source: ModelSource, name: str) -> int:
     """Bytes of a file that has not been fetched."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    with _translated(f"{name} of the model {source.name!r}"):
+    with translated(f"{name} of the model {source.name!r}"):
         url = hf_hub_url(source.name, name, revision=source.revision)
         return get_hf_file_metadata(url, timeout=REQUEST_SECONDS).size or 0
 
 
 def _fetch(name: str, revision: str | None, names: Iterable[str], cache_dir: Path | None) -> Path:
-    from huggingface_hub import hf_hub_download
-
     folder = Path()
     for file in names:
-        with _translated(f"{file} of the model {name!r}"):
-            path = hf_hub_download(
-                name, file, revision=revision, cache_dir=cache_dir, etag_timeout=REQUEST_SECONDS
-            )
-        folder = Path(path).parent
+        folder = fetch_file(name, file, revision, cache_dir).parent
     return folder
 
 
 def _cached(name: str, revision: str | None, cache_dir: Path | None) -> ModelSource | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(name, CONFIG, cache_dir=cache_dir, revision=revision)
-    if not isinstance(config, str):
+    config = cached_file(name, CONFIG, revision, cache_dir)
+    if config is None:
         return None
-    folder = Path(config).parent
+    folder = config.parent
     names = frozenset(path.name for path in folder.iterdir() if path.is_file())
     return ModelSource(name, folder, folder.name, names)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        translated = errors.translate_hub_error(error, what)
-        if translated is None:
-            raise
-        raise translated from error

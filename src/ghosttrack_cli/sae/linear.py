@@ -242,6 +242,9 @@ class LinearSAE(nn.Module):
 
 def with_own_input(folder: SAEFolder, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of an SAE that reads raw rows; SAELens subtracts b_dec unless told otherwise."""
-    if folder.config.get("apply_b_dec_to_input", True):
-        weights["b_enc"] = weights["b_enc"] - weights["b_dec"] @ weights["W_enc"]
-    return weights
+    return uncentred(weights) if folder.config.get("apply_b_dec_to_input", True) else weights
+
+
+def uncentred(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights for raw rows of an SAE that subtracts b_dec from them before it encodes."""
+    return weights | {"b_enc": weights["b_enc"] - weights["b_dec"] @ weights["W_enc"]}

@@ -50,10 +50,16 @@ def load_sae(folder: Path | str, device: str | torch.device = "cpu") -> SAE:
         'topk'
     """
     device = devices.resolve_device(device) if isinstance(device, str) else device
-    return read_sae(folder, _of_its_kind, purpose="load_sae").to(device).eval()
+    return read_sae(folder, of_its_kind, purpose="load_sae").to(device).eval()
 
 
-def _of_its_kind(folder: SAEFolder) -> LinearSAE:
+def of_its_kind(folder: SAEFolder) -> LinearSAE:
+    """The SAE in an opened folder.
+
+    Raises:
+        ModelError: an architecture that is not registered.
+        CorruptionError: tensors that are not those of its architecture.
+    """
     kind = ARCHITECTURES.get(str(folder.architecture))
     if kind is None:
         known = ", ".join(sorted(ARCHITECTURES))

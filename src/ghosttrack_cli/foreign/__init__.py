@@ -1,0 +1,1 @@
+"""SAEs of other programs, read from the files that these write."""

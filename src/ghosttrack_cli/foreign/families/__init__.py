@@ -1,0 +1,1 @@
+"""One module for each program or collection whose SAEs are read."""
