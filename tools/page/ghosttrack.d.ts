@@ -28,6 +28,10 @@ interface Report {
     short: number;
     blank: number;
     replaced: number;
+    empty_files?: number;
+    unanswered?: number;
+    duplicates?: number;
+    skipped_files?: Record<string, number>;
   };
   mask: Record<"rows" | "position_0" | "special" | "outlier" | "kept" | "repeated" | "counted", number> & {
     outlier_limit: number | null;
@@ -39,7 +43,7 @@ interface Report {
   metrics_all_rows: Measures | null;
   recovered: Measures | null;
   recovered_all_rows: Measures | null;
-  training: { name: string; steps: number[]; values: (number | null)[] }[];
+  training: Curve[];
   contrast: ContrastFacts | null;
   settings?: Record<string, boolean | number | string>;
   notes: string[];
@@ -142,6 +146,111 @@ interface Shown {
   doc?: number;
   pos?: number;
   answer?: string | null;
+}
+
+/** A training curve: a value at each of its steps. */
+interface Curve {
+  name: string;
+  steps: number[];
+  values: (number | null)[];
+}
+
+/** An example as a file of features holds it: tokens by their place in the file's texts, activations where there are any. */
+interface PackedExample {
+  tokens: number[];
+  at: number[];
+  acts: number[];
+  peak: number;
+  act: number;
+  document: number;
+  position: number;
+  answer: string | null;
+}
+
+interface TokenFiring {
+  id: number;
+  text: string;
+  count: number;
+  occurrences: number;
+  p_token_given_fires: number;
+  p_fires_given_token: number;
+  lift: number;
+}
+
+interface Logit {
+  id: number;
+  text: string;
+  logit: number;
+}
+
+/** What is known of a feature besides its examples. */
+interface FeatureFacts {
+  feature: number;
+  rows: number;
+  firings: number;
+  rate: number;
+  rate_low: number;
+  rate_high: number;
+  windows: number;
+  windows_seen: number;
+  max_act: number;
+  mean_act: number;
+  std_act: number;
+  flags: string[];
+  histogram: Histogram;
+  positions: Histogram & { rows: number[]; rates: number[] };
+  tokens: TokenFiring[];
+  tokens_error: number;
+  promoted: Logit[];
+  suppressed: Logit[];
+  neighbours: { feature: number; cosine: number; cofires: number | null }[];
+  encoder_decoder_cosine: number | null;
+  contrast?: ContrastEntry;
+}
+
+interface PackedFeature extends FeatureFacts {
+  examples: PackedExample[];
+  top: number[];
+  uniform: number[];
+  weighted: number[];
+  bands: { low: number; high: number; examples: number[] }[];
+}
+
+/** A file of features. */
+interface Shard {
+  first: number;
+  texts: string[];
+  ids: number[];
+  features: PackedFeature[];
+}
+
+interface Feature extends FeatureFacts {
+  top: Shown[];
+  uniform: Shown[];
+  weighted: Shown[];
+  bands: { low: number; high: number; examples: Shown[] }[];
+}
+
+/** The place of a feature in the list that was looked at last. */
+interface Walk {
+  rows: number[];
+  place: number;
+  previous: number | null;
+  next: number | null;
+}
+
+/** A feature in the scatter plot. */
+interface Point {
+  row: number;
+  px: number;
+  py: number;
+  plain: boolean;
+}
+
+interface TokenFacts {
+  text: string;
+  id: number | null;
+  activation: number;
 }
 
 /** A feature that a search over all reports found. */
@@ -251,7 +360,7 @@ interface Ghosttrack {
   tip: {
     start(): void;
     show(node: Element | null | undefined): void;
-    showAt(said: Element[], box: { left: number; top: number; bottom: number }): void;
+    showAt(said: (Element | string)[], box: { left: number; top: number; bottom: number }): void;
     hide(): void;
   };
   reader: {
@@ -404,6 +513,6 @@ interface ParentNode {
 
 /** A token's element carries what the tip says of it. */
 interface Element {
-  tokenFacts?: { text: string; id: number | null; activation: number };
+  tokenFacts?: TokenFacts;
   firing?: boolean;
 }

@@ -10,16 +10,20 @@
     return Number.isNaN(written.getTime()) ? null : written.toISOString().slice(0, 10);
   }
 
+  /** @param {Report["sae"]} sae */
   function checkpoint({ folder, checkpoint: name }) {
     return folder === name ? folder : `${name} (${folder})`;
   }
 
+  /** @param {Report} report */
   function readFrom({ source, counts }) {
     return `${textsOf(source)}, ${count(counts.rows)} rows`;
   }
 
+  /** @param {Report["source"]} source */
   const textsOf = ({ name, corpus }) => (corpus ? `${name} (${corpus})` : name);
 
+  /** @param {Report["source"]} source */
   function leftOut(source) {
     const counts = [
       [source.truncated, "cut at the context length"], [source.short, "skipped as too short"], [source.blank, "skipped as blank"],
@@ -31,13 +35,15 @@
   }
 
   // Each distinct saying of the reports once.
+  /** @param {Report[]} reports @param {(report: Report) => unknown} say */
   function distinct(reports, say) {
     return [...new Set(reports.map(say))].map((text) => visible(String(text))).join("; ");
   }
 
+  /** @param {Report[]} reports */
   function lines(reports) {
     const { version } = ghosttrack.data.get("catalogue");
-    const hash = (text) => (text ? `, weights ${text.slice(0, 12)}` : "");
+    const hash = (/** @type {string | null} */ text) => (text ? `, weights ${text.slice(0, 12)}` : "");
     return [
       ["Model", distinct(reports, ({ model }) => `${model.name}${model.revision ? `, revision ${model.revision}` : ""}${hash(model.weights_sha256)}`)],
       ["Layers", distinct(reports, ({ layer }) => layer)],
@@ -50,16 +56,19 @@
     ].filter(([, text]) => text);
   }
 
+  /** @param {Report} report */
   function settings(report) {
     return Object.entries(report.settings ?? {}).map(([name, value]) => `${name} = ${value}`).join(", ");
   }
 
+  /** @param {Report[]} reports */
   function summary(reports) {
     const layers = new Set(reports.map((report) => report.layer));
     const layer = layers.size === 1 ? `layer ${reports[0].layer}` : `${count(layers.size)} layers`;
     return [distinct(reports, ({ model }) => model.name), layer, distinct(reports, readFrom), `GhostTrack ${ghosttrack.data.get("catalogue").version}`, pageWritten()].filter(Boolean).join(" · ");
   }
 
+  /** @type {Ghosttrack["about"]} */
   function about(reports) {
     if (!reports.length) return null;
     const rows = lines(reports).map(([name, text]) => [el("dt", {}, name), el("dd", {}, el("bdi", {}, text))]);
@@ -67,6 +76,7 @@
   }
 
   // As the terminal says it.
+  /** @param {Report[]} reports */
   function outdated(reports) {
     const layers = [...new Set(reports.filter((report) => report.outdated).map((report) => report.layer))];
     if (!layers.length) return null;

@@ -14,6 +14,7 @@
 
   views.missing = (title, text) => ({ title, node: el("div", { class: "page" }, empty(title, text)), key: up });
 
+  /** @param {string} name */
   function up(name) {
     if (name !== "up") return false;
     location.hash = "#";
@@ -22,13 +23,14 @@
 
   function route() {
     const parameters = new URLSearchParams(location.hash.slice(1));
-    const number = (name) => (/^\d{1,9}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : null);
+    const number = (/** @type {string} */ name) => (/^\d{1,9}$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : null);
     const [layer, feature, view] = [catalogue.layerOf(parameters.get("layer")), number("feature"), parameters.get("view")];
     const source = parameters.get("source");
     const report = layer === null ? undefined : catalogue.find(layer, source);
-    return { layer, source, report, feature, parameters, view: viewFor(layer, feature, view) };
+    return /** @type {Route} */ ({ layer, source, report, feature, parameters, view: viewFor(layer, feature, view) });
   }
 
+  /** @param {Layer | null} layer @param {number | null} feature @param {string | null} view @returns {View} */
   function viewFor(layer, feature, view) {
     if (view === "prompt" || view === "search") return view;
     if (layer === null) return "overview";
@@ -36,6 +38,7 @@
     return view === "features" || view === "contrast" ? view : "layer";
   }
 
+  /** @param {Route} wanted */
   function absent({ layer, source }) {
     const others = catalogue.ofLayer(layer).map(catalogue.sourceOf).join(", ");
     if (others) return views.missing(`Layer ${layer} has no report over ${source}.`, `It has reports over: ${others}.`);
@@ -43,7 +46,7 @@
     return views.missing(`Layer ${layer} has not been interpreted.`, `Interpreted layers: ${known || "none"}.`);
   }
 
-  /** @returns {Promise<Page>} */
+  /** @param {Route} wanted @returns {Promise<Page>} */
   async function build(wanted) {
     if (wanted.layer !== null && !wanted.report) return absent(wanted);
     try {
@@ -71,11 +74,13 @@
   }
 
   // The layer menu and the tabs above every page.
+  /** @param {Route} wanted */
   function mark(wanted) {
     const report = wanted.report ?? catalogue.all()[0];
     document.getElementById("layer-menu").value = wanted.layer === null ? "" : String(wanted.layer);
     markSources(wanted);
     const compared = report?.contrast ? report : catalogue.ofLayer(report?.layer).find((one) => one.contrast);
+    /** @type {Record<string, string | null | undefined>} */
     const targets = {
       layer: report && catalogue.href(report),
       features: report && catalogue.href(report, { view: "features" }),
@@ -84,7 +89,7 @@
       overview: "#",
     };
     for (const tab of document.querySelectorAll("[data-tab]")) {
-      const name = tab.dataset.tab;
+      const name = tab.dataset.tab ?? "";
       tab.href = targets[name] || "#";
       tab.hidden = !targets[name];
       const here = name === (wanted.view === "feature" ? "features" : wanted.view);
@@ -94,6 +99,7 @@
   }
 
   // The prompt, with the layer and texts that are looked at.
+  /** @param {Route} wanted */
   function promptOf({ report, source }) {
     if (report) return catalogue.href(report, { view: "prompt" });
     return `#${new URLSearchParams({ view: "prompt", ...(source ? { source } : {}) })}`;
@@ -132,13 +138,15 @@
   }
 
   // Of the menus, which offer reports that exist.
+  /** @param {Layer | null} layer @param {string | null} source */
   function reportOf(layer, source) {
-    return /** @type {Report} */ (catalogue.find(layer, source));
+    return /** @type {Report} */ (catalogue.find(/** @type {Layer} */ (layer), source));
   }
 
+  /** @param {Event} event */
   function changeSource(event) {
     const { layer, feature, view, parameters } = route();
-    const source = event.target.value;
+    const source = /** @type {HTMLSelectElement} */ (event.target).value;
     if (layer === null) location.hash = `#${new URLSearchParams({ ...(view === "prompt" ? { view } : {}), ...(source ? { source } : {}) })}`;
     else if (feature !== null) location.hash = catalogue.href(reportOf(layer, source), { feature });
     else {

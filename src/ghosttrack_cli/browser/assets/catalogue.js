@@ -2,14 +2,15 @@
 // Which reports there are, by layer and source of texts, their addresses, and stepping from one to the next.
 
 (() => {
+  /** @type {Ghosttrack["catalogue"]["all"]} */
   const all = () => ghosttrack.data.get("catalogue").layers;
   /** @param {Report} report */
   const sourceOf = (report) => report.source.slug;
 
   // A layer's number stands for the stream after its block; another hook point is written "6.mlp_out".
-  /** @returns {Layer | null} */
+  /** @param {string | null} text @returns {Layer | null} */
   function layerOf(text) {
-    if (!/^\d{1,9}(\.\w+)?$/.test(text ?? "")) return null;
+    if (text === null || !/^\d{1,9}(\.\w+)?$/.test(text)) return null;
     return text.includes(".") ? text : Number(text);
   }
 
@@ -18,6 +19,7 @@
   const order = (layer) => all().findIndex((report) => report.layer === layer);
 
   // The reports of a layer, the newest first.
+  /** @type {Ghosttrack["catalogue"]["ofLayer"]} */
   const ofLayer = (layer) => all().filter((report) => report.layer === layer);
 
   // One for each layer: over `source` where there is one, else the newest.
@@ -32,9 +34,11 @@
     return ofLayer(layer).find((report) => source === null || sourceOf(report) === source);
   }
 
+  /** @type {Ghosttrack["catalogue"]["sources"]} */
   const sources = () => [...new Set(all().map(sourceOf))];
 
   // What people call the texts; two that are called the same are told apart by their folder's name.
+  /** @type {Ghosttrack["catalogue"]["textsName"]} */
   function textsName(report) {
     const { name } = report.source;
     const same = all().filter((other) => other.source.name === name).map(sourceOf);
@@ -42,18 +46,21 @@
   }
 
   // A link says the source wherever there is a choice.
+  /** @type {Ghosttrack["catalogue"]["href"]} */
   function href(report, parameters = {}) {
     /** @type {Record<string, string>} */
     const source = ofLayer(report.layer).length > 1 ? { source: sourceOf(report) } : {};
     return `#${new URLSearchParams({ layer: String(report.layer), ...source, ...parameters })}`;
   }
 
+  /** @type {Ghosttrack["catalogue"]["file"]} */
   const file = (report, name) => ghosttrack.data.load(`${report.folder}/${name}`);
 
   // What a search looks into is a file of the report itself: its name, and where it lies.
-  /** @returns {[name: string, path: string]} */
+  /** @type {Ghosttrack["catalogue"]["searchFile"]} */
   const searchFile = (report, name) => [`${report.folder}/search/${name}`, `${report.files}/search/${name}.js`];
 
+  /** @type {Ghosttrack["catalogue"]["walk"]} */
   function walk(report, name) {
     if (name === "up") {
       location.hash = "#";

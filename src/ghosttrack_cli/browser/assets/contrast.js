@@ -16,6 +16,7 @@
 
   // A bar from the middle: to the right the feature fires more on factual answers, to the left on
   // hallucinated ones; its length is the size of the effect, on the same scale in every row.
+  /** @param {number} effect @param {number} most */
   function balance(effect, most) {
     const share = most > 0 ? Math.min(1, Math.abs(effect) / most) : 0;
     const width = 48 * share;
@@ -29,7 +30,7 @@
     );
   }
 
-  const shortened = (text) => ([...text].length > 16 ? `${[...text].slice(0, 15).join("")}…` : text);
+  const shortened = (/** @type {string} */ text) => ([...text].length > 16 ? `${[...text].slice(0, 15).join("")}…` : text);
 
   class ContrastPage {
     /**
@@ -83,6 +84,7 @@
     }
 
     // Features with pairs, in the order of the table.
+    /** @param {ContrastEntry[]} entries */
     offerPairs(entries) {
       const options = entries.filter((entry) => entry.pairs.length).map(({ feature }) => {
         const fires = (this.all.fires[feature] ?? []).slice(0, 3).map((text) => shortened(token(this.all.strings[text]))).join("  ");
@@ -109,7 +111,7 @@
     }
 
     table() {
-      const head = (name, text, tip) => el("div", { role: "columnheader", class: `cell cell-${name}` }, term(text, tip));
+      const head = (/** @type {string} */ name, /** @type {Child} */ text, /** @type {string | undefined} */ tip = undefined) => el("div", { role: "columnheader", class: `cell cell-${name}` }, term(text, tip));
       return el(
         "div",
         { class: "grid-table contrast-table", role: "table", "aria-label": "Features by how they separate factual from hallucinated answers", "aria-rowcount": this.contrast.entries.length + 1 },
@@ -133,9 +135,10 @@
       );
     }
 
+    /** @param {ContrastEntry} entry @param {number} index */
     row(entry, index) {
       const { all, report } = this;
-      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
+      const cell = (/** @type {string} */ name, /** @type {Child[]} */ ...children) => el("div", { class: `cell cell-${name}`, role: "cell" }, children);
       const name = entry.p_corrected < 0.05 ? "grid-row body-row significant" : "grid-row body-row";
       return el(
         "div",
@@ -162,8 +165,9 @@
       this.virtual.show(entries);
     }
 
+    /** @param {string} name */
     key(name) {
-      const step = { next: 1, previous: -1 }[name];
+      const step = name === "next" ? 1 : name === "previous" ? -1 : 0;
       if (step) {
         const last = this.choice.options.length - 1;
         this.choice.selectedIndex = Math.min(last, Math.max(0, this.choice.selectedIndex + step));
@@ -180,6 +184,7 @@
     }
   }
 
+  /** @type {Ghosttrack["views"]["contrast"]} */
   async function contrast({ report }) {
     if (!report.contrast) return ghosttrack.views.missing("This layer has no comparison of true and false answers.", "Run `ghosttrack interpret --texts truthfulqa` to make one.");
     const all = await columns.load(report);

@@ -9,24 +9,28 @@ const ghosttrack = /** @type {Ghosttrack} */ ({});
   const SHARDS_KEPT = 24;
 
   // Data files call this; they are scripts because `fetch` is refused on file://.
+  /** @type {Ghosttrack["deliver"]} */
   function deliver(name, payload) {
     arrived.set(name, payload);
   }
 
+  /** @type {Ghosttrack["data"]["get"]} */
   function get(name) {
     return arrived.get(name);
   }
 
+  /** @type {Ghosttrack["data"]["load"]} */
   function load(name, source = `browser/data/${name}.js`) {
     if (arrived.has(name)) return Promise.resolve(arrived.get(name));
     if (!asked.has(name)) asked.set(name, request(name, source));
     return asked.get(name);
   }
 
+  /** @param {string} name @param {string} source */
   function request(name, source) {
     return new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      const settle = (ok) => {
+      const settle = (/** @type {boolean} */ ok) => {
         script.remove();
         asked.delete(name);
         if (ok && arrived.has(name)) {
@@ -44,6 +48,7 @@ const ghosttrack = /** @type {Ghosttrack} */ ({});
   }
 
   // Hands a file over without keeping it here.
+  /** @type {Ghosttrack["data"]["take"]} */
   async function take(name, source) {
     const payload = await load(name, source);
     arrived.delete(name);

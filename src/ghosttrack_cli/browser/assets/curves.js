@@ -31,9 +31,11 @@
     val_rows: ["fvu", "sparsity", "recon_loss", "val_loss", "sparsity_loss", "l1", "mse"],
     train_rows: ["train_loss", "train_recon_loss", "train_sparsity", "gradient_norm", "clipped"],
   };
+  /** @type {Record<string, string[]>} */
   const NAMES = { ...FIRST, ...OTHERS };
   const LOGARITHMIC = ["fvu", "recon_loss", "val_loss", "train_loss", "train_recon_loss", "mse"];
 
+  /** @param {Curve} curve @param {Curve[]} all */
   function multiple(curve, all) {
     const [name, about] = NAMES[curve.name] ?? [visible(curve.name), ""];
     const last = curve.values.findLast((value) => value !== null);
@@ -50,8 +52,9 @@
     );
   }
 
+  /** @param {string} name @param {Curve[]} all */
   function behind(name, all) {
-    const rows = (column) => all.find((curve) => curve.name === column)?.values.filter((value) => value !== null) ?? [];
+    const rows = (/** @type {string} */ column) => all.find((curve) => curve.name === column)?.values.filter((value) => value !== null) ?? [];
     if (name === "dead_fraction") return said("last N", rows("dead_rows").slice(-1), "rows");
     if (BEHIND.val_rows.includes(name)) return said("N", rows("val_rows"), "held-out rows") || "held-out rows, N not recorded";
     if (BEHIND.train_rows.includes(name)) return said("N", rows("train_rows"), "training rows per point") || "training rows, N not recorded";
@@ -59,18 +62,21 @@
   }
 
   // Counts may differ from point to point: then the smallest and the largest.
+  /** @param {string} what @param {number[]} counts @param {string} rows */
   function said(what, counts, rows) {
     if (!counts.length) return "";
     const [low, high] = [Math.min(...counts), Math.max(...counts)];
     return `${what}\u00a0=\u00a0${count(low)}${low < high ? ` to ${count(high)}` : ""} ${rows}`;
   }
 
+  /** @param {Curve[]} curves */
   function inOrder(curves) {
     const order = Object.keys(NAMES);
-    const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+    const place = (/** @type {string} */ name) => (order.includes(name) ? order.indexOf(name) : order.length);
     return curves.filter((curve) => curve.steps.length > 0).sort((a, b) => place(a.name) - place(b.name));
   }
 
+  /** @type {Ghosttrack["curves"]} */
   function curves(report) {
     const all = inOrder(report.training);
     if (!all.length) return null;
@@ -81,6 +87,7 @@
     return card("Training", { note, actions: first.length && rest.length ? moreButton(rest, all, shown) : null }, shown);
   }
 
+  /** @param {Curve[]} rest @param {Curve[]} all @param {HTMLElement} shown */
   function moreButton(rest, all, shown) {
     const button = el("button", { type: "button", class: "quiet" }, rest.length === 1 ? "One more curve" : `${count(rest.length)} more curves`);
     button.addEventListener("click", () => {

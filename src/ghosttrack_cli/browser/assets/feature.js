@@ -10,6 +10,7 @@
   // Kept while walking from feature to feature.
   const reading = { lists: "top" };
 
+  /** @param {Shard} shard @param {number} index */
   function unpack(shard, index) {
     const packed = shard.features[index];
     const examples = packed.examples.map((one) => {
@@ -26,7 +27,7 @@
         answer: one.answer,
       };
     });
-    const pick = (indices) => indices.map((place) => examples[place]);
+    const pick = (/** @type {number[]} */ indices) => indices.map((place) => examples[place]);
     return {
       ...packed,
       top: pick(packed.top),
@@ -36,14 +37,16 @@
     };
   }
 
+  /** @param {Report} source @param {number} feature @param {Columns} all */
   async function fetchFeature(source, feature, all) {
     const place = all.shards.findLastIndex((first) => first <= feature);
     const shard = await catalogue.file(source, `features-${String(place).padStart(4, "0")}`);
     return unpack(shard, feature - shard.first);
   }
 
+  /** @param {Report} source @param {Feature} report @param {Walk} walk */
   function head(source, report, walk) {
-    const step = (target, name, text) =>
+    const step = (/** @type {number | null} */ target, /** @type {string} */ name, /** @type {string} */ text) =>
       el(
         "a",
         { class: "button step", href: target === null ? null : catalogue.href(source, { feature: target }), "aria-disabled": target === null ? "true" : null, "aria-label": text, tip: target === null ? null : text },
@@ -63,6 +66,7 @@
     );
   }
 
+  /** @param {Feature} report */
   function headline(report) {
     const behind = `N\u00a0=\u00a0${count(report.rows)} rows`;
     const bound = report.firings ? `${percent(report.rate_low)} to ${percent(report.rate_high)} with 95\u00a0%` : `below ${percent(report.rate_high)} with 95\u00a0%`;
@@ -78,7 +82,9 @@
     );
   }
 
+  /** @param {Feature} report */
   function examplesCard(report) {
+    /** @type {Record<string, [name: string, note: string, examples: Shown[]]>} */
     const lists = {
       top: ["Strongest", "The strongest firing of each window, strongest first.", report.top],
       bands: ["Bands", "Bands from strong to weak: each holds equally many firings.", report.bands.flatMap((band) => band.examples)],
@@ -87,7 +93,7 @@
     };
     const body = el("div", { class: "example-lists" });
     const holder = el("div", { class: "segments" });
-    const show = (key) => {
+    const show = (/** @type {string} */ key) => {
       reading.lists = key;
       const [, note, chosen] = lists[key];
       const list = key === "bands" ? bands(report) : tokens.list(chosen, report.max_act, lists[key][0]);
@@ -102,6 +108,7 @@
     return card("Examples", { class: "examples-card", actions: tokens.legend(report.max_act) }, holder, body);
   }
 
+  /** @param {Feature} report */
   function bands(report) {
     return el(
       "div",
@@ -117,6 +124,7 @@
     );
   }
 
+  /** @param {Feature} report */
   function strengths(report) {
     const chart = ghosttrack.histogram(report.histogram, {
       label: "Firings by activation",
@@ -127,6 +135,7 @@
     return card("Activations", { note: `${count(report.firings)} firings; both axes are logarithmic.` }, chart);
   }
 
+  /** @param {Feature} report */
   function firingTokens(report) {
     if (!report.tokens.length) return null;
     const rows = report.tokens.map((one) =>
@@ -151,12 +160,13 @@
     return card("Fires on", { note }, table("Tokens on which the feature fires", heads, rows, { class: "tight" }));
   }
 
+  /** @param {Feature} report */
   function logits(report) {
     if (!report.promoted.length && !report.suppressed.length) {
       return card("Logit lens", { note: "Not known for this model: the notes of the layer say why." });
     }
     const most = Math.max(...[...report.promoted, ...report.suppressed].map((one) => Math.abs(one.logit)));
-    const side = (title, entries, name) =>
+    const side = (/** @type {string} */ title, /** @type {Logit[]} */ entries, /** @type {string} */ name) =>
       el(
         "div",
         { class: "lens-side" },
@@ -176,6 +186,7 @@
     );
   }
 
+  /** @param {Report} source @param {Feature} report @param {Columns} all */
   function neighbours(source, report, all) {
     if (!report.neighbours.length) return null;
     const rows = report.neighbours.map((one) =>
@@ -192,6 +203,7 @@
     return card("Neighbours", { note: `Nearest decoder directions; co-firing over ${count(report.rows)} rows.` }, table("Nearest features", heads, rows, { class: "tight" }));
   }
 
+  /** @param {Feature} report */
   function places({ positions }) {
     if (!positions.counts.length) return null;
     const bins = positions.rates.map((rate, index) => ({
@@ -216,14 +228,16 @@
   }
 
   // Bins end before the next one begins: 4 to 7, then 8 to 15.
+  /** @param {number} low @param {number} next */
   function span(low, next) {
     return next - low > 1 ? `${count(low)}–${count(next - 1)}` : count(low);
   }
 
+  /** @param {Report} source @param {Feature} report */
   function contrastCard(source, report) {
     const { contrast: one } = report;
-    if (!one) return null;
     const { contrast } = source;
+    if (!one || !contrast) return null;
     return card(
       "True against false",
       { note: `Paired over ${count(contrast.questions)} questions.`, actions: el("a", { href: catalogue.href(source, { view: "contrast" }) }, "All features") },
@@ -239,14 +253,16 @@
     );
   }
 
+  /** @param {Report} source @param {number} feature @param {Columns} all */
   function walkOf(source, feature, all) {
     const { rows } = query.remembered(source, all);
     const place = rows.indexOf(feature);
-    const at = (index) => rows[index] ?? null;
+    const at = (/** @type {number} */ index) => rows[index] ?? null;
     if (place >= 0) return { rows, place, previous: at(place - 1), next: at(place + 1) };
     return { rows, place, previous: at(rows.length - 1), next: at(0) };
   }
 
+  /** @param {Feature} report */
   function summary(report) {
     if (report.firings) return null;
     return empty(
@@ -257,6 +273,7 @@
   }
 
   // The same feature over other texts: the same SAE gives the same features.
+  /** @param {Report} source @param {number} feature */
   async function elsewhere(source, feature) {
     const others = catalogue.ofLayer(source.layer).filter((one) => one !== source && one.sae.weights_sha256 === source.sae.weights_sha256);
     if (!others.length) return null;
@@ -278,13 +295,14 @@
     return card("Also in", { note: "The same feature in this layer's other reports." }, table("The same feature over other texts", heads, rows, { class: "tight" }));
   }
 
+  /** @type {Ghosttrack["views"]["feature"]} */
   async function feature({ report: source, feature: wanted }) {
     const { layer } = source;
     const all = await columns.load(source);
     if (!(wanted < all.length)) return ghosttrack.views.missing(`Layer ${layer} has no feature #${wanted}.`, `Its features are #0 to #${all.length - 1}.`);
     const report = await fetchFeature(source, wanted, all);
     const walk = walkOf(source, wanted, all);
-    const go = (target) => {
+    const go = (/** @type {number | null} */ target) => {
       if (target !== null) location.hash = catalogue.href(source, { feature: target });
     };
     const list = query.href(source, query.remembered(source, all).wanted);

@@ -71,6 +71,7 @@
       return el("p", { class: "lede-more" }, `Rates over ${count(counts.rows)} rows; max and mean over firings.`);
     }
 
+    /** @param {[key: string | null, text: string, tip: string]} column */
     head([key, text, title]) {
       if (!key) return el("div", { role: "columnheader", class: `cell cell-${text.toLowerCase().replace(" ", "-")}` }, term(text, title));
       const button = el("button", { type: "button", tip: `${title}; sorts`, "data-sort": key, onclick: () => this.sortBy(key) }, text, icon("sort"));
@@ -88,10 +89,11 @@
         spellcheck: "false",
         value: this.wanted.query,
         oninput: later,
-        onkeydown: (event) => this.searchKey(event),
+        onkeydown: (/** @type {KeyboardEvent} */ event) => this.searchKey(event),
       });
     }
 
+    /** @param {KeyboardEvent} event */
     searchKey(event) {
       if (event.key === "Escape") {
         event.stopPropagation();
@@ -121,6 +123,7 @@
       return el("div", { class: "filters", role: "search" }, field, toggle, more);
     }
 
+    /** @param {string} name @param {number} total */
     flagButton(name, total) {
       const button = el(
         "button",
@@ -133,6 +136,7 @@
       return button;
     }
 
+    /** @param {string} text @param {"low" | "high"} key */
     rateField(text, key) {
       const change = debounce((/** @type {any} */ event) => {
         const value = Number.parseFloat(event.target.value.replace(",", "."));
@@ -157,6 +161,7 @@
       return el("label", { class: "sort-field" }, el("span", { class: "label" }, "Order"), select);
     }
 
+    /** @param {string} key */
     sortBy(key) {
       const { sort, descending } = this.wanted;
       const first = key !== "feature";
@@ -165,14 +170,16 @@
       else this.change({ sort: "telling", descending: true });
     }
 
+    /** @param {string} name */
     turnFlag(name) {
-      const without = (names) => names.filter((one) => one !== name);
+      const without = (/** @type {string[]} */ names) => names.filter((one) => one !== name);
       const { include, exclude } = this.wanted;
       if (include.includes(name)) this.change({ include: without(include), exclude: [...exclude, name] });
       else if (exclude.includes(name)) this.change({ exclude: without(exclude) });
       else this.change({ include: [...include, name] });
     }
 
+    /** @param {Partial<Wanted>} part */
     change(part) {
       this.wanted = { ...this.wanted, ...part };
       history.replaceState(null, "", query.href(this.report, this.wanted));
@@ -228,10 +235,11 @@
       this.sortChoice.querySelector("select").value = `${descending ? "-" : ""}${sort}`;
     }
 
+    /** @param {number} row @param {number} index */
     row(row, index) {
       const { all, report } = this;
       const feature = all.feature[row];
-      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell", "data-label": name }, children);
+      const cell = (/** @type {string} */ name, /** @type {Child[]} */ ...children) => el("div", { class: `cell cell-${name}`, role: "cell", "data-label": name }, children);
       const link = el("a", { class: "row-link", href: catalogue.href(report, { feature }) }, `#${feature}`);
       return el(
         "div",
@@ -248,12 +256,14 @@
     }
 
     // What was searched for comes first and is marked.
+    /** @param {number[]} indices @param {number} limit */
     chips(indices, limit) {
       const { hits, all } = this;
       const first = hits ? [...indices].sort((a, b) => Number(hits[b]) - Number(hits[a])) : indices;
       return first.slice(0, limit).map((index) => chip(all.strings[index], { class: hits?.[index] ? "chip hit" : "chip" }));
     }
 
+    /** @param {number} index */
     choose(index) {
       if (!this.rows.length) return;
       this.virtual.rows.get(this.chosen)?.classList.remove("chosen");
@@ -264,6 +274,7 @@
       row.querySelector("a").focus({ preventScroll: true });
     }
 
+    /** @param {string} name */
     key(name) {
       if (name === "next") this.choose(this.chosen + 1);
       else if (name === "previous") this.choose(this.chosen - 1);
@@ -282,6 +293,7 @@
     }
   }
 
+  /** @type {Ghosttrack["views"]["features"]} */
   async function features({ report, parameters }) {
     const all = await columns.load(report);
     return new FeatureList(report, all, query.parse(parameters));

@@ -20,16 +20,19 @@
     return value.toPrecision(digits).replace("-", "−");
   }
 
+  /** @param {number} value @param {number} digits */
   function exponent(value, digits) {
     const [mantissa, power] = value.toExponential(digits).split("e");
-    const raised = [...String(Number(power))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
+    const raised = [...String(Number(power))].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)] ?? "⁻").join("");
     return `${mantissa.replace("-", "−")}×10${raised}`;
   }
 
+  /** @type {Ghosttrack["format"]["count"]} */
   function count(value) {
     return isNumber(value) ? whole.format(value) : MISSING;
   }
 
+  /** @type {Ghosttrack["format"]["compact"]} */
   function compact(value) {
     if (!isNumber(value)) return MISSING;
     for (const [size, suffix] of SUFFIXES) {
@@ -38,6 +41,7 @@
     return significant(value);
   }
 
+  /** @type {Ghosttrack["format"]["percent"]} */
   function percent(value, digits = 3) {
     if (!isNumber(value)) return MISSING;
     const hundredths = value * 100;
@@ -47,11 +51,13 @@
   }
 
   // For axes, whose ticks are round numbers already.
+  /** @type {Ghosttrack["format"]["percentTick"]} */
   function percentTick(value) {
     const hundredths = Number((value * 100).toPrecision(3));
     return hundredths && Math.abs(hundredths) < 1e-3 ? percent(value, 1) : `${String(hundredths).replace("-", "−")}\u00a0%`;
   }
 
+  /** @type {Ghosttrack["format"]["signed"]} */
   function signed(value, digits = 2) {
     if (!isNumber(value)) return MISSING;
     return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
@@ -59,6 +65,7 @@
 
   const FORMS = { significant, count, compact, percent, signed };
 
+  /** @type {Ghosttrack["format"]["number"]} */
   function number(/** @type {any} */ value, /** @type {Form} */ form = "significant", digits = undefined) {
     const text = FORMS[form](value, digits);
     if (!isNumber(value)) return el("span", { class: "missing" }, text);
@@ -68,6 +75,7 @@
   // Every figure as it stands in the report, for those who want to quote one.
   const exact = { on: false };
 
+  /** @type {Ghosttrack["format"]["setExact"]} */
   function setExact(on) {
     exact.on = on;
     document.documentElement.toggleAttribute("data-exact", on);
@@ -83,6 +91,7 @@
     "g",
   );
 
+  /** @param {string} character */
   function nameOf(character) {
     const code = character.charCodeAt(0);
     if (character === "\n") return "⏎";
@@ -93,15 +102,18 @@
     return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   }
 
+  /** @type {Ghosttrack["format"]["visible"]} */
   function visible(text) {
     return text.replace(UNSEEN, nameOf);
   }
 
   // A token on its own: spaces are marked, because " the" and "the" are two tokens.
+  /** @type {Ghosttrack["format"]["token"]} */
   function token(text) {
     return text === "" ? "∅" : visible(text).replaceAll(" ", "·").replaceAll("\u00a0", "⍽");
   }
 
+  /** @type {Ghosttrack["format"]["chip"]} */
   function chip(text, properties) {
     return el("bdi", { class: "chip", ...properties }, token(text));
   }

@@ -26,7 +26,7 @@
 
     page() {
       const heads = ["Feature", "Layer", "Texts", "Fires on", "Promotes", "Rate", "Flags"];
-      const name = (text) => text.toLowerCase().replace(" ", "-");
+      const name = (/** @type {string} */ text) => text.toLowerCase().replace(" ", "-");
       return el(
         "div",
         { class: "page list-page" },
@@ -44,9 +44,11 @@
       );
     }
 
+    /** @param {Answer} answer @param {number} index */
     row({ report, all, found, row }, index) {
-      const cell = (name, ...children) => el("div", { class: `cell cell-${name}`, role: "cell", "data-label": name }, children);
-      const chips = (indices, limit) => [...indices].sort((a, b) => found.hits[b] - found.hits[a]).slice(0, limit).map((at) => chip(all.strings[at], { class: found.hits[at] ? "chip hit" : "chip" }));
+      const cell = (/** @type {string} */ name, /** @type {Child[]} */ ...children) => el("div", { class: `cell cell-${name}`, role: "cell", "data-label": name }, children);
+      const hit = (/** @type {number} */ at) => Number(found.hits?.[at] ?? false);
+      const chips = (/** @type {number[]} */ indices, /** @type {number} */ limit) => [...indices].sort((a, b) => hit(b) - hit(a)).slice(0, limit).map((at) => chip(all.strings[at], { class: hit(at) ? "chip hit" : "chip" }));
       return el(
         "div",
         { class: "grid-row body-row", role: "row", "aria-rowindex": index + 2, "data-feature": row, "data-layer": report.layer, "data-source": catalogue.sourceOf(report) },
@@ -72,7 +74,7 @@
       const mine = (this.turn += 1);
       const asked = search.terms(this.query).length > 0;
       const answers = new Map();
-      const answer = (report, all) => {
+      const answer = (/** @type {Report} */ report, /** @type {Columns} */ all) => {
         const found = search.rank(all, this.query, search.known(report));
         /** @type {Answer[]} */
         const rows = [];
@@ -92,6 +94,7 @@
       this.draw(answers, false);
     }
 
+    /** @param {Map<Report, Answer[]>} answers @param {boolean} reading */
     draw(answers, reading) {
       this.answers = [...answers.values()].flat().sort(best);
       this.total.textContent = `${count(this.answers.length)} features${reading ? ", reading the words of the examples …" : ""}`;
@@ -99,6 +102,7 @@
       this.virtual.show(this.answers);
     }
 
+    /** @param {string} name */
     key(name) {
       if (name === "search") this.field.focus();
       else if (name === "up") location.hash = "#";
@@ -112,6 +116,7 @@
     }
   }
 
+  /** @param {Answer} a @param {Answer} b */
   function best(a, b) {
     return (
       a.found.levels[a.row] - b.found.levels[b.row] ||
@@ -122,6 +127,7 @@
     );
   }
 
+  /** @type {Ghosttrack["views"]["search"]} */
   async function found({ parameters }) {
     const indices = await Promise.all(catalogue.all().map(async (report) => ({ report, all: await columns.load(report) })));
     return new SearchPage(indices, parameters.get("q") ?? "");

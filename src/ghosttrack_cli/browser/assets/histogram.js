@@ -7,6 +7,7 @@
   const { figure, canvas, linear, log, axisX, axisY } = ghosttrack.charts;
 
   // Only the bins that hold something, so that an empty tail takes no room.
+  /** @param {Histogram} histogram */
   function occupied({ edges, counts }) {
     let first = counts.findIndex((value) => value > 0);
     let last = counts.findLastIndex((value) => value > 0);
@@ -17,6 +18,7 @@
     return { edges: edges.slice(first, last + 2), counts: counts.slice(first, last + 1) };
   }
 
+  /** @param {Histogram} histogram @param {Scale} x @param {Scale} y @param {number} base @param {{ edgeText(value: number): string; unit: string; pick?: (low: number, high: number) => void }} options @param {Mark[]} marks */
   function bars({ edges, counts }, x, y, base, options, marks) {
     return counts.map((value, index) => {
       const left = x(edges[index]);
@@ -31,6 +33,7 @@
     });
   }
 
+  /** @type {Ghosttrack["histogram"]} */
   function histogram(data, options) {
     const shown = occupied(data);
     const settings = { edgeText: significant, unit: "", height: 190, ...options };
@@ -38,9 +41,10 @@
     const label = `${settings.label}: ${count(shown.counts.reduce((sum, value) => sum + value, 0))} ${settings.unit}`;
     return figure(label, settings.height, (width, height) => {
       const [left, right, top, bottom] = [44, width - 22, 12, height - 40];
-      const x = log([shown.edges[0], shown.edges.at(-1)], [left, right]);
+      const x = log([shown.edges[0], shown.edges[shown.edges.length - 1]], [left, right]);
       const most = Math.max(...shown.counts);
       const y = settings.logCounts ? log([0.7, most], [bottom, top]) : linear([0, most], [bottom, top]);
+      /** @type {Mark[]} */
       const marks = [];
       const drawing = canvas(
         width,

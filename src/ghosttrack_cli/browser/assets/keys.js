@@ -2,6 +2,7 @@
 // Keys that work on every page; a page says what next, previous, search and up mean to it.
 
 (() => {
+  /** @type {Record<string, string>} */
   const NAMES = {
     j: "next",
     ArrowRight: "next",
@@ -11,6 +12,7 @@
     Escape: "up",
   };
 
+  /** @type {Ghosttrack["keys"]["start"]} */
   function start(currentPage, goSearch) {
     document.addEventListener("keydown", (event) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -20,6 +22,7 @@
     });
   }
 
+  /** @param {string} key @param {Page | null} page @param {() => boolean} goSearch */
   function act(key, page, goSearch) {
     if (key === "?") {
       document.getElementById("help").showModal();

@@ -10,6 +10,7 @@
   const HEADLINE = ["fvu", "l0", "ce_recovered", "kl_recovered", "dead"];
   const TABLED = ["fvu", "explained_variance", "l0", "l1", "recon_loss", "mse", "cosine", "l2_ratio", "bias"];
 
+  /** @param {Report} report */
   function head(report) {
     const { layer, model, sae, contrast } = report;
     const facts = [model.name, `residual stream after block ${layer}`, `${count(sae.d_model)} → ${count(sae.d_hidden)}`, sae.folder];
@@ -26,6 +27,7 @@
     );
   }
 
+  /** @param {Report} report */
   function headline(report) {
     const facts = HEADLINE.map((key) => {
       const behind = metrics.rows(report, key);
@@ -34,9 +36,10 @@
     return el("dl", { class: "facts" }, facts);
   }
 
+  /** @param {Report} report @param {Columns} columns */
   function shape(report, columns) {
     const { density, counts } = report;
-    const filtered = (low, high) => {
+    const filtered = (/** @type {number} */ low, /** @type {number} */ high) => {
       location.hash = ghosttrack.query.href(report, { sort: "rate", descending: true, include: [], exclude: [], low, high, query: "" });
     };
     const rates = { edges: density.edges.map((edge) => 10 ** edge), counts: density.counts };
@@ -64,6 +67,7 @@
     );
   }
 
+  /** @param {Report} report */
   function quality(report) {
     const { metrics: kept, metrics_all_rows: all } = report;
     if (!kept && !all) return null;
@@ -79,23 +83,25 @@
     return card("Reconstruction", { note: "With and without position 0, special tokens and outliers." }, table("Reconstruction metrics", heads, rows));
   }
 
+  /** @param {Report} report */
   function splicing(report) {
     const { recovered: kept, recovered_all_rows: all } = report;
     if (!kept && !all) return null;
+    /** @type {[name: string, about: string, ce: string, kl: string | null][]} */
     const lines = [
       ["Clean", "the model as it is", "ce_clean", null],
       ["SAE", "reconstruction in place of the residual stream", "ce_sae", "kl_sae"],
       ["Mean", "mean ablation", "ce_mean", "kl_mean"],
       ["Zero", "zero ablation", "ce_zero", "kl_zero"],
     ];
-    const pair = (one, ce, kl) => [
+    const pair = (/** @type {Measures | null} */ one, /** @type {string} */ ce, /** @type {string | null} */ kl) => [
       el("td", { class: "number" }, number(one?.[ce])),
       el("td", { class: "number" }, kl ? number(one?.[kl]) : "–"),
     ];
     const rows = lines.map(([name, about, ce, kl]) =>
       el("tr", {}, el("th", { scope: "row" }, name, el("span", { class: "about" }, about)), pair(kept, ce, kl), all ? pair(all, ce, kl) : null),
     );
-    const share = (one) => [
+    const share = (/** @type {Measures | null} */ one) => [
       el("td", { class: "number strong" }, metrics.shown("ce_recovered", one?.ce_recovered)),
       el("td", { class: "number strong" }, metrics.shown("kl_recovered", one?.kl_recovered)),
     ];
@@ -105,6 +111,7 @@
     return card("What the model loses", { note }, table("Cross-entropy and KL with the residual stream replaced", heads, rows));
   }
 
+  /** @param {Report} report */
   function kinds(report) {
     const { counts } = report;
     const rows = Object.keys(FLAGS).map((name) => {
@@ -120,8 +127,10 @@
     return card("Kinds of features", { note: `${count(counts.features)} features, ${count(counts.rows)} rows.` }, table("Features by flag", [["Flag"], ["Features", "number"], ["Share", "number"]], rows));
   }
 
+  /** @param {Report} report */
   function rowsRead(report) {
     const { source, mask } = report;
+    /** @type {[name: string, about: string, total: number][]} */
     const lines = [
       ["Read", `${visible(source.name)}: ${count(source.windows)} windows of up to ${count(source.context_length)} tokens`, mask.rows],
       ["Position 0", "its norm is very large for every token", mask.position_0],
@@ -138,11 +147,13 @@
     return card("Rows", { note: cut }, table("Rows read, masked and kept", [["Rows"], ["Number", "number"]], rows));
   }
 
+  /** @param {Report} report */
   function notes(report) {
     if (!report.notes.length) return null;
     return card("Notes", {}, el("ul", { class: "notes" }, report.notes.map((text) => el("li", {}, visible(text)))));
   }
 
+  /** @type {Ghosttrack["views"]["layer"]} */
   async function layer({ report }) {
     const columns = await ghosttrack.columns.load(report);
     return {

@@ -9,6 +9,7 @@
   // Bars this far apart have room for their values above them.
   const WIDE_BAND = 48;
 
+  /** @param {number[]} xs @param {(number | null)[]} ys @param {Scale} x @param {Scale} y */
   function path(xs, ys, x, y) {
     let pen = "M";
     let d = "";
@@ -23,6 +24,7 @@
     return d;
   }
 
+  /** @param {(number | null)[]} ys @param {number} bottom @param {number} top @param {boolean | undefined} logarithmic */
   function scaleFor(ys, bottom, top, logarithmic) {
     const [low, high] = extent(ys);
     if (low === 0 && high === 0) return linear([0, 1], [bottom, top]);
@@ -32,6 +34,7 @@
   }
 
   // series: [{name, xs, ys, class}]; the first is the one that is read.
+  /** @type {Ghosttrack["lines"]["lines"]} */
   function lines(series, { label, height = 180, logarithmic = false, text = significant, tick, title = "step" }) {
     const [main] = series;
     return figure(label, height, (width) => {
@@ -45,10 +48,13 @@
         axisY(y, { left, right, top, wanted: 4, text: tick }),
         axisX(x, { top: bottom, bottom, right, wanted: Math.max(2, width / 110), title }),
         [...series].reverse().map((one) => svg("path", { class: `line ${one.class ?? ""}`, d: path(one.xs, one.ys, x, y) })),
-        main.xs.length === 1 ? svg("circle", { class: "dot", cx: x(main.xs[0]), cy: y(main.ys[0]), r: 3 }) : null,
+        main.xs.length === 1 ? svg("circle", { class: "dot", cx: x(main.xs[0]), cy: y(main.ys[0] ?? 0), r: 3 }) : null,
         cursor,
       );
-      const known = main.xs.map((step, index) => [step, main.ys[index]]).filter(([, value]) => isNumber(value));
+      const known = main.xs.flatMap((step, index) => {
+        const value = main.ys[index];
+        return isNumber(value) ? [/** @type {const} */ ([step, value])] : [];
+      });
       const marks = known.map(([step, value]) => {
         const [px, py] = [x(step), y(value)];
         const cross = () => [svg("line", { class: "crosshair", x1: px, x2: px, y1: top, y2: bottom }), svg("circle", { class: "dot", cx: px, cy: py, r: 3.5 })];
@@ -59,6 +65,7 @@
   }
 
   // entries: [{name, value, said, pick}]; `said` is what stands behind the value.
+  /** @type {Ghosttrack["lines"]["bars"]} */
   function bars(entries, { label, height = 150, text = significant, tick, title }) {
     return figure(label, height, (width) => {
       const [left, right, top, bottom] = [48, width - 8, 20, height - (title ? 40 : 24)];
@@ -69,6 +76,7 @@
       const thick = Math.min(44, band * 0.62);
       const longest = Math.max(...entries.map((entry) => (entry.short ?? entry.name).length));
       const every = Math.ceil(Math.max(26, 7 * longest) / band);
+      /** @type {Mark[]} */
       const marks = [];
       const drawing = canvas(
         width,
@@ -78,7 +86,7 @@
           const middle = left + band * (index + 0.5);
           const place = isNumber(entry.value) ? y(entry.value) : y(0);
           const box = { x: middle - thick / 2, y: Math.min(place, y(0)), width: thick, height: Math.abs(y(0) - place) };
-          const lines = () => [`${entry.name}: ${text(entry.value)}`, entry.said].filter(Boolean);
+          const lines = () => [`${entry.name}: ${text(entry.value)}`, entry.said].flatMap((line) => line || []);
           marks.push({ x: middle, y: Math.min(place, y(0)), lines, pick: entry.pick });
           return svg(
             "g",

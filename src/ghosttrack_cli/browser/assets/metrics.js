@@ -6,6 +6,7 @@
 
   const FORMS = { significant, percent };
 
+  /** @type {Record<string, [name: string, about: string, form: "significant" | "percent"]>} */
   const METRICS = {
     fvu: ["FVU", "fraction of variance unexplained: E‖x − x̂‖² / (E‖x‖² − ‖E x‖²)", "significant"],
     explained_variance: ["Explained variance", "1 − FVU", "percent"],
@@ -22,11 +23,13 @@
     dense: ["Above 10 %", "share of features that fire on more than 10 % of rows", "percent"],
   };
 
+  /** @type {Record<string, "recovered">} */
   const SOURCES = {
     ce_recovered: "recovered",
     kl_recovered: "recovered",
   };
 
+  /** @type {Ghosttrack["metrics"]["value"]} */
   function value(report, key) {
     const { counts } = report;
     if (key === "dead") return counts.features ? counts.dead / counts.features : null;
@@ -34,19 +37,24 @@
     return report[SOURCES[key] ?? "metrics"]?.[key] ?? null;
   }
 
+  /** @type {Ghosttrack["metrics"]["rows"]} */
   function rows(report, key) {
     if (key === "dead" || key === "dense") return report.counts.rows;
     return report[SOURCES[key] ?? "metrics"]?.rows ?? null;
   }
 
+  /** @type {Ghosttrack["metrics"]["name"]} */
   const name = (key) => METRICS[key]?.[0] ?? key;
+  /** @type {Ghosttrack["metrics"]["about"]} */
   const about = (key) => METRICS[key]?.[1] ?? "";
-  const form = (key) => METRICS[key]?.[2] ?? "significant";
+  const form = (/** @type {string} */ key) => METRICS[key]?.[2] ?? "significant";
 
+  /** @type {Ghosttrack["metrics"]["text"]} */
   function text(key, amount) {
     return FORMS[form(key)](amount);
   }
 
+  /** @type {Ghosttrack["metrics"]["shown"]} */
   function shown(key, amount) {
     return number(amount, form(key));
   }

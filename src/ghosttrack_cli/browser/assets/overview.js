@@ -10,10 +10,11 @@
   const CHARTED = ["fvu", "ce_recovered", "l0", "dead"];
   const COLUMNS = ["fvu", "ce_recovered", "kl_recovered", "l0", "cosine", "l2_ratio", "dead", "dense"];
 
-  const open = (report) => () => {
+  const open = (/** @type {Report} */ report) => () => {
     location.hash = catalogue.href(report);
   };
 
+  /** @param {Report[]} layers */
   function charts(layers) {
     const known = CHARTED.filter((key) => layers.some((report) => metrics.value(report, key) !== null));
     return el(
@@ -37,12 +38,14 @@
     );
   }
 
+  /** @param {string} key */
   function tick(key) {
     const sample = metrics.text(key, 0.5);
     return sample.endsWith("%") ? percentTick : undefined;
   }
 
   // The shape of the rates' histogram, small enough for a line of a table.
+  /** @param {Histogram} histogram */
   function spark({ counts }) {
     const most = Math.max(1, ...counts);
     const wide = 110 / Math.max(1, counts.length);
@@ -50,8 +53,9 @@
     return svg("svg", { class: "spark", width: 110, height: 24, "aria-hidden": "true" }, bars);
   }
 
+  /** @param {Report} report */
   function row(report) {
-    const cell = (label, ...children) => el("td", { class: "number", "data-label": label }, children);
+    const cell = (/** @type {string} */ label, /** @type {Child[]} */ ...children) => el("td", { class: "number", "data-label": label }, children);
     return el(
       "tr",
       { "data-layer": report.layer, "data-source": catalogue.sourceOf(report) },
@@ -65,6 +69,7 @@
     );
   }
 
+  /** @param {Report[]} layers */
   function comparison(layers) {
     const heads = [
       ["Layer", "", "open the layer's page"],
@@ -78,8 +83,9 @@
     return card("Layers", { note: "Each figure with the number of rows it was measured on." }, table("Metrics of every layer", heads, layers.map(row), { class: "wide" }));
   }
 
+  /** @param {Report[]} layers */
   function totals(layers) {
-    const sum = (key) => layers.reduce((total, report) => total + report.counts[key], 0);
+    const sum = (/** @type {string} */ key) => layers.reduce((total, report) => total + report.counts[key], 0);
     const dead = sum("dead") ? percent(sum("dead") / sum("features")) : "none";
     return el(
       "p",
@@ -96,12 +102,14 @@
   }
 
   // Figures over different texts are not comparable: without a choice those that most layers have a report over.
+  /** @param {string | null} source */
   function compared(source) {
-    const most = (slug) => catalogue.all().filter((report) => catalogue.sourceOf(report) === slug).length;
+    const most = (/** @type {string} */ slug) => catalogue.all().filter((report) => catalogue.sourceOf(report) === slug).length;
     const [common] = catalogue.sources().sort((a, b) => most(b) - most(a));
     return catalogue.layers(source ?? common).filter((report) => catalogue.sourceOf(report) === (source ?? common));
   }
 
+  /** @type {Ghosttrack["views"]["overview"]} */
   async function overview({ source }) {
     const reports = source === null ? catalogue.all() : catalogue.all().filter((report) => catalogue.sourceOf(report) === source);
     const layers = compared(source).filter((report) => reports.includes(report));

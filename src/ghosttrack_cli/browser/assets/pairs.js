@@ -6,8 +6,10 @@
   const { number, count } = ghosttrack.format;
   const { tokens } = ghosttrack;
 
+  /** @type {Ghosttrack["pairs"]["strongest"]} */
   const strongest = (pairs) => Math.max(0, ...pairs.flatMap((one) => [...one.opening.acts, ...one.factual.acts, ...one.hallucinated.acts]));
 
+  /** @param {TokenActs} part @param {number} most */
   function said(part, most) {
     const peak = part.acts.indexOf(Math.max(...part.acts));
     const example = { t: part.texts, i: part.ids, a: part.acts, peak: part.acts[peak] > 0 ? peak : -1 };
@@ -15,6 +17,7 @@
     return [tokens.text(example, most, true), cut];
   }
 
+  /** @param {string} name @param {TokenActs} part @param {number} rate @param {number} most */
   function answer(name, part, rate, most) {
     return el(
       "div",
@@ -24,6 +27,7 @@
     );
   }
 
+  /** @param {AnswerPair} one @param {number} most */
   function pair(one, most) {
     return el(
       "li",
@@ -33,6 +37,7 @@
     );
   }
 
+  /** @type {Ghosttrack["pairs"]["list"]} */
   function list(pairs, maximum) {
     const most = maximum || strongest(pairs);
     return el("ol", { class: "pairs" }, pairs.map((one) => pair(one, most)));

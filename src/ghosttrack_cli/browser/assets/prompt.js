@@ -11,13 +11,14 @@
   const ORDERS = [["strength", "Strongest"], ["share", "Of its own strongest"], ["rarity", "Rarest"]];
 
   // As a shell reads it; a long text is left to the reader.
+  /** @param {string} text */
   function command(text) {
     const said = text.length > 60 || /[\n\r]/.test(text) ? "your text" : visible(text);
     return `ghosttrack interpret prompt '${said.replaceAll("'", "'\\''")}'`;
   }
 
   // Over the texts that were chosen, where the layer has such a report; a prompt is shown for interpreted layers only.
-  const reportOf = (layer, source) => /** @type {Report} */ (catalogue.find(layer, source) ?? catalogue.find(layer));
+  const reportOf = (/** @type {Layer} */ layer, /** @type {string | null} */ source) => /** @type {Report} */ (catalogue.find(layer, source) ?? catalogue.find(layer));
 
   class PromptPage {
     /** @param {Prompt} prompt @param {Map<Layer, Columns>} columnsOf @param {Layer | null} wanted @param {string | null} source */
@@ -58,7 +59,7 @@
 
     shown() {
       const { layers } = this.prompt;
-      const pick = (key) => {
+      const pick = (/** @type {string} */ key) => {
         Object.assign(this, { layer: catalogue.layerOf(key), shownFeature: null });
         this.shown();
       };
@@ -88,6 +89,7 @@
       );
     }
 
+    /** @param {number} index */
     choose(index) {
       this.chosenToken = this.chosenToken === index ? null : index;
       this.drawText();
@@ -95,13 +97,14 @@
       /** @type {HTMLElement} */ (this.text.children[index]).focus();
     }
 
+    /** @param {PromptFeature} one */
     scale(one) {
       return Math.max(this.columns.max[one.feature] ?? 0, ...one.acts);
     }
 
     drawFeatures() {
       const { chosenToken, current } = this;
-      const strength = (one) => (chosenToken === null ? Math.max(...one.acts) : one.acts[chosenToken]);
+      const strength = (/** @type {PromptFeature} */ one) => (chosenToken === null ? Math.max(...one.acts) : one.acts[chosenToken]);
       const firing = current.features.filter((one) => strength(one) > 0).sort(this.comparison(strength));
       const where = chosenToken === null ? `the prompt's ${count(this.prompt.texts.length)} tokens` : token(this.prompt.texts[chosenToken]);
       const note = `${count(firing.length)} of ${count(this.columns.length)} features of layer ${this.layer} fire on ${where}${firing.length > MOST ? `; the first ${MOST} are shown` : ""}.`;
@@ -121,15 +124,17 @@
       ].filter(Boolean);
     }
 
+    /** @param {(one: PromptFeature) => number} strength */
     comparison(strength) {
       const { max, rate } = this.columns;
+      /** @type {Record<string, (one: PromptFeature) => number>} */
       const keys = {
         strength,
         share: (one) => strength(one) / (max[one.feature] || Infinity),
         rarity: (one) => -rate[one.feature],
       };
       const key = keys[this.order];
-      return (a, b) => key(b) - key(a) || a.feature - b.feature;
+      return (/** @type {PromptFeature} */ a, /** @type {PromptFeature} */ b) => key(b) - key(a) || a.feature - b.feature;
     }
 
     orders() {
@@ -140,6 +145,7 @@
       });
     }
 
+    /** @param {PromptFeature} one @param {number} strength */
     row(one, strength) {
       const all = this.columns;
       const { texts, ids } = this.prompt;
@@ -164,6 +170,7 @@
       );
     }
 
+    /** @param {string} name */
     key(name) {
       if (name !== "up") return false;
       location.hash = "#";
@@ -171,11 +178,12 @@
     }
   }
 
+  /** @type {Ghosttrack["views"]["prompt"]} */
   async function prompt({ layer, source }) {
     const { prompt: known, prompt_damaged: damaged } = ghosttrack.data.get("catalogue");
     if (!known) return ghosttrack.views.missing(damaged ? "The file of the last prompt is damaged." : "No prompt has been run yet.", el("span", {}, "This shows which features fire on a text of yours, token by token: ", el("code", {}, command("your text"))));
     const found = await ghosttrack.data.load("prompt");
-    const loaded = await Promise.all(found.layers.map(async (one) => /** @type {const} */ ([one.layer, await columns.load(reportOf(one.layer, source))])));
+    const loaded = await Promise.all(found.layers.map(async (/** @type {Prompt["layers"][number]} */ one) => /** @type {const} */ ([one.layer, await columns.load(reportOf(one.layer, source))])));
     return new PromptPage(found, new Map(loaded), layer, source);
   }
 

@@ -8,6 +8,7 @@
   const FIRST = "-telling";
   const lists = new Map();
 
+  /** @type {Ghosttrack["query"]["parse"]} */
   function parse(parameters) {
     const sort = parameters.get("sort") ?? FIRST;
     const flags = (parameters.get("flag") ?? "").split(",").filter(Boolean);
@@ -22,12 +23,15 @@
     };
   }
 
+  /** @param {string | null} text */
   function bound(text) {
     const value = Number.parseFloat(text ?? "");
     return Number.isFinite(value) ? value : null;
   }
 
+  /** @type {Ghosttrack["query"]["href"]} */
   function href(report, wanted) {
+    /** @type {[name: string, value: string | number][]} */
     const parts = [["view", "features"]];
     const sort = `${wanted.descending ? "-" : ""}${wanted.sort}`;
     if (sort !== FIRST) parts.push(["sort", sort]);
@@ -40,10 +44,12 @@
   }
 
   // The list a reader came from; next and previous on a feature's page follow it.
+  /** @type {Ghosttrack["query"]["remember"]} */
   function remember(report, wanted, rows) {
     lists.set(report, { wanted, rows });
   }
 
+  /** @type {Ghosttrack["query"]["remembered"]} */
   function remembered(report, all) {
     const known = lists.get(report);
     if (known) return known;

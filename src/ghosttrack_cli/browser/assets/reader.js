@@ -4,6 +4,7 @@
 (() => {
   const { el } = ghosttrack.dom;
   const { tip } = ghosttrack;
+  /** @type {Record<string, number>} */
   const KEYS = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
 
   /** @type {Reader | null} */
@@ -14,6 +15,7 @@
 
   // Marks are {x, y, lines(), pick(), cursor()}, from left to right; `near(x, y)` is the mark meant there.
   class Reader {
+    /** @param {HTMLElement} holder */
     constructor(holder) {
       this.holder = holder;
       this.at = -1;
@@ -52,11 +54,13 @@
       this.at = -1;
     }
 
+    /** @param {MouseEvent} event */
     under(event) {
       const box = this.drawing.getBoundingClientRect();
       return this.near(event.clientX - box.left, event.clientY - box.top);
     }
 
+    /** @param {number} index */
     show(index) {
       this.at = index;
       const mark = this.marks?.[index];
@@ -69,6 +73,7 @@
       return tip.showAt(mark.lines().map((line) => el("span", {}, line)), { left: left + 8, top, bottom: top + 12 });
     }
 
+    /** @param {KeyboardEvent} event */
     key(event) {
       if (event.key in KEYS) {
         this.show(Math.min(this.marks.length - 1, Math.max(0, this.at + KEYS[event.key])));
@@ -82,6 +87,7 @@
     }
   }
 
+  /** @type {Ghosttrack["reader"]["along"]} */
   const along = (marks) => (x) => {
     let best = marks.length ? 0 : -1;
     marks.forEach((mark, index) => {

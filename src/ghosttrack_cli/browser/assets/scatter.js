@@ -7,6 +7,7 @@
   const { figure, canvas, log, axisX, axisY } = ghosttrack.charts;
   const CELL = 16;
 
+  /** @param {Columns} columns @param {Scale} x @param {Scale} y */
   function placed(columns, x, y) {
     const points = [];
     for (let row = 0; row < columns.length; row += 1) {
@@ -16,11 +17,13 @@
     return points;
   }
 
+  /** @param {Point[]} points @param {string} name */
   function cloud(points, name) {
     const d = points.map(({ px, py }) => `M${px.toFixed(1)} ${py.toFixed(1)}h0`).join("");
     return svg("path", { class: `points ${name}`, d });
   }
 
+  /** @param {Point[]} points */
   function lookup(points) {
     const cells = new Map();
     for (const point of points) {
@@ -28,9 +31,10 @@
       if (!cells.has(key)) cells.set(key, []);
       cells.get(key).push(point);
     }
-    return (px, py) => nearest(cells, px, py);
+    return (/** @type {number} */ px, /** @type {number} */ py) => nearest(cells, px, py);
   }
 
+  /** @param {Map<string, Point[]>} cells @param {number} px @param {number} py */
   function nearest(cells, px, py) {
     const [column, line] = [Math.floor(px / CELL), Math.floor(py / CELL)];
     /** @type {any} */
@@ -47,6 +51,7 @@
     return best;
   }
 
+  /** @param {number[]} values */
   function range(values) {
     let [low, high] = [Infinity, 0];
     for (const value of values) {
@@ -55,6 +60,7 @@
     return high > 0 ? [low / 1.3, high * 1.3] : [0.1, 1];
   }
 
+  /** @param {Point} point @param {Columns} columns @param {(feature: number) => void} pick */
   function mark(point, columns, pick) {
     const feature = columns.feature[point.row];
     return {
@@ -66,6 +72,7 @@
     };
   }
 
+  /** @type {Ghosttrack["scatter"]} */
   function scatter(columns, pick) {
     const label = "Firing rate against strongest activation of each active feature; the feature list holds the same figures";
     return figure(label, 320, (width, height) => {

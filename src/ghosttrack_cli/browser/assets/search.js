@@ -4,12 +4,15 @@
 (() => {
   const KEPT_CHARACTERS = 3e8;
 
+  /** @type {Ghosttrack["search"]["caseless"]} */
   function caseless(text) {
     return text.normalize("NFKC").toUpperCase().toLowerCase().replaceAll("ς", "σ").replace(/[ \t\n\r\f\v]+/g, " ");
   }
 
   // Words, and phrases in quotes as they stand; an unclosed quote reaches to the end.
+  /** @type {Ghosttrack["search"]["terms"]} */
   function terms(query) {
+    /** @type {string[]} */
     const found = [];
     caseless(query)
       .split('"')
@@ -17,10 +20,11 @@
     return [...new Set(found.filter(Boolean))];
   }
 
-  const TOKENS = ["fires", "promotes", "suppresses"];
+  const TOKENS = /** @type {const} */ (["fires", "promotes", "suppresses"]);
 
   // For every feature the level of its worst term (0 best), or none, and its strength.
   // Levels: 0 number or flag, 1 firing, 2 promoted, 3 suppressed token, 4 top, 5 other example.
+  /** @type {Ghosttrack["search"]["rank"]} */
   function rank(all, query, examples) {
     const wanted = terms(query).map((term) => one(all, term));
     const levels = new Float64Array(all.length).fill(wanted.length ? 0 : -1);
@@ -37,10 +41,12 @@
   }
 
   // Each distinct token is looked at once; features then only look their tokens up.
+  /** @param {Columns} all @param {string} term */
   function one(all, term) {
     return { term, hits: all.lowered.map((text) => text.includes(term)) };
   }
 
+  /** @param {Columns} all @param {number} row @param {string} term @param {boolean[]} hits @param {Words | null} examples */
   function levelOf(all, row, term, hits, examples) {
     if (String(all.feature[row]) === term || `#${all.feature[row]}` === term || all.flag_names.some((name, bit) => name === term && all.flags[row] & (1 << bit))) return 0;
     const place = TOKENS.findIndex((name) => all[name][row].some((index) => hits[index]));
@@ -49,11 +55,13 @@
     return examples?.other[row]?.includes(term) ? 5 : Infinity;
   }
 
+  /** @param {Columns} all @param {number} row @param {boolean[]} hits */
   function strengthOf(all, row, hits) {
     return all.fires[row].reduce((sum, index, place) => sum + (hits[index] ? all.strengths[row][place] : 0), 0);
   }
 
   // Best first: level, then strength, then what tells most.
+  /** @type {Ghosttrack["search"]["better"]} */
   function better(all, { levels, strength }) {
     return (a, b) => levels[a] - levels[b] || strength[b] - strength[a] || all.telling[b] - all.telling[a] || a - b;
   }
@@ -61,12 +69,15 @@
   // The words of the examples, read when somebody searches; those of the reports read last are kept.
   const kept = new Map();
 
+  /** @type {Ghosttrack["search"]["known"]} */
   function known(report) {
     return kept.get(report)?.examples ?? null;
   }
 
+  /** @type {Ghosttrack["search"]["read"]} */
   async function read(report, all) {
-    if (known(report)) return known(report);
+    const there = known(report);
+    if (there) return there;
     /** @type {Words} */
     const examples = { top: [], other: [] };
     const parts = await Promise.all(Array.from({ length: all.files }, (_, part) => ghosttrack.data.take(...ghosttrack.catalogue.searchFile(report, `words-${String(part).padStart(3, "0")}`))));
@@ -81,6 +92,7 @@
     return examples;
   }
 
+  /** @param {Report} newest */
   function forget(newest) {
     let characters = [...kept.values()].reduce((sum, one) => sum + one.characters, 0);
     for (const [report, one] of kept) {

@@ -14,6 +14,7 @@
     }
   }
 
+  /** @param {string} theme */
   function remember(theme) {
     try {
       window.localStorage.setItem(KEY, theme);
@@ -22,10 +23,12 @@
     }
   }
 
+  /** @type {Ghosttrack["theme"]["current"]} */
   function current() {
     return document.documentElement.dataset.theme;
   }
 
+  /** @param {"light" | "dark"} theme */
   function set(theme) {
     document.documentElement.dataset.theme = theme;
     ghosttrack.colour.apply(theme);
@@ -33,12 +36,14 @@
     toggle?.setAttribute("aria-label", theme === "dark" ? "Use the light theme" : "Use the dark theme");
   }
 
+  /** @type {Ghosttrack["theme"]["toggle"]} */
   function toggle() {
     const theme = current() === "dark" ? "light" : "dark";
     remember(theme);
     set(theme);
   }
 
+  /** @type {Ghosttrack["theme"]["start"]} */
   function start() {
     set(remembered() ?? (system.matches ? "dark" : "light"));
     // Paper is white: the ramp is made for it while it prints.

@@ -8,6 +8,7 @@
   const TIPPED = "[data-tip], .t";
   const box = el("div", { class: "tip", role: "status", hidden: true });
 
+  /** @param {TokenFacts} facts */
   function ofToken({ text, id, activation }) {
     return [
       el("bdi", { class: "tip-token" }, text === "" ? "rest of the character before" : token(text)),
@@ -16,12 +17,14 @@
     ];
   }
 
+  /** @type {Ghosttrack["tip"]["show"]} */
   function show(node) {
     if (!node) return hide();
-    const said = node.tokenFacts ? ofToken(node.tokenFacts) : [el("span", {}, node.dataset.tip)];
+    const said = node.tokenFacts ? ofToken(node.tokenFacts) : [el("span", {}, node.getAttribute("data-tip"))];
     return showAt(said, node.getClientRects()[0] ?? node.getBoundingClientRect());
   }
 
+  /** @type {Ghosttrack["tip"]["showAt"]} */
   function showAt(said, { left, top, bottom }) {
     box.hidden = false;
     box.replaceChildren(...said);
@@ -31,14 +34,16 @@
     box.style.setProperty("top", `${above > 60 ? above : bottom + 6}px`);
   }
 
+  /** @type {Ghosttrack["tip"]["hide"]} */
   function hide() {
     box.hidden = true;
   }
 
   // Tokens of an example are read one by one: a stop for each would be hundreds.
+  /** @param {KeyboardEvent} event */
   function walk(event) {
-    const text = event.target.closest?.(".tokens[tabindex]");
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const text = /** @type {Element} */ (event.target).closest?.(".tokens[tabindex]");
+    const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (!text || !step) return;
     event.preventDefault();
     const all = [...text.querySelectorAll(".t")];
@@ -47,12 +52,14 @@
     read(text, all[Math.min(all.length - 1, Math.max(0, start + step))]);
   }
 
+  /** @param {Element} text @param {Element | null} chosen */
   function read(text, chosen) {
     text.querySelector(".reading")?.classList.remove("reading");
     chosen?.classList.add("reading");
     show(chosen);
   }
 
+  /** @type {Ghosttrack["tip"]["start"]} */
   function start() {
     document.body.append(box);
     document.addEventListener("pointerover", ({ target }) => {

@@ -7,6 +7,7 @@
   const AROUND_PEAK = 24;
 
   // An example is {t: tokens' texts, i: ids, a: activations, peak, act, doc, pos, weight}.
+  /** @param {Shown} example @param {number} index @param {number} maximum */
   function tokenSpan(example, index, maximum) {
     const text = example.t[index];
     const span = el("span", { class: "t" });
@@ -23,6 +24,7 @@
     return span;
   }
 
+  /** @param {Element} span @param {string} text */
   function appendMarked(span, text) {
     // Further bytes of the character before: shown only where something fires on them.
     if (text === "" && span.firing) span.append(el("span", { class: "mark" }, token("")));
@@ -33,12 +35,14 @@
     });
   }
 
+  /** @param {Shown} example @param {boolean} whole */
   function around(example, whole) {
     const last = example.t.length;
     if (whole || last <= 2 * AROUND_PEAK + 8) return [0, last];
     return [Math.max(0, example.peak - AROUND_PEAK), Math.min(last, example.peak + AROUND_PEAK + 1)];
   }
 
+  /** @type {Ghosttrack["tokens"]["text"]} */
   function text(example, maximum, whole = false) {
     const [start, stop] = around(example, whole);
     const spans = [];
@@ -48,13 +52,14 @@
     return el("p", { class: "tokens", dir: "auto", tabindex: 0, role: "group", "aria-label": "Text. Arrow keys read its tokens." }, before, spans, after);
   }
 
+  /** @param {Shown} example @param {number} maximum */
   function row(example, maximum) {
     const holder = el("div", { class: "example-text" }, text(example, maximum));
     const cut = around(example, false)[1] - around(example, false)[0] < example.t.length;
     return el(
       "li",
       { class: "example" },
-      el("div", { class: "example-act" }, number(example.act), strength(example.act, maximum)),
+      el("div", { class: "example-act" }, number(example.act), strength(example.act ?? 0, maximum)),
       holder,
       el(
         "div",
@@ -66,6 +71,7 @@
     );
   }
 
+  /** @param {Shown} example @param {number} maximum @param {HTMLElement} holder */
   function wholeToggle(example, maximum, holder) {
     let whole = false;
     const button = el("button", { type: "button", class: "quiet", "aria-expanded": "false" }, "Whole window");
@@ -78,15 +84,18 @@
     return button;
   }
 
+  /** @param {number} value @param {number} maximum */
   function strength(value, maximum) {
     const share = maximum > 0 ? Math.min(1, Math.max(0, value / maximum)) : 0;
     return el("span", { class: "strength", "aria-hidden": "true", style: { "--share": share } });
   }
 
+  /** @type {Ghosttrack["tokens"]["list"]} */
   function list(examples, maximum, label) {
     return el("ol", { class: "examples", "aria-label": label }, examples.map((example) => row(example, maximum)));
   }
 
+  /** @type {Ghosttrack["tokens"]["legend"]} */
   function legend(maximum) {
     const steps = [1, 8, 16, 24, 32, 40].map((index) =>
       el("span", { style: { "background-color": `var(--heat-${index})` } }),

@@ -9,10 +9,13 @@
 
   class VirtualRows {
     // `build(item, index)` makes one row; `heightOf()` is the height of every row in pixels.
+    /** @param {(item: any, index: number) => HTMLElement} build @param {() => number} heightOf */
     constructor(build, heightOf) {
       this.build = build;
       this.heightOf = heightOf;
+      /** @type {any[]} */
       this.items = [];
+      this.height = 0;
       this.rows = new Map();
       this.node = el("div", { class: "virtual", role: "rowgroup" });
       this.onScroll = () => this.schedule();
@@ -32,6 +35,7 @@
       window.removeEventListener("afterprint", this.onPrinted);
     }
 
+    /** @param {any[]} items */
     show(items) {
       this.items = items;
       this.clear();
@@ -39,6 +43,7 @@
     }
 
     // On paper nothing scrolls: the first rows one below the other, and how many there are.
+    /** @param {number} most */
     showAll(most) {
       this.clear();
       this.items.slice(0, most).forEach((_, index) => this.add(index));
@@ -77,6 +82,7 @@
       for (let index = first; index < last; index += 1) if (!this.rows.has(index)) this.add(index);
     }
 
+    /** @param {number} index */
     add(index) {
       const row = this.build(this.items[index], index);
       row.style.setProperty("transform", `translateY(${index * this.height}px)`);
@@ -84,6 +90,7 @@
       this.node.append(row);
     }
 
+    /** @param {number} index @param {number} margin */
     reveal(index, margin) {
       const top = this.node.getBoundingClientRect().top + index * this.height;
       if (top < margin) window.scrollBy(0, top - margin);
