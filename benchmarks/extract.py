@@ -31,6 +31,7 @@ import transformers
 from ghosttrack_cli.extraction import batch_size, run
 from ghosttrack_cli.extraction.task import Task
 from ghosttrack_cli.model.architectures import fuse_activations
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.identity import ModelIdentity
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.residual import ResidualModel
@@ -334,7 +335,7 @@ def gpt2_small(tokenizer: Any, device: str, dtype: torch.dtype) -> ResidualModel
 def on_cpu(scratch: Path, corpus: Corpus, *, quick: bool) -> None:
     """Measure and print the table of the CPU."""
     start = time.perf_counter()
-    demo = ResidualModel(load_parts(ModelSettings(name=str(DEMO), device="cpu")))
+    demo = ResidualModel(load_parts(find_model(ModelSettings(name=str(DEMO), device="cpu"))))
     loading = time.perf_counter() - start
     figure("model load", seconds=loading)
     print(f"model load, apart from what follows: {loading:.2f} s (demo)")
@@ -405,7 +406,7 @@ def plain_copy(model: Any) -> Any:
 
 def on_cuda(scratch: Path, corpus: Corpus, *, quick: bool) -> None:
     """Measure and print the table of the GPU."""
-    tokenizer = load_parts(ModelSettings(name=str(DEMO), device="cpu")).tokenizer
+    tokenizer = load_parts(find_model(ModelSettings(name=str(DEMO), device="cpu"))).tokenizer
     model = gpt2_small(tokenizer, "cuda", torch.bfloat16)
     tokens = 1_048_576 if quick else 4_194_304
     rows = []

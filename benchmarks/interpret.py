@@ -33,6 +33,7 @@ from ghosttrack_cli.interpretation.collect.row_batch import RowBatch
 from ghosttrack_cli.interpretation.features.weight_directions import decoder_neighbours, logit_lens
 from ghosttrack_cli.machine.devices import resolve_device
 from ghosttrack_cli.machine.memory import keep_freed_memory
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.identity import ModelIdentity
 from ghosttrack_cli.model.loading import LoadedModel, load_parts
 from ghosttrack_cli.model.residual import ResidualModel
@@ -92,7 +93,7 @@ def gpt2_small(device: torch.device) -> ResidualModel:
     torch.manual_seed(0)
     model: Any = transformers.GPT2LMHeadModel(configuration())
     model.eval().to(device)
-    parts = load_parts(ModelSettings(name=str(DEMO), device="cpu"))
+    parts = load_parts(find_model(ModelSettings(name=str(DEMO), device="cpu")))
     identity = ModelIdentity("random", None, "gpt2", "0" * 64, "0" * 64, (VOCABULARY - 1,))
     return ResidualModel(LoadedModel(model, parts.tokenizer, identity, 1024))
 

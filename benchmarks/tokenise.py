@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.loading import load_parts
 from ghosttrack_cli.settings.schema import ModelSettings
 from ghosttrack_cli.text.tokens import Encoder
@@ -65,7 +66,7 @@ def tables(options: argparse.Namespace) -> None:
 
     print(f"{platform.platform()}, {os.cpu_count()} CPU cores, tokenizers {version('tokenizers')}")
     torch.set_num_threads(1)
-    tokenizer = load_parts(ModelSettings(name=str(DEMO), device="cpu")).tokenizer
+    tokenizer = load_parts(find_model(ModelSettings(name=str(DEMO), device="cpu"))).tokenizer
     texts = list(topics.values())
     encoders = {
         "memory of words": Encoder(tokenizer),

@@ -12,6 +12,7 @@ from ghosttrack_cli.extraction.plan import plan
 from ghosttrack_cli.machine.devices import resolve_device
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -73,11 +74,13 @@ def test_a_device_is_refused_before_the_hub_is_asked(
     machine: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine.setattr(
-        "ghosttrack_cli.extraction.plan.describe_model", lambda *_: pytest.fail("the hub was asked")
+        "ghosttrack_cli.model.found.find_source", lambda *_: pytest.fail("the hub was asked")
     )
     asked = ModelSettings(name="gpt2", device="mps")
+    workspace = Workspace(tmp_path)
+    request = StageRequest(asked, CorpusSettings(), ExtractionSettings(), workspace)
     with pytest.raises(UsageError, match="'mps' requested"):
-        plan(asked, CorpusSettings(), ExtractionSettings(), Workspace(tmp_path))
+        plan(request)
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])

@@ -107,7 +107,7 @@ def test_a_file_system_that_refuses_the_write_gets_another(
             refuse()
         return os.pwrite(descriptor, data, offset)
 
-    monkeypatch.setattr(staging, "os", System(pwrite=pwrite))
+    monkeypatch.setattr(system, "os", System(pwrite=pwrite))
     write(tmp_path / "a", disk, CONTENT)
     assert refused
     assert (tmp_path / "a").read_bytes() == CONTENT
@@ -120,7 +120,7 @@ def test_a_failure_in_the_background_is_told_and_the_old_file_stays(
         raise OSError(errno.ENOSPC, f"full at {offset}")
 
     (tmp_path / "a").write_bytes(b"old")
-    monkeypatch.setattr(staging, "os", System(pwrite=pwrite))
+    monkeypatch.setattr(system, "os", System(pwrite=pwrite))
     with pytest.raises(DiskError, match=r"cannot write 8,192 bytes: .*/a: full at 0") as caught:
         write(tmp_path / "a", disk, CONTENT)
     assert "free some space" in (caught.value.hint or "")

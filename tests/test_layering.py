@@ -169,6 +169,28 @@ def test_only_files_opens_for_writing(module: Module) -> None:
     assert not lines, f"{module.name} writes in lines {lines}"
 
 
+ASKS_THE_DISK = {
+    "exists", "is_dir", "is_file", "is_symlink", "iterdir", "glob", "rglob", "stat", "open",
+    "read_bytes", "read_text", "resolve", "samefile",
+}  # fmt: skip
+"""Methods of a path that look at what lies there."""
+
+
+@pytest.mark.parametrize(
+    "module", [one for one in MODULES if one.unit == "store"], ids=lambda module: module.name
+)
+def test_a_store_asks_the_disk_through_files_alone(module: Module) -> None:
+    """So that another medium is made below `files/`, in files/system.py and beside it."""
+    assert not {"os", "shutil", "mmap", "fcntl"} & top_names(module)
+    asked = [
+        f"line {node.lineno}: {function}"
+        for function, node in calls(module)
+        if (found := function.rpartition("."))[2] in ASKS_THE_DISK
+        and not found[0].startswith(("files", "ActivationStore", "StoreWriter", "StoreRepair"))
+    ]
+    assert not asked, f"{module.name} asks the disk itself: {asked}"
+
+
 def writes(function: str, call: ast.Call) -> bool:
     """Whether a call opens, writes, moves or deletes a file by other means than `files`."""
     owner, _, name = function.rpartition(".")

@@ -26,7 +26,8 @@ from ghosttrack_cli.cli.actions.outcome import Outcome, give
 from ghosttrack_cli.cli.actions.prompt import prompt_blocks
 from ghosttrack_cli.cli.actions.status import look
 from ghosttrack_cli.cli.actions.status_view import status_blocks, watched_blocks
-from ghosttrack_cli.cli.actions.train import PLAN_COLUMNS, RESULT_COLUMNS
+from ghosttrack_cli.cli.actions.train import RESULT_COLUMNS
+from ghosttrack_cli.cli.actions.train_plan import PLAN_COLUMNS
 from ghosttrack_cli.cli.options import Options
 from ghosttrack_cli.cli.session import Session
 from ghosttrack_cli.cli.terminal.bars import frame, log_line

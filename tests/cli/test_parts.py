@@ -25,7 +25,7 @@ TAKES = 10.0
 SLOW: dict[str, dict[str, str | tuple[str, ...]]] = {
     "extract": {
         "extraction.stage.plan": "checking model, text and disk",
-        "model.residual.ResidualModel.load": "loading model",
+        "model.residual.ResidualModel.load_found": "loading model",
         "text.corpus.open_corpus": "checking model, text and disk",
         "extraction.run.batch_size.probe": "choosing the batch size",
         "extraction.run._write": "tokens",

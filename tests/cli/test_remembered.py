@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.cli.plan_states import StopAfter, stopped
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.options import Options
@@ -92,21 +92,8 @@ def two_widths(
 ) -> None:
     """Layer 0 was begun 64 wide and stopped, layer 2 was trained 48 wide after that."""
     wide = ("--d-hidden", "64", "--target-l0", "6", "--epochs", "3")
-    with monkeypatch.context() as patch:
-        patch.setattr(Session, "_announced", lambda *_: StopAfter(1))
-        assert ghosttrack("train", "--layers", "0", *wide).code == 130
+    stopped(monkeypatch, 1, lambda: ghosttrack("train", "--layers", "0", *wide).code)
     assert ghosttrack("train", "--layers", "2", *TRAINED).code == 0
-
-
-class StopAfter:
-    """Asks to stop, as Ctrl-C does, once it was asked so often."""
-
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    def __call__(self) -> int | None:
-        self.calls -= 1
-        return signal.SIGINT if self.calls < 0 else None
 
 
 def test_a_layer_goes_on_with_what_it_was_begun_with(

@@ -11,6 +11,7 @@ import pytest
 from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ghosttrack_cli.extraction.task import ExtractionResult
     from ghosttrack_cli.monitor import Progress
+    from ghosttrack_cli.stage_request import ExtractionRequest
 
 WORDS = [
     "ghost",
@@ -75,12 +77,16 @@ class Extraction:
         **changes: Any,
     ) -> ExtractionResult:
         monitor = Monitor(self.reports.append, self.notices.append, stop_signal)
-        return extract(*self.settings(**changes), monitor, overwrite=overwrite)
+        return extract(self.request(overwrite=overwrite, **changes), monitor)
+
+    def request(self, *, overwrite: bool = False, **changes: Any) -> ExtractionRequest:
+        """What the stage is told."""
+        return StageRequest(*self.settings(**changes), overwrite=overwrite)
 
     def settings(
         self, **changes: Any
     ) -> tuple[ModelSettings, CorpusSettings, ExtractionSettings, Workspace]:
-        """A stage's arguments; `model_*` and `corpus_*` change settings of those sections."""
+        """The parts of a request; `model_*` and `corpus_*` change settings of those sections."""
         model = {"name": str(self.model), "device": "cpu"}
         corpus: dict[str, Any] = {"source": str(self.texts), "min_characters": 1}
         extraction = {"layers": "1", "tokens": 20_000}

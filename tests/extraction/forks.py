@@ -13,6 +13,7 @@ from tests.store import synthetic
 from ghosttrack_cli.files import staging
 from ghosttrack_cli.machine.devices import torch_threads
 from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.store.format.identity import StoreIdentity
 from ghosttrack_cli.store.write import committer
 from ghosttrack_cli.workspace import Workspace
@@ -51,11 +52,13 @@ def extract(request: dict[str, Any]) -> None:
     model, corpus, extraction = request["sections"]
     with torch_threads(2):  # two forward passes at once, one thread each
         extract(
-            ModelSettings(**model),
-            CorpusSettings(**corpus),
-            ExtractionSettings(**extraction),
-            Workspace(Path(request["workspace"])),
-            overwrite=request.get("overwrite", False),
+            StageRequest(
+                ModelSettings(**model),
+                CorpusSettings(**corpus),
+                ExtractionSettings(**extraction),
+                Workspace(Path(request["workspace"])),
+                overwrite=request.get("overwrite", False),
+            )
         )
 
 

@@ -212,7 +212,7 @@ def test_a_limit_on_files_is_known_before_an_old_store_goes(
 
 
 def test_the_plan_says_what_the_store_will_take(extraction: Any) -> None:
-    planned = plan(*extraction.settings(layers="all"))
+    planned = plan(extraction.request(layers="all"))
     assert (planned.action, planned.layers, planned.rows) == ("start", (0, 1, 2), 20_000)
     assert (planned.context_length, planned.dtype, planned.rows_done) == (T, "float32", 0)
     result = extraction(layers="all")
@@ -227,10 +227,10 @@ def test_the_plan_follows_the_store(extraction: Any) -> None:
         ({"layers": "0,1"}, "add layers", 0),
     ]
     for changes, action, done in cases:
-        planned = plan(*extraction.settings(**changes))
+        planned = plan(extraction.request(**changes))
         assert (planned.action, planned.rows_done) == (action, done)
-    assert plan(*extraction.settings()).bytes_needed == 0
-    assert plan(*extraction.settings(), overwrite=True).action == "start"
+    assert plan(extraction.request()).bytes_needed == 0
+    assert plan(extraction.request(overwrite=True)).action == "start"
 
 
 def test_special_tokens_in_the_text_stay_text(extraction: Any, tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_whoever_reads_the_old_store_keeps_it(old: Any) -> None:
 def test_a_damaged_store_can_be_replaced(old: Any) -> None:
     commit = old.workspace.store / "commit.json"
     commit.write_bytes(commit.read_bytes()[:-9])
-    planned = plan(*old.settings(**NEW), overwrite=True)
+    planned = plan(old.request(**NEW, overwrite=True))
     assert planned.replaces is not None
     assert planned.replaces.rows == 0
     assert planned.replaces.bytes > 100_000
@@ -234,9 +234,8 @@ def test_the_plan_says_what_is_deleted_and_what_has_to_fit_beside_it(
     old: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = read_commit(old.workspace.store).bytes
-    settings = old.settings(**NEW)
-    free = plan(*settings).bytes_free
-    planned = plan(*settings, overwrite=True)
+    free = plan(old.request(**NEW)).bytes_free
+    planned = plan(old.request(**NEW, overwrite=True))
     assert planned.replaces is not None
     assert (planned.replaces.rows, planned.replaces.layers) == (2000, (0, 2))
     assert planned.replaces.bytes == stored

@@ -19,8 +19,8 @@ CHUNKS = ["layers/02/resid_post/c/1/0", "layers/00/resid_post/c/2/0", "doc_ids/c
 
 def run_repair(extraction: Any, **changes: Any) -> list[str]:
     monitor = Monitor(extraction.reports.append, extraction.notices.append)
-    model, corpus, settings, workspace = extraction.settings(layers="0,2", **changes)
-    return [str(bad) for bad in repair(model, corpus, settings, workspace, monitor).repaired]
+    request = extraction.request(layers="0,2", **changes)
+    return [str(bad) for bad in repair(request, monitor).repaired]
 
 
 def flip(path: Path) -> None:

@@ -76,15 +76,19 @@ from pathlib import Path
 from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 torch.set_num_threads(1)
 model, texts, workspace = sys.argv[1:4]
-extract(
+request = StageRequest(
     ModelSettings(name=model, device="cpu"),
     CorpusSettings(source=texts, min_characters=1),
     ExtractionSettings(layers="0,2", tokens=20_000),
     Workspace(Path(workspace)),
+)
+extract(
+    request,
     Monitor(progress=lambda p: (print(p.done, flush=True), sys.stdin.readline())),
 )
 """

@@ -48,9 +48,9 @@ def test_a_disk_that_fills_up_loses_nothing_and_the_rerun_ends_the_same(
     disk = mounted(8)
     extraction, filler = make_extraction(disk / "workspace"), disk / "filler"
     store = extraction.workspace.store
-    model, corpus, settings, workspace = extraction.settings(layers="0,2")
+    request = extraction.request(layers="0,2")
     with pytest.raises(DiskError, match=r"cannot write .*activations\.zarr.*No space left") as full:
-        extract(model, corpus, settings, workspace, Monitor(Filler(filler)))
+        extract(request, Monitor(Filler(filler)))
     assert "free some space" in (full.value.hint or "")
     assert ActivationStore.open(store).verify() == []
     filler.unlink()

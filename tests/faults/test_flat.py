@@ -23,6 +23,7 @@ from ghosttrack_cli.settings.schema import (
     SAESettings,
     SAETrainingSettings,
 )
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,13 +78,13 @@ def stored(
 ) -> tuple[Workspace, Samples]:
     """A store of 600,000 rows, and what the process had while it grew."""
     samples, workspace = Samples(), Workspace(tmp_path_factory.mktemp("hours") / "data")
-    extract(
+    request = StageRequest(
         ModelSettings(name=str(tiny_model), device="cpu"),
         CorpusSettings(source=str(texts)),
         ExtractionSettings(layers="1", tokens=600_000, batch_size=16),
         workspace,
-        Monitor(samples.take),
     )
+    extract(request, Monitor(samples.take))
     return workspace, samples
 
 

@@ -285,13 +285,13 @@ def tokenizer_config(_: Workspace, folder: Path) -> Reader:
 def _model(folder: Path, name: str) -> Reader:
     import shutil
 
-    from ghosttrack_cli.model.description import describe_model
+    from ghosttrack_cli.model.found import find_model
     from ghosttrack_cli.settings.schema import ModelSettings
 
     path = folder / "model"
     shutil.copytree(Path(__file__).parents[2] / "src/ghosttrack_cli/demo", path)
     settings = ModelSettings(name=str(path))
-    return Reader(path / name, lambda: describe_model(settings), unsealed)
+    return Reader(path / name, lambda: find_model(settings).description, unsealed)
 
 
 READERS: dict[Callable[[Workspace, Path], Reader], int] = {

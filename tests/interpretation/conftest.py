@@ -22,6 +22,7 @@ from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,9 +242,8 @@ def interpret(
     ) -> list[Any]:
         settings = InterpretationSettings.model_validate({"texts": str(texts)} | limits)
         model = ModelSettings(name=str(planted_model_folder), device="cpu")
-        return interpret_stage.interpret(
-            (0,), settings, model, CORPUS, planted_workspace, monitor, again=again
-        )
+        request = StageRequest(model, CORPUS, settings, planted_workspace, overwrite=again)
+        return interpret_stage.interpret((0,), request, monitor)
 
     return run
 

@@ -8,12 +8,13 @@ from typing import Any
 from tests.forks import run_program
 
 from ghosttrack_cli.browser import pack
-from ghosttrack_cli.interpretation import jobs, stage
+from ghosttrack_cli.interpretation import jobs, read_rows, stage
 from ghosttrack_cli.interpretation.features import layer_report
 from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.monitor import Monitor
-from ghosttrack_cli.report import report_files, schema
+from ghosttrack_cli.report import feature_schema, report_files
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 LATER_IMPORTS = [
@@ -37,9 +38,9 @@ def use_small_parts() -> None:
 
     for source in (text_source, store_source):
         source.BATCH_ROWS = 80  # type: ignore[attr-defined]
-    for module in (schema, report_files, layer_report):
+    for module in (feature_schema, report_files, layer_report):
         module.SHARD_FEATURES = 16  # type: ignore[attr-defined]
-    stage.SAVE_SECONDS = -1
+    read_rows.SAVE_SECONDS = -1
     stage.PROBE_ROWS = 100  # type: ignore[attr-defined]
     pack.FILE_TOKENS = 2000
 
@@ -50,15 +51,15 @@ def interpret(request: dict[str, Any]) -> None:
     if not request["together"]:
         jobs.STATE_BYTES = 1
     with notices(workspace).open("a", buffering=1) as said:
-        stage.interpret(
-            request["layers"],
-            InterpretationSettings(**request["interpretation"]),
+        asked = StageRequest(
             ModelSettings(name=request["model"], device="cpu"),
             CorpusSettings(min_characters=1),
+            InterpretationSettings(**request["interpretation"]),
             workspace,
-            Monitor(notice=lambda text: print(text, file=said)),
-            again=request["overwrite"],
+            overwrite=request["overwrite"],
         )
+        monitor = Monitor(notice=lambda text: print(text, file=said))
+        stage.interpret(request["layers"], asked, monitor)
 
 
 if __name__ == "__main__":

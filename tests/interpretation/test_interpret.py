@@ -33,6 +33,7 @@ from ghosttrack_cli.report.schema import LayerReport, LayerSummary, OriginalReco
 from ghosttrack_cli.report.stored import layer_reports
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.training.records.manifest import write_progress
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def run(planted_workspace: Workspace, planted_model_folder: Path, text_file: Pat
         settings = InterpretationSettings.model_validate({"texts": str(text_file)} | changes)
         model = ModelSettings(name=str(planted_model_folder), device="cpu")
         corpus = CorpusSettings(min_characters=1)
-        return stage.interpret((0, 1), settings, model, corpus, workspace, monitor)
+        request = StageRequest(model, corpus, settings, workspace)
+        return stage.interpret((0, 1), request, monitor)
 
     return run_stage
 

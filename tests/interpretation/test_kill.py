@@ -21,6 +21,7 @@ from ghosttrack_cli.extraction.stage import extract
 from ghosttrack_cli.report.stored import layer_reports
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -65,12 +66,13 @@ def trained(
     for layer in LAYERS:
         torch.manual_seed(layer)
         JumpReLUSAE(16, 40, threshold=0.5).save(workspace.sae(layer, "best"))
-    extract(
+    request = StageRequest(
         ModelSettings(name=str(tiny_model), device="cpu"),
         CorpusSettings(source=str(texts), min_characters=1),
         ExtractionSettings(layers="all", tokens=500, batch_size=4),
         workspace,
     )
+    extract(request)
     return workspace
 
 

@@ -14,6 +14,7 @@ from ghosttrack_cli.interpretation.plan import plan_interpretation
 from ghosttrack_cli.interpretation.stage import open_stage
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +32,13 @@ def stage_over(
     def open_over(read: list[str] = documents, **changes: Any) -> Stage:
         path = tmp_path / "texts.jsonl"
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in read))
-        return open_stage(
-            InterpretationSettings.model_validate({"texts": str(path), **changes}),
+        request = StageRequest(
             ModelSettings(name=str(planted_model_folder), device="cpu"),
             CorpusSettings(min_characters=1),
+            InterpretationSettings.model_validate({"texts": str(path), **changes}),
             planted_workspace,
-            SILENT,
         )
+        return open_stage(request, SILENT)
 
     return open_over
 

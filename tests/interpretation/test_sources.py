@@ -15,7 +15,8 @@ from ghosttrack_cli.interpretation.sources.choose import open_source
 from ghosttrack_cli.interpretation.sources.prompt_sets import ListedTexts, TruthfulQATexts
 from ghosttrack_cli.interpretation.sources.store_source import StoreSource
 from ghosttrack_cli.interpretation.sources.text_source import TextSource
-from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.store.format.identity import StoreIdentity
 from ghosttrack_cli.store.read.reader import ActivationStore
 from ghosttrack_cli.store.write.writer import StoreWriter
@@ -240,10 +241,14 @@ def test_probe_gives_whole_windows(tmp_path: Path) -> None:
 def test_store_of_another_model_is_refused(workspace: Workspace, demo_model: Any) -> None:
     make_store(workspace.store)
     with pytest.raises(ConflictError) as raised:
-        open_source(DEFAULTS, CorpusSettings(), demo_model, workspace, None)
+        open_source(
+            StageRequest(ModelSettings(), CorpusSettings(), DEFAULTS, workspace), demo_model
+        )
     assert set(raised.value.fields) == {"model", "weights_sha256", "tokenizer_sha256"}
 
 
 def test_no_store_is_said(workspace: Workspace, demo_model: Any) -> None:
     with pytest.raises(StateError):
-        open_source(DEFAULTS, CorpusSettings(), demo_model, workspace, None)
+        open_source(
+            StageRequest(ModelSettings(), CorpusSettings(), DEFAULTS, workspace), demo_model
+        )

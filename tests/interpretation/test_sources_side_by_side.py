@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,18 +18,18 @@ from ghosttrack_cli.interpretation.sources.choose import source_slug
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.report.report_files import read_summary
 from ghosttrack_cli.report.stored import layer_reports
-from ghosttrack_cli.settings.schema import InterpretationSettings
+from ghosttrack_cli.settings.schema import InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
+from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    from ghosttrack_cli.workspace import Workspace
 
 
 def slug_of(texts: Path, **limits: int) -> str:
     settings = InterpretationSettings.model_validate({"texts": str(texts)} | limits)
-    return source_slug(settings, CORPUS, None)
+    request = StageRequest(ModelSettings(), CORPUS, settings, Workspace(Path()))
+    return source_slug(request)
 
 
 def test_another_source_adds_a_report_and_replaces_none(

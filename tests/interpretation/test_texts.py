@@ -12,7 +12,8 @@ from ghosttrack_cli.interpretation.collect.row_batch import not_read, with_batch
 from ghosttrack_cli.interpretation.prompt import explain_prompt
 from ghosttrack_cli.interpretation.sources import text_source
 from ghosttrack_cli.interpretation.sources.choose import open_source
-from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings
+from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+from ghosttrack_cli.stage_request import StageRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def opened(
 ) -> RowSource:
     asked = InterpretationSettings.model_validate({"texts": str(path), **settings})
     corpus = CorpusSettings.model_validate(corpus or {})
-    return open_source(asked, corpus, demo_model, workspace, None)
+    return open_source(StageRequest(ModelSettings(), corpus, asked, workspace), demo_model)
 
 
 @pytest.mark.parametrize("batch_rows", [1, 60, 10_000])
@@ -121,11 +122,15 @@ def test_what_a_folder_of_texts_has_beside_them_is_said(
 ) -> None:
     (texts.parent / "notes.md").write_text("no text")
     said: list[str] = []
-    asked = InterpretationSettings(texts=str(texts))
-    open_source(asked, CorpusSettings(), demo_model, workspace, None, said.append)
+
+    def open_in(path: Path) -> None:
+        settings = InterpretationSettings(texts=str(path))
+        request = StageRequest(ModelSettings(), CorpusSettings(), settings, workspace)
+        open_source(request, demo_model, said.append)
+
+    open_in(texts)
     assert not said
-    asked = InterpretationSettings(texts=str(texts.parent))
-    open_source(asked, CorpusSettings(), demo_model, workspace, None, said.append)
+    open_in(texts.parent)
     assert said == ["skipped: 1 file in other formats (.md)"]
 
 

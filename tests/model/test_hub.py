@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ghosttrack_cli.errors import HubError
-from ghosttrack_cli.model.description import describe_model
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.settings.schema import ModelSettings
 
@@ -21,14 +21,14 @@ GPT2 = ModelSettings(name="gpt2", device="cpu")
 
 def test_gpt2_by_its_short_name(hub_here: Hub, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    described = describe_model(GPT2, cache)
+    described = find_model(GPT2, cache).description
     assert (described.n_layers, described.d_model, described.max_context) == (12, 32, 256)
     assert described.download_bytes == described.weight_bytes > 0
     assert not list(cache.rglob("*.safetensors"))
     model = ResidualModel.load(GPT2, cache_dir=cache)
     assert model.identity.name == "gpt2"
     assert model.identity.revision == described.revision
-    again = describe_model(GPT2, cache)
+    again = find_model(GPT2, cache).description
     assert (again.weight_bytes, again.download_bytes) == (described.weight_bytes, 0)
 
 

@@ -15,7 +15,7 @@ from tests.model.test_loading import edit_config, folder, load
 from tests.model.tiny import tiny_config, tiny_model
 
 from ghosttrack_cli.errors import GhostTrackError, ModelError
-from ghosttrack_cli.model.description import describe_model
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.settings.schema import ModelSettings
 
@@ -61,21 +61,21 @@ def test_a_model_of_another_kind_is_refused_by_what_it_is(
     document: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=words) as caught:
-        describe_model(config_only(tmp_path, document))
+        find_model(config_only(tmp_path, document))
     assert "decoder-only language models are supported" in str(caught.value.hint)
 
 
 def test_one_position_is_too_few(folder: Path) -> None:
     edit_config(folder, n_positions=1)
     with pytest.raises(ModelError, match="reads 1 token at a time, windows have at least 2"):
-        describe_model(ModelSettings(name=str(folder)))
+        find_model(ModelSettings(name=str(folder)))
 
 
 @pytest.mark.parametrize("model_type", ["mamba", "mamba2", "recurrent_gemma", "bloom", "xlstm"])
 def test_a_model_without_a_longest_window_takes_any(model_type: str, tmp_path: Path) -> None:
     tiny_config(model_type).save_pretrained(tmp_path)
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
-    found = describe_model(ModelSettings(name=str(tmp_path)))
+    found = find_model(ModelSettings(name=str(tmp_path))).description
     assert found.max_context == 2**20
 
 
@@ -123,7 +123,7 @@ def test_what_transformers_writes_is_loaded(
     torch.testing.assert_close(model.logits(ids), expected.logits, rtol=1e-3, atol=1e-4)
     assert model.residuals(ids, [1])[1].shape == (2, 9, model.d_model)
     settings = ModelSettings(name=str(where))
-    assert describe_model(settings).n_layers == model.n_layers
+    assert find_model(settings).description.n_layers == model.n_layers
 
 
 @pytest.mark.parametrize("model_type", ["llama4", "mllama", "qwen3_5", "gemma3"])
@@ -297,7 +297,7 @@ def test_no_configuration_ends_without_a_sentence(
             (where / "config.json").write_text(json.dumps(document | {name: value}))
             with contextlib.suppress(GhostTrackError):
                 try:
-                    describe_model(ModelSettings(name=str(where)))
+                    find_model(ModelSettings(name=str(where)))
                     settings = ModelSettings(name=str(where), device="cpu")
                     ResidualModel.load(settings, notice=lambda _: None)
                 except Exception as error:

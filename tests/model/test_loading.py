@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ghosttrack_cli.errors import GhostTrackError, HubError, ModelError, UsageError
-from ghosttrack_cli.model.description import describe_model
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.model.source import find_source
 from ghosttrack_cli.model.tokenizer import open_tokenizer
@@ -38,7 +38,7 @@ def edit_config(folder: Path, **changes: Any) -> None:
 def test_description_needs_no_weights(folder: Path) -> None:
     size = (folder / "model.safetensors").stat().st_size
     (folder / "model.safetensors").write_bytes(b"\0" * size)
-    description = describe_model(ModelSettings(name=str(folder)))
+    description = find_model(ModelSettings(name=str(folder))).description
     assert (description.n_layers, description.d_model, description.vocab_size) == (3, 16, 257)
     assert (description.max_context, description.architecture) == (32, "gpt2")
     assert (description.weight_bytes, description.download_bytes) == (size, 0)

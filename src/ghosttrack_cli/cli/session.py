@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ghosttrack_cli import files
 from ghosttrack_cli.cli.hints import for_workspace, of_stage, shell_word, without
@@ -20,6 +20,7 @@ from ghosttrack_cli.machine import clock, signals
 from ghosttrack_cli.monitor import Monitor
 from ghosttrack_cli.settings.flags import flag_names, flags_of
 from ghosttrack_cli.settings.remembered import remember
+from ghosttrack_cli.stage_request import StageRequest
 from ghosttrack_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.settings.resolve import Resolved
     from ghosttrack_cli.settings.schema import Settings
 
+Section = TypeVar("Section")
 LOG_BYTES = 2**22
 """Of the log; one that is full becomes ghosttrack.log.1, and what that was is gone."""
 EARLIER_STORE = (
@@ -81,6 +83,14 @@ class Session:
     def workspace(self) -> Workspace:
         """The workspace of this run."""
         return Workspace(self.settings.paths.workspace)
+
+    def request(self, settings: Section, *, overwrite: bool = False) -> StageRequest[Section]:
+        """What a stage with these settings is told."""
+        whole = self.settings
+        cache_dir = whole.paths.cache_dir
+        return StageRequest(
+            whole.model, whole.corpus, settings, self.workspace, cache_dir, overwrite
+        )
 
     def again(self, command: str) -> str:
         """The command line for a next step in the same workspace with the same settings file.

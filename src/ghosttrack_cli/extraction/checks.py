@@ -10,34 +10,19 @@ from typing import TYPE_CHECKING
 
 from ghosttrack_cli.differences import OTHER_SETTINGS, refuse
 from ghosttrack_cli.errors import CorpusError, HubError
-from ghosttrack_cli.extraction.plan import check_disk, existing_commit, pinned
+from ghosttrack_cli.extraction.plan import check_disk, existing_commit
 from ghosttrack_cli.store.format.identity import check_identity
 from ghosttrack_cli.text.corpus import OTHER_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ghosttrack_cli.extraction.plan import ExtractionPlan
-    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.settings.schema import CorpusSettings
+    from ghosttrack_cli.stage_request import ExtractionRequest
     from ghosttrack_cli.store.format.commit_record import Commit
-    from ghosttrack_cli.store.format.identity import StoreIdentity
     from ghosttrack_cli.text.documents import Corpus
     from ghosttrack_cli.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a run asks for, and where the hub's files are kept."""
-
-    model: ModelSettings
-    corpus: CorpusSettings
-    extraction: ExtractionSettings
-    cache_dir: Path | None = None
-
-    def pinned(self, commit: Commit | None) -> ModelSettings:
-        """The model at the revision that the store was made with."""
-        return pinned(self.model, commit)
 
 
 @dataclass(frozen=True)
@@ -47,22 +32,19 @@ class Checked:
     `texts` is None where there is nothing to do and the hub that has them is away.
     """
 
-    asked: Asked
+    request: ExtractionRequest
     planned: ExtractionPlan
     texts: Corpus | None
-    overwrite: bool = False
 
 
 def check(
-    asked: Asked,
+    request: ExtractionRequest,
     planned: ExtractionPlan,
-    workspace: Workspace,
     notice: Callable[[str], None],
     *,
-    overwrite: bool,
     compare: bool,
-) -> Corpus | None:
-    """Refuse what cannot be done; the open corpus, None where the hub that has it is away.
+) -> Checked:
+    """Refuse what cannot be done, and open the corpus.
 
     `compare` looks whether a store that is there is of this model, text and layout, which takes
     a pass over the model's files; a run that goes on with the store does so by itself.
@@ -75,46 +57,39 @@ def check(
     """
     from ghosttrack_cli.text.corpus import is_hub
 
-    check_disk(planned, workspace)
-    commit = existing_commit(workspace, overwrite=overwrite)
-    if planned.action == "nothing":
-        return _compared(asked, planned, commit, workspace, notice)
-    corpus = _open(asked, commit)
-    if commit is None and (
-        overwrite or not is_hub(asked.corpus)
-    ):  # a hub is asked once, by the run
-        check_text(corpus)
-    elif commit is not None and compare:
-        check_identity(
-            commit.identity, _identity(asked, planned, commit, corpus), where=workspace.store
-        )
-    return corpus
+    check_disk(planned, request.workspace)
+    commit = existing_commit(request.workspace, overwrite=request.overwrite)
+    if commit is not None and planned.action == "nothing":
+        return Checked(request, planned, _compared(request, planned, commit, notice))
+    corpus = _open(request, commit)
+    if commit is not None and compare:
+        _check_identity(request, planned, commit, corpus)
+    elif commit is None and (request.overwrite or not is_hub(request.corpus)):
+        check_text(corpus)  # a hub is asked once, by the run
+    return Checked(request, planned, corpus)
 
 
-def _open(asked: Asked, commit: Commit | None) -> Corpus:
+def _open(request: ExtractionRequest, commit: Commit | None) -> Corpus:
     from ghosttrack_cli.text.corpus import open_corpus
 
     recorded = commit.identity.corpus if commit else None
-    return open_corpus(asked.corpus, asked.cache_dir, recorded=recorded)
+    return open_corpus(request.corpus, request.cache_dir, recorded=recorded)
 
 
 def _compared(
-    asked: Asked,
+    request: ExtractionRequest,
     planned: ExtractionPlan,
-    commit: Commit | None,
-    workspace: Workspace,
+    commit: Commit,
     notice: Callable[[str], None],
 ) -> Corpus | None:
     """Compare a store that has everything; without the hub as far as that goes."""
-    assert commit is not None
     try:
-        corpus = _open(asked, commit)
-        identity = _identity(asked, planned, commit, corpus)
+        corpus = _open(request, commit)
+        _check_identity(request, planned, commit, corpus)
     except HubError as error:
-        _refuse_other_corpus(asked.corpus, commit, workspace)
+        _refuse_other_corpus(request.corpus, commit, request.workspace)
         notice(f"not compared with the hub: {error.what}")
         return None
-    check_identity(commit.identity, identity, where=workspace.store)
     return corpus
 
 
@@ -139,20 +114,21 @@ def check_text(corpus: Corpus) -> None:
         )
 
 
-def _identity(
-    asked: Asked, planned: ExtractionPlan, commit: Commit, corpus: Corpus
-) -> StoreIdentity:
-    """Of the store that would be made, without loading the model."""
+def _check_identity(
+    request: ExtractionRequest, planned: ExtractionPlan, commit: Commit, corpus: Corpus
+) -> None:
+    """Compare a store with the one that would be made, without loading the model."""
     from ghosttrack_cli.extraction.task import store_identity
     from ghosttrack_cli.model.loading import identify_model
 
-    return store_identity(
-        identify_model(asked.pinned(commit), asked.cache_dir),
+    identity = store_identity(
+        identify_model(planned.found),
         corpus,
         context_length=planned.context_length,
-        batch_size=asked.extraction.batch_size or commit.identity.batch_size,
+        batch_size=request.settings.batch_size or commit.identity.batch_size,
         d_model=planned.model.d_model,
         dtype=planned.dtype,
         model_dtype=planned.model_dtype,
-        settings=asked.extraction,
+        settings=request.settings,
     )
+    check_identity(commit.identity, identity, where=request.workspace.store)

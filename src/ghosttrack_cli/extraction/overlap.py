@@ -11,11 +11,12 @@ Shapes: N rows of a batch, D d_model.
 from __future__ import annotations
 
 import queue
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 import torch
+
+from ghosttrack_cli.machine.behind import WorkBehind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,58 +119,11 @@ class PinnedRing:
 Item = TypeVar("Item")
 
 
-class WriteBehind(Generic[Item]):
-    """A thread that calls `write` on each item in order, with at most `QUEUE_DEPTH` waiting.
-
-    After the first failure of `write`, items are only passed to `discard`, and the failure is
-    raised to the caller by the next `put` or by `drain`.
-    """
+class WriteBehind(WorkBehind[Item]):
+    """A thread that calls `write` on each item in order, with at most `QUEUE_DEPTH` waiting."""
 
     def __init__(self, write: Callable[[Item], None], discard: Callable[[Item], None]) -> None:
-        self._write = write
-        self._discard = discard
-        self._queue: queue.Queue[Item | None] = queue.Queue(QUEUE_DEPTH)
-        self._failure: BaseException | None = None
-        self._abandoned = False
-        self._thread = threading.Thread(target=self._work, name="write-behind", daemon=True)
-        self._thread.start()
-
-    def put(self, item: Item) -> None:
-        """Queue `item`; waits while the queue is full."""
-        self._raise_failure()
-        self._queue.put(item)
-
-    def drain(self) -> None:
-        """Wait until everything queued is written."""
-        self._queue.join()
-        self._raise_failure()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, failure: object, *_: object) -> None:
-        """End the thread; what still waits is given up when the block failed."""
-        self._abandoned = failure is not None
-        self._queue.put(None)
-        self._thread.join()
-        if failure is None:
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            try:
-                if self._failure or self._abandoned:
-                    self._discard(item)
-                else:
-                    self._write(item)
-            except BaseException as error:  # noqa: BLE001 - it crosses over to the caller
-                self._failure = error
-            finally:
-                self._queue.task_done()
+        super().__init__(write, discard, most=QUEUE_DEPTH + 1, name="write-behind")
 
 
 class WriteNow(Generic[Item]):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, DiskError, StateError, UsageError
 from ghosttrack_cli.leftovers import tree_bytes
-from ghosttrack_cli.machine.devices import dtype_name, resolve_device, resolve_dtype
-from ghosttrack_cli.model.description import ModelDescription, describe_model
+from ghosttrack_cli.machine.devices import dtype_name
+from ghosttrack_cli.model.found import FoundModel, find_model
 from ghosttrack_cli.quantities import format_bytes
 from ghosttrack_cli.settings.catalogue import DEFAULT_CONTEXT
 from ghosttrack_cli.site import parse_layers, parse_points
@@ -24,10 +24,10 @@ from ghosttrack_cli.store.format.identity import ITEM_SIZE, StoreIdentity
 from ghosttrack_cli.store.format.layout import ROW_ARRAYS, ROW_ITEM_SIZE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.model.description import ModelDescription
+    from ghosttrack_cli.settings.schema import ExtractionSettings, ModelSettings
     from ghosttrack_cli.site import AnySite
+    from ghosttrack_cli.stage_request import ExtractionRequest
     from ghosttrack_cli.workspace import Workspace
 
 ROW_BYTES = sum(ROW_ITEM_SIZE[dtype] for dtype in ROW_ARRAYS.values())
@@ -44,7 +44,7 @@ class ExtractionPlan:
     """
 
     action: Action
-    model: ModelDescription
+    found: FoundModel
     corpus: str
     layers: tuple[AnySite, ...]
     rows: int
@@ -52,12 +52,44 @@ class ExtractionPlan:
     context_length: int
     batch_size: int | None
     dtype: str
-    model_dtype: str
-    device: str
     bytes_needed: int
     bytes_free: int
     replaces: Replaced | None = None
     """What `overwrite` deletes once the new store has its first rows."""
+
+    @property
+    def model(self) -> ModelDescription:
+        """The model's measures."""
+        return self.found.description
+
+    @property
+    def device(self) -> str:
+        """Where the model will run."""
+        return str(self.found.device)
+
+    @property
+    def model_dtype(self) -> str:
+        """What the model will compute in."""
+        return dtype_name(self.found.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as a JSON object."""
+        return {
+            "action": self.action,
+            "model": asdict(self.model),
+            "corpus": self.corpus,
+            "layers": self.layers,
+            "rows": self.rows,
+            "rows_done": self.rows_done,
+            "context_length": self.context_length,
+            "batch_size": self.batch_size,
+            "dtype": self.dtype,
+            "model_dtype": self.model_dtype,
+            "device": self.device,
+            "bytes_needed": self.bytes_needed,
+            "bytes_free": self.bytes_free,
+            "replaces": None if self.replaces is None else asdict(self.replaces),
+        }
 
     @property
     def bytes_beside(self) -> int:
@@ -77,43 +109,34 @@ class Replaced:
     bytes: int
 
 
-def plan(
-    model: ModelSettings,
-    corpus: CorpusSettings,
-    extraction: ExtractionSettings,
-    workspace: Workspace,
-    *,
-    cache_dir: Path | None = None,
-    overwrite: bool = False,
-) -> ExtractionPlan:
+def plan(request: ExtractionRequest) -> ExtractionPlan:
     """Plan an extraction from the model's configuration and the store's last commit.
 
     Raises:
         UsageError: a layer or a context that the model does not have.
         HubError, ModelError: the model's configuration cannot be had.
     """
-    device = resolve_device(model.device)  # before anything is asked of the hub
-    commit = existing_commit(workspace, overwrite=overwrite)
-    description = describe_model(pinned(model, commit), cache_dir)
-    points = parse_points(extraction.hook)
-    layers = parse_layers(extraction.layers, description.n_layers, points)
-    rows = max(extraction.tokens, commit.rows if commit else 0)
-    model_dtype, dtype = dtypes(model, extraction)
+    settings, workspace = request.settings, request.workspace
+    commit = existing_commit(workspace, overwrite=request.overwrite)
+    found = find_model(pinned(request.model, commit), request.cache_dir)
+    points = parse_points(settings.hook)
+    layers = parse_layers(settings.layers, found.description.n_layers, points)
+    rows = max(settings.tokens, commit.rows if commit else 0)
+    dtype = dtype_name(found.dtype) if settings.store_dtype == "auto" else settings.store_dtype
+    row_bytes = found.description.d_model * ITEM_SIZE[dtype]
     return ExtractionPlan(
         action=_action(commit, layers, rows),
-        model=description,
-        corpus=corpus.source,
+        found=found,
+        corpus=request.corpus.source,
         layers=layers,
         rows=rows,
         rows_done=rows_done(commit, layers),
-        context_length=context_length(extraction, description.max_context),
-        batch_size=commit.identity.batch_size if commit else extraction.batch_size,
+        context_length=context_length(settings, found.description.max_context),
+        batch_size=commit.identity.batch_size if commit else settings.batch_size,
         dtype=dtype,
-        model_dtype=model_dtype,
-        device=str(device),
-        bytes_needed=_bytes_needed(commit, layers, rows, description.d_model * ITEM_SIZE[dtype]),
+        bytes_needed=_bytes_needed(commit, layers, rows, row_bytes),
         bytes_free=files.free_bytes(workspace.root),
-        replaces=replaced_store(workspace) if overwrite else None,
+        replaces=replaced_store(workspace) if request.overwrite else None,
     )
 
 
@@ -132,13 +155,6 @@ def pinned(model: ModelSettings, commit: Commit | None) -> ModelSettings:
     if commit is None or model.revision or commit.identity.model != model.name:
         return model
     return model.model_copy(update={"revision": commit.identity.model_revision})
-
-
-def dtypes(model: ModelSettings, extraction: ExtractionSettings) -> tuple[str, str]:
-    """What the model computes in, and what the store keeps."""
-    computed = resolve_dtype(model.dtype, resolve_device(model.device))
-    name = dtype_name(computed)
-    return name, name if extraction.store_dtype == "auto" else extraction.store_dtype
 
 
 def context_length(extraction: ExtractionSettings, max_context: int) -> int:

@@ -24,14 +24,12 @@ from ghosttrack_cli.text.corpus import open_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from ghosttrack_cli.model.passes import Streams
-    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.stage_request import ExtractionRequest
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.store.read.verify import BadChunk
     from ghosttrack_cli.text.windows import WindowBatch
-    from ghosttrack_cli.workspace import Workspace
 
 Place: TypeAlias = "tuple[int, WindowBatch]"
 Passes: TypeAlias = "Generator[tuple[Place, Streams]]"
@@ -44,15 +42,7 @@ class RepairResult:
     repaired: tuple[BadChunk, ...]
 
 
-def repair(
-    model: ModelSettings,
-    corpus: CorpusSettings,
-    extraction: ExtractionSettings,
-    workspace: Workspace,
-    monitor: Monitor = SILENT,
-    *,
-    cache_dir: Path | None = None,
-) -> RepairResult:
+def repair(request: ExtractionRequest, monitor: Monitor = SILENT) -> RepairResult:
     """Read the whole store back and make bad chunks again, bit for bit as they were committed.
 
     Raises:
@@ -60,17 +50,19 @@ def repair(
         StateError: there is no store, or the rows made again are not those that were committed.
         ConflictError: the store was made with a different model, text or other settings.
     """
-    settle_store(workspace.store, monitor.notice)
-    commit = read_commit(workspace.store)
-    bad = verify_store(workspace.store, commit, monitor.within(VERIFYING))
+    store = request.workspace.store
+    settle_store(store, monitor.notice)
+    commit = read_commit(store)
+    bad = verify_store(store, commit, monitor.within(VERIFYING))
     if not bad:
         monitor.notice("nothing to repair: every chunk is intact")
         return RepairResult(())
     monitor.begin(MODEL_AGAIN)
-    loaded = ResidualModel.load(pinned(model, commit), cache_dir=cache_dir, notice=monitor.notice)
+    model, cache_dir = pinned(request.model, commit), request.cache_dir
+    loaded = ResidualModel.load(model, cache_dir=cache_dir, notice=monitor.notice)
     monitor.begin(CORPUS_AGAIN)
-    texts = open_corpus(corpus, cache_dir, recorded=commit.identity.corpus)
-    task = Task(loaded, texts, tuple(commit.layers), extraction, workspace.store, monitor)
+    texts = open_corpus(request.corpus, cache_dir, recorded=commit.identity.corpus)
+    task = Task(loaded, texts, tuple(commit.layers), request.settings, store, monitor)
     monitor.begin(CHUNKS)
     _refill(task, commit, bad)
     return RepairResult(tuple(bad))

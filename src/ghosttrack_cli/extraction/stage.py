@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.extraction.checks import Asked, Checked, check
+from ghosttrack_cli.extraction.checks import Checked, check
 from ghosttrack_cli.extraction.parts import CHECKING, COMPARING, MODEL
 from ghosttrack_cli.extraction.plan import existing_commit, plan
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store.replace import settle_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ghosttrack_cli.extraction.task import ExtractionResult
-    from ghosttrack_cli.settings.schema import CorpusSettings, ExtractionSettings, ModelSettings
+    from ghosttrack_cli.stage_request import ExtractionRequest
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.workspace import Workspace
 
 
-def extract(
-    model: ModelSettings,
-    corpus: CorpusSettings,
-    extraction: ExtractionSettings,
-    workspace: Workspace,
-    monitor: Monitor = SILENT,
-    *,
-    cache_dir: Path | None = None,
-    overwrite: bool = False,
-) -> ExtractionResult:
+def extract(request: ExtractionRequest, monitor: Monitor = SILENT) -> ExtractionResult:
     """Store the residual streams of the asked layers for as many tokens as asked.
 
     A store that is there is continued: more tokens, more layers, or nothing where all is done.
@@ -41,20 +30,19 @@ def extract(
         ModelError, CorpusError, HubError: the model or the text cannot be had or read.
     """
     monitor.begin(CHECKING)
-    planned = plan(model, corpus, extraction, workspace, cache_dir=cache_dir, overwrite=overwrite)
-    asked = Asked(model, corpus, extraction, cache_dir)
+    planned = plan(request)
     if planned.action == "nothing":
         monitor.begin(COMPARING)
-    texts = check(asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=False)
-    return execute(Checked(asked, planned, texts, overwrite=overwrite), workspace, monitor)
+    return execute(check(request, planned, monitor.notice, compare=False), monitor)
 
 
-def execute(checked: Checked, workspace: Workspace, monitor: Monitor = SILENT) -> ExtractionResult:
+def execute(checked: Checked, monitor: Monitor = SILENT) -> ExtractionResult:
     """Do what was planned and checked; raises as `extract`."""
-    asked, overwrite = checked.asked, checked.overwrite
+    request, planned = checked.request, checked.planned
+    workspace, overwrite = request.workspace, request.overwrite
     settle_store(workspace.store, monitor.notice)
     commit = existing_commit(workspace, overwrite=overwrite)
-    if commit is not None and checked.planned.action == "nothing":
+    if commit is not None and planned.action == "nothing":
         return _nothing(commit, workspace, monitor)
     texts = checked.texts
     assert texts is not None
@@ -65,13 +53,10 @@ def execute(checked: Checked, workspace: Workspace, monitor: Monitor = SILENT) -
     from ghosttrack_cli.extraction.task import Task
     from ghosttrack_cli.model.residual import ResidualModel
 
-    loaded = ResidualModel.load(
-        asked.pinned(commit), cache_dir=asked.cache_dir, notice=monitor.notice
-    )
+    loaded = ResidualModel.load_found(planned.found, notice=monitor.notice)
     for left_out in texts.notices():
         monitor.notice(left_out)
-    layers, settings = checked.planned.layers, asked.extraction
-    task = Task(loaded, texts, layers, settings, workspace.store, monitor)
+    task = Task(loaded, texts, planned.layers, request.settings, workspace.store, monitor)
     return run(task, commit, overwrite=overwrite)
 
 

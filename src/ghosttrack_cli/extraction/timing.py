@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.machine import clock
 
 if TYPE_CHECKING:
-    from ghosttrack_cli.extraction.checks import Asked
     from ghosttrack_cli.extraction.plan import ExtractionPlan
     from ghosttrack_cli.monitor import Monitor
 
 
-def seconds(asked: Asked, planned: ExtractionPlan, monitor: Monitor) -> float | None:
+def seconds(planned: ExtractionPlan, monitor: Monitor) -> float | None:
     """Seconds that the passes of the model take for what is still to be stored.
 
     The second of two passes of a batch counts. None where there is nothing to do, or where the
@@ -25,7 +24,7 @@ def seconds(asked: Asked, planned: ExtractionPlan, monitor: Monitor) -> float | 
     from ghosttrack_cli.model.residual import ResidualModel
 
     monitor.begin(MODEL)
-    model = ResidualModel.load(asked.model, cache_dir=asked.cache_dir, notice=monitor.notice)
+    model = ResidualModel.load_found(planned.found, notice=monitor.notice)
     context = planned.context_length
     guess = planned.batch_size or batch_size.first_guess(model, planned.layers, context)
     windows = batch_size.probe(model, planned.layers, context, guess, monitor)

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, TypeVar
 
 from ghosttrack_cli.errors import GhostTrackError
-from ghosttrack_cli.files.system import disk_errors, sync_folder, temporary_path
+from ghosttrack_cli.files.system import disk_errors, replace, sync_folder, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,7 @@ DELETED_SUFFIX = ".deleted"
 
 def rename(source: Path, target: Path) -> None:
     """Move a finished file or folder into place durably; an existing target file is replaced."""
-    with disk_errors(target, "rename to"):
-        os.replace(source, target)  # noqa: PTH105 - one place for the system calls
+    replace(source, target)
     sync_folder(target.parent)
 
 

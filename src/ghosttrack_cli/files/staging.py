@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import mmap
-import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -92,14 +91,8 @@ class StagedFile:
             self._descriptor = self._open()
 
     def _open(self) -> int:
-        path = system.temporary_path(self.path)
-        if self._disk is not None and hasattr(os, "O_DIRECT"):
-            try:
-                return system.open_new(path, os.O_DIRECT)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
-        return system.open_new(path)
+        open_it = system.open_new if self._disk is None else system.open_direct
+        return open_it(system.temporary_path(self.path))
 
     def write(self, *parts: ReadableBuffer) -> None:
         """Append the concatenation of `parts`."""
@@ -136,7 +129,7 @@ class StagedFile:
                 system.leave_direct(self._descriptor)
             while data:
                 try:
-                    written = os.pwrite(self._descriptor, data, offset)
+                    written = system.write_at(self._descriptor, data, offset)
                 except OSError as error:
                     # Some file systems take the flag and refuse the write.
                     if error.errno != errno.EINVAL or not system.leave_direct(self._descriptor):
@@ -152,8 +145,8 @@ class StagedFile:
         """
         if self._disk is not None and self._buffer is not None:
             self._submit(self._disk, self._buffer)
-        elif self._disk is None and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        elif self._disk is None:
+            system.start_writing_back(self._descriptor)
 
     def sync(self) -> None:
         """Make its bytes durable."""
@@ -174,7 +167,7 @@ class StagedFile:
         if self._disk is not None and self._buffer is not None:
             self._disk.give_back(self._buffer)
         self._buffer = None
-        os.close(self._descriptor)
+        system.close(self._descriptor)
         self._descriptor = -1
 
 
@@ -238,7 +231,7 @@ def write_together(contents: Mapping[Path, ReadableBuffer]) -> None:
 def make_folders(folder: Path) -> list[Path]:
     """Create `folder` where missing; it, and each folder above that got a new folder by it."""
     changed = [folder]
-    while not changed[-1].is_dir():
+    while not system.is_folder(changed[-1]):
         changed.append(changed[-1].parent)
     system.make_folder(folder)
     return changed

@@ -56,16 +56,79 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder has this name, or a link does, wherever it points."""
+    return path.is_symlink() or path.exists()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name."""
+    return path.is_dir()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of this name."""
+    return path.is_file()
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in `folder`, in no order."""
+    with disk_errors(folder, "list"):
+        return list(folder.iterdir())
+
+
+def open_to_read(path: Path) -> int:
+    """The descriptor of a file to read."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def size_of(descriptor: int) -> int:
+    """Bytes of an open file."""
+    return os.fstat(descriptor).st_size
+
+
+def read_into(descriptor: int, parts: list[memoryview]) -> int:
+    """Read where the last reading ended, into one part after the other; how many bytes came."""
+    return os.readv(descriptor, parts)
+
+
 def open_new(path: Path, more_flags: int = 0) -> int:
     """The descriptor of an empty file to write, in place of one that was there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | more_flags
     return os.open(path, flags, 0o644)
 
 
+def open_direct(path: Path) -> int:
+    """`open_new`, past the page cache where the file system can do that."""
+    if hasattr(os, "O_DIRECT"):
+        try:
+            return open_new(path, os.O_DIRECT)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+    return open_new(path)
+
+
 def write_all(descriptor: int, data: memoryview) -> None:
     """Write all of `data` where the last write ended."""
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def write_at(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write some of `data` at a place; how many bytes of it."""
+    return os.pwrite(descriptor, data, offset)
+
+
+def start_writing_back(descriptor: int) -> None:
+    """Let the disk begin with what it does not have yet."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def close(descriptor: int) -> None:
+    """Give an open file back."""
+    os.close(descriptor)
 
 
 def sync(descriptor: int) -> None:
@@ -75,8 +138,13 @@ def sync(descriptor: int) -> None:
 
 def give_name(path: Path) -> None:
     """Let the temporary file of `path` take the place of what had that name before."""
-    with disk_errors(path, "rename to"):
-        os.replace(temporary_path(path), path)  # noqa: PTH105 - one place for the system calls
+    replace(temporary_path(path), path)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Let `source` take the name of `target` in one step, in place of a file that has it."""
+    with disk_errors(target, "rename to"):
+        os.replace(source, target)  # noqa: PTH105 - one place for the system calls
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,8 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ghosttrack_cli.errors import CorruptionError, DiskError
+from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.files import system
+from ghosttrack_cli.files.opened import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +47,7 @@ def _open_temporary(path: Path, parts: Iterable[ReadableBuffer], size: int) -> I
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            system.close(descriptor)
 
 
 def _write_temporary(path: Path, parts: Iterable[ReadableBuffer]) -> int:
@@ -55,7 +56,7 @@ def _write_temporary(path: Path, parts: Iterable[ReadableBuffer]) -> int:
         for part in parts:
             system.write_all(descriptor, memoryview(part).cast("B"))
     except BaseException:
-        os.close(descriptor)
+        system.close(descriptor)
         raise
     return descriptor
 
@@ -73,14 +74,9 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         CorruptionError: it is larger than `limit`.
         DiskError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            # Python allocates what is asked for: never more than the file has.
-            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise DiskError(f"cannot read: {path}: {error.strerror}", path=path) from error
+    with opened(path) as file:
+        # What is asked for is allocated: never more than the file has.
+        data = file.read(min(limit, file.size) + 1)
     if len(data) > limit:
         raise CorruptionError(f"file too large: {path} has more than {limit:,} bytes")
     return data
@@ -106,7 +102,7 @@ def _make_room(path: Path, limit: int | None) -> None:
     with system.disk_errors(path, "append to"):
         full = limit is not None and path.is_file() and path.stat().st_size >= limit
         if full:
-            os.replace(path, path.with_name(f"{path.name}.1"))  # noqa: PTH105 - as in places.py
+            system.replace(path, path.with_name(f"{path.name}.1"))
 
 
 def sha256_file(path: Path) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli import files
 from ghosttrack_cli.browser.page_files import is_sound
 from ghosttrack_cli.browser.writer import write_browser
-from ghosttrack_cli.errors import CorpusError, CorruptionError, Stopped
+from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.interpretation import inputs, parts
 from ghosttrack_cli.interpretation.collect.answer_pairs import compare_answers
 from ghosttrack_cli.interpretation.collect.collector import Collector, CollectorShape
 from ghosttrack_cli.interpretation.collect.layer_pass import LayerPass
-from ghosttrack_cli.interpretation.collect.row_batch import not_read, with_batch
+from ghosttrack_cli.interpretation.collect.row_batch import not_read
 from ghosttrack_cli.interpretation.features import weight_directions
 from ghosttrack_cli.interpretation.features.feature_reports import WeightFacts
 from ghosttrack_cli.interpretation.features.layer_report import Finished, write_layer
@@ -24,10 +24,11 @@ from ghosttrack_cli.interpretation.features.loss_recovered import (
 )
 from ghosttrack_cli.interpretation.jobs import Job, groups, load_job
 from ghosttrack_cli.interpretation.old_layout import move_old_reports
+from ghosttrack_cli.interpretation.read_rows import read_rows
 from ghosttrack_cli.interpretation.sources.choose import HUB_TEXTS, open_source
-from ghosttrack_cli.interpretation.state import PassState, Place
+from ghosttrack_cli.interpretation.state import PassState
 from ghosttrack_cli.leftovers import clear_leftovers
-from ghosttrack_cli.machine import clock, signals
+from ghosttrack_cli.machine import signals
 from ghosttrack_cli.model.residual import ResidualModel
 from ghosttrack_cli.monitor import Monitor, Progress, by_layers
 from ghosttrack_cli.report import report_files
@@ -38,49 +39,37 @@ from ghosttrack_cli.store.format.commit_record import has_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.report.facts import Recovered, SourceFacts
     from ghosttrack_cli.report.schema import LayerSummary
-    from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings, ModelSettings
+    from ghosttrack_cli.settings.schema import InterpretationSettings
     from ghosttrack_cli.site import AnySite
+    from ghosttrack_cli.stage_request import InterpretationRequest
     from ghosttrack_cli.workspace import Workspace
-
-SAVE_SECONDS = 60.0
 
 
 def interpret(
-    layers: Sequence[AnySite],
-    settings: InterpretationSettings,
-    model_settings: ModelSettings,
-    corpus_settings: CorpusSettings,
-    workspace: Workspace,
-    monitor: Monitor,
-    *,
-    cache_dir: Path | None = None,
-    again: bool = False,
+    layers: Sequence[AnySite], request: InterpretationRequest, monitor: Monitor
 ) -> list[LayerSummary]:
     """Interpret the trained SAEs of `layers`; those whose report is current are left as they are.
 
-    Reports over other sources are left alone. `again` makes current reports too; each stands until
-    the new one is whole.
+    Reports over other sources are left alone. To overwrite makes current reports too; each stands
+    until the new one is whole.
 
     Raises:
         Stopped: a signal came; the state is saved, and the same call goes on.
         StateError: no SAE, no store, or another process at work.
         GhostTrackError: model, texts or files that cannot be used.
     """
+    workspace = request.workspace
     with _locks(workspace, layers):
         clear_leftovers(workspace.interpretations, "*", monitor.notice)
         for layer in layers:
             clear_leftovers(workspace.interpretations / f"layer_{layer}", "*", monitor.notice)
         move_old_reports(workspace, monitor.notice)
-        stage = open_stage(
-            settings, model_settings, corpus_settings, workspace, monitor, cache_dir=cache_dir
-        )
-        return stage.run(layers, again=again)
+        return open_stage(request, monitor).run(layers, again=request.overwrite)
 
 
 @contextmanager
@@ -96,21 +85,14 @@ def _locks(workspace: Workspace, layers: Sequence[AnySite]) -> Iterator[None]:
         yield
 
 
-def open_stage(
-    settings: InterpretationSettings,
-    model_settings: ModelSettings,
-    corpus_settings: CorpusSettings,
-    workspace: Workspace,
-    monitor: Monitor,
-    *,
-    cache_dir: Path | None = None,
-) -> Stage:
+def open_stage(request: InterpretationRequest, monitor: Monitor) -> Stage:
     """Load the model and open the source of rows."""
     monitor.begin(parts.MODEL)
-    model = ResidualModel.load(model_settings, cache_dir=cache_dir, notice=monitor.notice)
+    notice = monitor.notice
+    model = ResidualModel.load(request.model, cache_dir=request.cache_dir, notice=notice)
     monitor.begin(parts.TEXTS)
-    source = open_source(settings, corpus_settings, model, workspace, cache_dir, monitor.notice)
-    return Stage(model, source, settings, workspace, monitor)
+    source = open_source(request, model, notice)
+    return Stage(model, source, request.settings, request.workspace, monitor)
 
 
 class Stage:
@@ -190,7 +172,7 @@ class Stage:
         passes = [self.layer_pass(job, facts[job.layer]) for job in jobs]
         state = PassState(self.workspace, self.slug, {job.layer: job.fingerprint for job in jobs})
         monitor.begin(parts.ROWS)
-        source = self._read(passes, state)
+        source = read_rows(self.source, passes, state, self.monitor)
         if source.kind != "store":  # whose extraction said it
             for sentence in not_read(source):
                 self.monitor.notice(sentence)
@@ -244,52 +226,6 @@ class Stage:
         collector = Collector(shape, facts.neighbours.indices.numpy())
         special = self.model.identity.special_token_ids
         return LayerPass(job.layer, job.trained.sae, collector, special, job.median_norm)
-
-    def _read(self, passes: list[LayerPass], state: PassState) -> SourceFacts:
-        """Run the pass to its end, saving every SAVE_SECONDS and when a signal comes."""
-        place = state.load(passes)
-        if place is None:
-            state.remove()
-            place = Place(None, self.source.facts, done=False)
-        elif not place.done:
-            self.monitor.notice(f"resuming after {place.facts.rows:,} rows")
-        if not place.done:
-            place = self._read_on(passes, state, place)
-        if place.facts.rows == 0:
-            raise CorpusError(f"no text to read: {self.source.facts.name}")
-        return place.facts
-
-    def _read_on(self, passes: list[LayerPass], state: PassState, place: Place) -> Place:
-        saved = clock.monotonic()
-        for batch in self.source.batches([one.layer for one in passes], place.cursor):
-            for one in passes:
-                one.update(batch)
-            place = Place(batch.cursor, with_batch(place.facts, batch), done=False)
-            self._report(passes, place.facts)
-            signal_number = self.monitor.stop_signal()
-            if signal_number is not None or clock.monotonic() - saved > SAVE_SECONDS:
-                state.save(place, passes)
-                saved = clock.monotonic()
-            if signal_number is not None:
-                raise Stopped(signal_number)
-        for one in passes:
-            one.collector.finish()
-        place = Place(place.cursor, place.facts, done=True)
-        state.save(place, passes)
-        return place
-
-    def _report(self, passes: list[LayerPass], facts: SourceFacts) -> None:
-        rows = max(1, passes[0].kept.rows)
-        active = sum(int((one.collector.moments.firings > 0).sum()) for one in passes)
-        self.monitor.progress(
-            Progress(
-                part=parts.ROWS.name,
-                done=facts.rows,
-                total=self.source.total_rows,
-                unit="tokens",
-                figures={"L0": passes[0].kept.l0 / rows, "features seen": f"{active:,}"},
-            )
-        )
 
     def _recovered(
         self, jobs: list[Job], passes: list[LayerPass]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.machine import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,17 +34,12 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def torch_pool(workers: int, threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+def torch_pool(count: int, threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
     """So many workers in each of which torch uses `threads` threads, which the caller does too."""
-    from concurrent.futures import ThreadPoolExecutor
-
     import torch
 
-    with (
-        torch_threads(threads),
-        # A thread obeys the number of threads once it has asked for it.
-        ThreadPoolExecutor(workers, name, initializer=torch.get_num_threads) as pool,
-    ):
+    # A thread obeys the number of threads once it has asked for it.
+    with torch_threads(threads), ahead.workers(count, name, torch.get_num_threads) as pool:
         yield pool
 
 

@@ -9,7 +9,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, ModelError
 from ghosttrack_cli.model.kinds import check_language_model, layer_count_name, text_config
 from ghosttrack_cli.model.model_files import MAX_SMALL_FILE
-from ghosttrack_cli.model.source import find_source, weight_bytes
+from ghosttrack_cli.model.source import weight_bytes
 from ghosttrack_cli.model.unused import check_adapter
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
     from ghosttrack_cli.model.model_files import ModelSource
-    from ghosttrack_cli.settings.schema import ModelSettings
 
 MAX_LAYERS = 2048
 MAX_WIDTH = 2**20
@@ -58,19 +57,12 @@ class ModelDescription:
     download_bytes: int
 
 
-def describe_model(settings: ModelSettings, cache_dir: Path | None = None) -> ModelDescription:
-    """Read a model's measures without its weights.
+def describe(source: ModelSource, config: PreTrainedConfig) -> ModelDescription:
+    """The measures of a model whose small files are here.
 
     Raises:
-        UsageError, HubError: the model cannot be found.
-        ModelError: its configuration is damaged or of an unknown kind.
+        ModelError: its configuration lacks one of them, or has one that cannot be.
     """
-    return describe(find_source(settings, cache_dir))
-
-
-def describe(source: ModelSource) -> ModelDescription:
-    """The measures of a model whose small files are here."""
-    config = read_config(source)
     text = text_config(config)
     total, absent = weight_bytes(source)
     return ModelDescription(

@@ -1,4 +1,4 @@
-"""From settings to a model in memory: find, check, fetch, load, identify."""
+"""From a model that was found to one in memory: check, fetch, load, identify."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import ModelError
-from ghosttrack_cli.machine.devices import resolve_device, resolve_dtype
 from ghosttrack_cli.machine.memory import keep_freed_memory
-from ghosttrack_cli.model.description import describe, read_config
 from ghosttrack_cli.model.identity import identify
-from ghosttrack_cli.model.source import fetch_weights, find_source
+from ghosttrack_cli.model.source import fetch_weights
 from ghosttrack_cli.model.tokenizer import open_tokenizer, special_token_ids
 from ghosttrack_cli.model.weights import load_model
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from ghosttrack_cli.model.description import ModelDescription
+    from ghosttrack_cli.model.found import FoundModel
     from ghosttrack_cli.model.identity import ModelIdentity
-    from ghosttrack_cli.settings.schema import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -36,39 +32,33 @@ class LoadedModel:
     """what a user should know about how the model was loaded"""
 
 
-def load_parts(settings: ModelSettings, cache_dir: Path | None = None) -> LoadedModel:
-    """Load model and tokenizer onto the device that `settings` asks for.
+def load_parts(found: FoundModel) -> LoadedModel:
+    """Load model and tokenizer onto the device that was asked for.
 
     Raises:
-        UsageError, HubError, ModelError: as `ResidualModel.load`.
+        HubError, ModelError: as `ResidualModel.load`.
     """
-    device = resolve_device(settings.device)
-    if device.type == "cpu":
+    if found.device.type == "cpu":
         keep_freed_memory()  # before any thread begins that runs the model
-    dtype = resolve_dtype(settings.dtype, device)
-    source = find_source(settings, cache_dir)
-    description = describe(source)
-    tokenizer = open_tokenizer(source)
-    _check_tokenizer(tokenizer, description)
-    fetch_weights(source, cache_dir)
-    config = read_config(source)
+    tokenizer = open_tokenizer(found.source)
+    _check_tokenizer(tokenizer, found.description)
+    fetch_weights(found.source, found.cache_dir)
     model: Any
-    model, notices = load_model(source, config, dtype)
+    model, notices = load_model(found.source, found.config, found.dtype)
     return LoadedModel(
-        model.to(device),
+        model.to(found.device),
         tokenizer,
-        identify(source, config, tokenizer),
-        description.max_context,
-        (*notices, *_surplus(tokenizer, description)),
+        identify(found.source, found.config, tokenizer),
+        found.description.max_context,
+        (*notices, *_surplus(tokenizer, found.description)),
     )
 
 
-def identify_model(settings: ModelSettings, cache_dir: Path | None = None) -> ModelIdentity:
+def identify_model(found: FoundModel) -> ModelIdentity:
     """The identity that `load_parts` would give, without loading the model into memory."""
-    source = find_source(settings, cache_dir)
-    tokenizer = open_tokenizer(source)
-    fetch_weights(source, cache_dir)
-    return identify(source, read_config(source), tokenizer)
+    tokenizer = open_tokenizer(found.source)
+    fetch_weights(found.source, found.cache_dir)
+    return identify(found.source, found.config, tokenizer)
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, description: ModelDescription) -> None:

@@ -7,16 +7,15 @@ Passes with fewer threads each, side by side, wait less, and the caller works me
 from __future__ import annotations
 
 import queue
-from collections import deque
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import torch
 
+from ghosttrack_cli.machine.ahead import in_order
 from ghosttrack_cli.machine.devices import torch_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Collection, Generator, Iterable
 
     from torch import Tensor
 
@@ -58,37 +57,14 @@ def _side_by_side(
     for _ in range(count):
         free.put(model.twin())
 
-    def run(ids: Tensor) -> Streams:
+    def run(batch: tuple[Item, Tensor]) -> Streams:
         twin = free.get()
         try:
-            return twin.residuals(ids, layers)
+            return twin.residuals(batch[1], layers)
         finally:
             free.put(twin)
 
-    waiting: deque[tuple[Item, Future[Streams]]] = deque()
-    failure: list[Exception] = []
     with torch_pool(count, threads // count, "forward") as pool:
-        try:
-            for item, ids in _until_failure(batches, failure):
-                waiting.append((item, pool.submit(run, ids)))
-                if len(waiting) > count:  # one more than run, so that none idles meanwhile
-                    yield _take(waiting)
-            while waiting:
-                yield _take(waiting)
-        finally:
-            for _, later in waiting:
-                later.cancel()
-    if failure:
-        raise failure[0]
-
-
-def _take(waiting: deque[tuple[Item, Future[Streams]]]) -> tuple[Item, Streams]:
-    item, streams = waiting.popleft()
-    return item, streams.result()
-
-
-def _until_failure(source: Iterable[Item], failure: list[Exception]) -> Iterator[Item]:
-    try:
-        yield from source
-    except Exception as error:  # noqa: BLE001 - it is raised when what came before is through
-        failure.append(error)
+        # One more than run are begun, so that none idles meanwhile.
+        for (item, _), streams in in_order(pool, run, batches, count):
+            yield item, streams

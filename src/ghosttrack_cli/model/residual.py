@@ -16,6 +16,7 @@ from ghosttrack_cli.arguments import as_path, as_settings
 from ghosttrack_cli.machine.devices import dtype_name
 from ghosttrack_cli.model import architectures
 from ghosttrack_cli.model.architectures import weight_of
+from ghosttrack_cli.model.found import find_model
 from ghosttrack_cli.model.hook_points import BLOCK_TAPS, find_taps, missing_point
 from ghosttrack_cli.model.kinds import text_config
 from ghosttrack_cli.model.lens import find_lens
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ghosttrack_cli.model.found import FoundModel
     from ghosttrack_cli.model.hook_points import Tap
     from ghosttrack_cli.site import AnySite, Point, Site
 
@@ -73,11 +75,18 @@ class ResidualModel:
             ModelError: files that are missing, damaged or of an unknown kind, or a model without
                 one residual stream.
         """
-        loaded = load_parts(settings, cache_dir)
+        return ResidualModel.load_found(find_model(settings, cache_dir), notice=notice)
+
+    @staticmethod
+    def load_found(
+        found: FoundModel, *, notice: Callable[[str], None] | None = None
+    ) -> ResidualModel:
+        """Load a model that was looked up before, as `load` does."""
+        loaded = load_parts(found)
         for message in loaded.notices:
             (notice or warnings.warn)(message)
         model = _checked(ResidualModel(loaded))
-        if notice is not None and settings.device == "auto":
+        if notice is not None and found.settings.device == "auto":
             notice(f"{model.identity.name} runs on {model.device} in {dtype_name(model.dtype)}")
         return model
 
@@ -278,7 +287,7 @@ class GPT2WithResidualHooks(ResidualModel):
         given = {"name": model_name, "device": device, "dtype": dtype, "revision": revision}
         settings = as_settings(ModelSettings, given, {"name": "model_name"})
         cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
-        loaded = load_parts(settings, cache)
+        loaded = load_parts(find_model(settings, cache))
         for message in loaded.notices:
             warnings.warn(message, stacklevel=2)
         super().__init__(loaded)

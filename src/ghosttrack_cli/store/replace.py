@@ -45,7 +45,7 @@ class Earlier:
             LockedError: another process reads it.
         """
         settle(self._path, self._monitor.notice)
-        if self._path.is_symlink() or self._path.exists():
+        if files.is_there(self._path):
             self._readers.enter_context(_no_readers(self._path))
             files.rename(self._path, self._previous)
             self.waits = True
@@ -56,11 +56,7 @@ class Earlier:
             return
         self.waits = False
         self._monitor.accepted()
-        trash = _trash(self._path)
-        with self._readers:
-            files.remove(trash)
-            files.rename(self._previous, trash)
-        files.remove(trash)
+        _delete(self._previous, self._path, self._readers)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +77,7 @@ def settle(path: Path, notice: Callable[[str], None]) -> None:
         LockedError: another process reads the earlier store.
     """
     previous = layout.previous_path(path)
-    if not previous.is_dir():
+    if not files.is_folder(previous):
         return
     if has_rows(path):
         clear(previous, notice)
@@ -94,7 +90,7 @@ def settle(path: Path, notice: Callable[[str], None]) -> None:
 def replaced_by_rows(path: Path) -> list[Path]:
     """An earlier store that a kill left beside the one that has replaced it."""
     previous = layout.previous_path(path)
-    return [previous] if previous.is_dir() and has_rows(path) else []
+    return [previous] if files.is_folder(previous) and has_rows(path) else []
 
 
 def settle_store(path: Path, notice: Callable[[str], None]) -> None:
@@ -103,7 +99,7 @@ def settle_store(path: Path, notice: Callable[[str], None]) -> None:
     Raises:
         LockedError: another process reads the earlier store, or writes the new one.
     """
-    if layout.previous_path(path).is_dir():
+    if files.is_folder(layout.previous_path(path)):
         with files.exclusive_lock(layout.lock_path(path), purpose="extract"):
             settle(path, notice)
 
@@ -114,12 +110,8 @@ def remove_store(path: Path) -> None:
     Raises:
         LockedError: another process reads it.
     """
-    trash = _trash(path)
-    if path.is_symlink() or path.exists():
-        with _no_readers(path):
-            files.remove(trash)
-            files.rename(path, trash)
-        files.remove(trash)
+    if files.is_there(path):
+        _delete(path, path, _no_readers(path))
 
 
 def _put_back(path: Path) -> None:
@@ -135,8 +127,13 @@ def _kept(folder: Path) -> str:
     return f"the earlier one, {rows:,} rows, is kept"
 
 
-def _trash(path: Path) -> Path:
-    return path.with_name(f".{path.name}{files.DELETED_SUFFIX}")
+def _delete(folder: Path, store: Path, alone: AbstractContextManager[object]) -> None:
+    """Move `folder` out of its place in one step, while nobody reads (`alone`), then delete it."""
+    trash = store.with_name(f".{store.name}{files.DELETED_SUFFIX}")
+    with alone:
+        files.remove(trash)
+        files.rename(folder, trash)
+    files.remove(trash)
 
 
 def _no_readers(path: Path) -> AbstractContextManager[None]:

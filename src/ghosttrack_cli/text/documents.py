@@ -32,6 +32,21 @@ class DocumentStream(Protocol):
         ...
 
 
+class ReadsAll:
+    """A corpus that reads everything it has, and of which nothing can be told before that."""
+
+    def notices(self) -> list[str]:
+        """Nothing is left out."""
+        return []
+
+    def skipped_files(self) -> dict[str, int]:
+        """No file is."""
+        return {}
+
+    def check(self) -> None:
+        """Nothing is refused beforehand."""
+
+
 class Corpus(Protocol):
     """Text in a fixed order."""
 

@@ -11,6 +11,7 @@ from ghosttrack_cli.arguments import as_count, as_path
 from ghosttrack_cli.errors import CorpusError
 from ghosttrack_cli.hub.errors import HubRepository, look_up
 from ghosttrack_cli.hub.fail_fast import HubWatch
+from ghosttrack_cli.text.documents import ReadsAll
 from ghosttrack_cli.text.formats import checked_text, missing_column
 from ghosttrack_cli.text.position import checked_count, checked_position
 from ghosttrack_cli.text.usable_texts import Keeper, LeftOut, warn
@@ -27,7 +28,7 @@ START = {"file": 0, "row": 0, **Keeper("", 0).state()}
 """A place: a file of the split, a row of it, and how many documents came before or were dropped."""
 
 
-class HubCorpus:
+class HubCorpus(ReadsAll):
     """One split of a data set, streamed in the order of its files at one commit.
 
     Nothing is asked of the hub before the identity or the documents are.
@@ -78,17 +79,6 @@ class HubCorpus:
             "column": self.column,
             "min_characters": self.min_characters,
         }
-
-    def notices(self) -> list[str]:
-        """Nothing: all files of the split are read."""
-        return []
-
-    def skipped_files(self) -> dict[str, int]:
-        """None."""
-        return {}
-
-    def check(self) -> None:
-        """Nothing: the run asks the hub, once."""
 
     def documents(self, state: JSON | None = None) -> HubStream:
         """The documents from `state` on, or from the beginning."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.text.documents import ReadsAll
 from ghosttrack_cli.text.position import checked_count, checked_position, not_a_position
 from ghosttrack_cli.text.usable_texts import Keeper
 
@@ -64,7 +65,7 @@ class _Lane:
     pieces: list[Piece] | None = field(default=None, repr=False)
 
 
-class PythonDocsCorpus:
+class PythonDocsCorpus(ReadsAll):
     """Help topics, docstrings and sources in a fixed mixed order.
 
     `folder` is the standard library (default: that of the running Python); pieces shorter than
@@ -104,17 +105,6 @@ class PythonDocsCorpus:
             "sha256": hashlib.sha256("".join(sizes).encode()).hexdigest(),
             "min_characters": self.min_characters,
         }
-
-    def notices(self) -> list[str]:
-        """Nothing: what is not read is no text."""
-        return []
-
-    def skipped_files(self) -> dict[str, int]:
-        """None."""
-        return {}
-
-    def check(self) -> None:
-        """Nothing is refused: the sources of a Python that runs can be read."""
 
     def documents(self, state: JSON | None = None) -> PythonDocsStream:
         """The documents from `state` on, or from the beginning."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
@@ -56,19 +56,11 @@ def in_words(replaced: Replaced) -> str:
 
 def run_extraction(session: Session, *, overwrite: bool) -> Outcome:
     """Extract what the settings ask for."""
-    settings = session.settings
+    request = session.request(session.settings.extraction, overwrite=overwrite)
     with session.monitor("extract", stage="extract") as monitor:
         from ghosttrack_cli.extraction.stage import extract as run
 
-        result = run(
-            settings.model,
-            settings.corpus,
-            settings.extraction,
-            session.workspace,
-            monitor,
-            cache_dir=settings.paths.cache_dir,
-            overwrite=overwrite,
-        )
+        result = run(request, monitor)
     return _extracted(session, result)
 
 
@@ -77,7 +69,7 @@ def run_checked(session: Session, checked: Checked) -> Outcome:
     with session.monitor("extract", stage="extract") as monitor:
         from ghosttrack_cli.extraction.stage import execute
 
-        result = execute(checked, session.workspace, monitor)
+        result = execute(checked, monitor)
     return _extracted(session, result)
 
 
@@ -107,18 +99,11 @@ def _held_out(session: Session, documents: int | None) -> dict[str, Any] | None:
 
 def run_repair(session: Session) -> Outcome:
     """Read the store back and make what is bad again."""
-    settings = session.settings
+    request = session.request(session.settings.extraction)
     with session.monitor("repair") as monitor:
         from ghosttrack_cli.extraction.repair import repair
 
-        result = repair(
-            settings.model,
-            settings.corpus,
-            settings.extraction,
-            session.workspace,
-            monitor,
-            cache_dir=settings.paths.cache_dir,
-        )
+        result = repair(request, monitor)
     lines = [line(f"rebuilt: {chunk}") for chunk in result.repaired]
     words = line(f"{counted(len(result.repaired), 'bad chunk')}; every chunk is valid now")
     return Outcome({"repaired": [str(one) for one in result.repaired]}, [*lines, words])
@@ -141,39 +126,26 @@ class ExtractionOutlook:
     def outcome(self) -> Outcome:
         """The plan as it is shown."""
         text = None if self.text is None else self.text.counts()
-        document = {"plan": {**asdict(self.planned), "seconds": self.seconds, "text": text}}
+        document = {"plan": {**self.planned.to_json(), "seconds": self.seconds, "text": text}}
         lines = _plan_lines(self.planned, self.seconds, self.text)
         return Outcome(document, lines, refusal=self.refusal)
 
 
 def look_ahead(session: Session, *, timed: bool, overwrite: bool = False) -> ExtractionOutlook:
     """Plan an extraction and check all that it would refuse; `timed` tries the model, too."""
-    settings, workspace = session.settings, session.workspace
+    request = session.request(session.settings.extraction, overwrite=overwrite)
     with session.monitor("plan") as monitor:
-        from ghosttrack_cli.extraction.checks import Asked, Checked, check
+        from ghosttrack_cli.extraction.checks import check
         from ghosttrack_cli.extraction.plan import plan
         from ghosttrack_cli.extraction.timing import seconds
 
-        asked = Asked(
-            settings.model, settings.corpus, settings.extraction, settings.paths.cache_dir
-        )
-        planned = plan(
-            asked.model,
-            asked.corpus,
-            asked.extraction,
-            workspace,
-            cache_dir=asked.cache_dir,
-            overwrite=overwrite,
-        )
+        planned = plan(request)
         refusal, taken, text, checked = None, None, None, None
         try:
-            corpus = check(
-                asked, planned, workspace, monitor.notice, overwrite=overwrite, compare=True
-            )
-            checked = Checked(asked, planned, corpus, overwrite=overwrite)
-            if timed and corpus is not None and planned.action == "start":
-                text = _first_look(corpus, monitor)
-            taken = seconds(asked, planned, monitor) if timed else None
+            checked = check(request, planned, monitor.notice, compare=True)
+            if timed and checked.texts is not None and planned.action == "start":
+                text = _first_look(checked.texts, monitor)
+            taken = seconds(planned, monitor) if timed else None
         except GhostTrackError as error:
             refusal = error
     return ExtractionOutlook(planned, refusal, taken, checked, text)

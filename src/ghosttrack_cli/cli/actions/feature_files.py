@@ -36,8 +36,7 @@ def wanted_source(session: Session, source: str | None) -> str | None:
         return source
     from ghosttrack_cli.interpretation.sources.choose import source_slug
 
-    settings = session.settings
-    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    return source_slug(session.request(session.settings.interpretation))
 
 
 def move_old_reports(session: Session) -> None:

@@ -41,9 +41,8 @@ def confirm_reports(session: Session, layers: tuple[AnySite, ...], *, yes: bool)
     """Ask before reports are replaced that are there; those over other sources are not."""
     from ghosttrack_cli.interpretation.sources.choose import source_slug
 
-    settings, workspace = session.settings, session.workspace
-    slug = source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
-    if any(workspace.report(layer, slug).exists() for layer in layers):
+    slug = source_slug(session.request(session.settings.interpretation))
+    if any(session.workspace.report(layer, slug).exists() for layer in layers):
         session.confirm_overwrite(
             f"the reports of layers {format_layers(layers)} over {slug}", yes=yes
         )
@@ -58,20 +57,12 @@ def interpret_layers(
     session: Session, layers: tuple[AnySite, ...], *, again: bool = False
 ) -> Outcome:
     """Interpret the SAEs of `layers` in one pass; `again`: those with a current report too."""
-    settings, workspace = session.settings, session.workspace
+    request = session.request(session.settings.interpretation, overwrite=again)
+    workspace = session.workspace
     with session.monitor("interpret", stage="interpret") as monitor:
         from ghosttrack_cli.interpretation.stage import interpret as run_interpretation
 
-        summaries = run_interpretation(
-            layers,
-            settings.interpretation,
-            settings.model,
-            settings.corpus,
-            workspace,
-            monitor,
-            cache_dir=settings.paths.cache_dir,
-            again=again,
-        )
+        summaries = run_interpretation(layers, request, monitor)
     blocks = [
         line(
             f"layer {one.layer}: {one.counts.active:,} of {one.counts.features:,} features fire"
@@ -118,14 +109,7 @@ def plan_layers(session: Session, layers: tuple[AnySite, ...], *, again: bool = 
         from ghosttrack_cli.interpretation.plan import plan_interpretation
         from ghosttrack_cli.interpretation.stage import open_stage
 
-        stage = open_stage(
-            whole.interpretation,
-            whole.model,
-            whole.corpus,
-            session.workspace,
-            monitor,
-            cache_dir=whole.paths.cache_dir,
-        )
+        stage = open_stage(session.request(whole.interpretation), monitor)
         plan = plan_interpretation(stage, layers, again=again)
     checkpoint = whole.interpretation.checkpoint
     folders = [str(session.workspace.sae(layer, checkpoint)) for layer in layers]
@@ -141,8 +125,8 @@ def plan_made_up(
 
     `store` is as it will be; where its rows are to be read, there are made-up rows.
     """
-    whole = session.settings
-    settings = whole.interpretation
+    request = session.request(session.settings.interpretation)
+    settings = request.settings
     with session.monitor("plan") as monitor:
         monitor.begin(parts.MODEL)
         from ghosttrack_cli.interpretation.made_up import MadeUpRows, made_up_job
@@ -152,15 +136,16 @@ def plan_made_up(
         from ghosttrack_cli.model.residual import ResidualModel
         from ghosttrack_cli.training.targets import target_l0
 
-        cache_dir = whole.paths.cache_dir
-        model = ResidualModel.load(whole.model, cache_dir=cache_dir, notice=monitor.notice)
+        model = ResidualModel.load(
+            request.model, cache_dir=request.cache_dir, notice=monitor.notice
+        )
         monitor.begin(parts.TEXTS)
         source: RowSource
         if settings.texts == "store":
             rows = min(store.rows, settings.max_tokens or store.rows)
             source = MadeUpRows(model, rows, store.identity.context_length)
         else:
-            source = open_source(settings, whole.corpus, model, session.workspace, cache_dir)
+            source = open_source(request, model)
         jobs = [
             made_up_job(layer, model, source, d_hidden=sae.d_hidden, l0=target_l0(sae, training))
             for layer, (sae, training) in own.items()

@@ -13,13 +13,9 @@ from ghosttrack_cli.cli.actions.interpret import (
 )
 from ghosttrack_cli.cli.actions.interpret import plan_layers as plan_interpretation
 from ghosttrack_cli.cli.actions.outcome import Outcome, give
-from ghosttrack_cli.cli.actions.train import (
-    check_layers,
-    check_settings,
-    plan_store,
-    stored_layers,
-    train_layers,
-)
+from ghosttrack_cli.cli.actions.train import train_layers
+from ghosttrack_cli.cli.actions.train_checks import check_layers, check_settings, stored_layers
+from ghosttrack_cli.cli.actions.train_plan import plan_store
 from ghosttrack_cli.cli.actions.train_settings import settings_of
 from ghosttrack_cli.cli.terminal.output import Line, Span, Table, line
 from ghosttrack_cli.errors import ConflictError, GhostTrackError
@@ -51,10 +47,10 @@ def check_texts(session: Session) -> str:
     """
     from ghosttrack_cli.interpretation.sources.choose import open_texts, source_slug
 
-    settings = session.settings
-    if settings.interpretation.texts not in {"store", "truthfulqa"}:
-        open_texts(settings.interpretation, settings.corpus, settings.paths.cache_dir)
-    return source_slug(settings.interpretation, settings.corpus, settings.paths.cache_dir)
+    request = session.request(session.settings.interpretation)
+    if request.settings.texts not in {"store", "truthfulqa"}:
+        open_texts(request)
+    return source_slug(request)
 
 
 def check_all(session: Session, ahead: ExtractionOutlook) -> tuple[ActivationStore, str]:

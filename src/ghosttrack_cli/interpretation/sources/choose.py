@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.collect.row_batch import RowSource
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.settings.schema import CorpusSettings, InterpretationSettings
+    from ghosttrack_cli.stage_request import InterpretationRequest
     from ghosttrack_cli.text.documents import Corpus
     from ghosttrack_cli.workspace import Workspace
 
@@ -25,14 +26,11 @@ HUB_TEXTS = 1000
 
 
 def open_source(
-    settings: InterpretationSettings,
-    corpus: CorpusSettings,
+    request: InterpretationRequest,
     model: ResidualModel,
-    workspace: Workspace,
-    cache_dir: Path | None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> RowSource:
-    """The rows that `settings.texts` names.
+    """The rows that `texts` of the settings names.
 
     Of a corpus on the hub, the first HUB_TEXTS texts are read unless the settings say otherwise.
 
@@ -41,9 +39,10 @@ def open_source(
         ConflictError: the store was made with a different model.
         CorpusError, HubError: the texts cannot be read.
     """
+    settings = request.settings
     if settings.texts == "store":
-        return _open_store(settings, model, workspace)
-    texts = open_texts(settings, corpus, cache_dir)
+        return _open_store(settings, model, request.workspace)
+    texts = open_texts(request)
     for sentence in texts.notices():
         notice(sentence)
     everything = texts.kind == "truthfulqa" or Path(settings.texts).exists()
@@ -72,22 +71,21 @@ def _open_store(
     return StoreSource(store, settings, model.device)
 
 
-def open_texts(
-    settings: InterpretationSettings, corpus: CorpusSettings, cache_dir: Path | None
-) -> Texts:
-    """The texts that `settings.texts` names, anything but the store; no model is needed.
+def open_texts(request: InterpretationRequest) -> Texts:
+    """The texts that `texts` of the settings names, anything but the store; no model is needed.
 
     Raises:
         CorpusError, HubError: the texts cannot be read.
     """
     from ghosttrack_cli.text.corpus import open_corpus
 
-    path = Path(settings.texts)
-    if settings.texts == "truthfulqa":
-        return _truthfulqa(None, corpus, cache_dir, settings.texts)
+    asked, corpus, cache_dir = request.settings.texts, request.corpus, request.cache_dir
+    path = Path(asked)
+    if asked == "truthfulqa":
+        return _truthfulqa(None, corpus, cache_dir, asked)
     if is_truthfulqa(path, corpus.encoding):
         return _truthfulqa(path, corpus, cache_dir, path.name)
-    named = corpus.model_copy(update={"source": settings.texts})
+    named = corpus.model_copy(update={"source": asked})
     opened = open_corpus(named, cache_dir, flag="--texts")
     opened.check()
     slug = _file_slug(path, opened) if path.exists() else _corpus_slug(named)
@@ -114,17 +112,16 @@ def _corpus_slug(corpus: CorpusSettings) -> str:
     return hashed(name, asked) if asked else name
 
 
-def source_slug(
-    settings: InterpretationSettings, corpus: CorpusSettings, cache_dir: Path | None
-) -> str:
+def source_slug(request: InterpretationRequest) -> str:
     """The slug of the source that `open_source` would open; local files are looked at.
 
     Raises:
         CorpusError: no such texts.
     """
+    settings = request.settings
     if settings.texts in ("store", "truthfulqa"):
         return limited(settings.texts, settings)
     if Path(settings.texts).exists():
-        return limited(open_texts(settings, corpus, cache_dir).slug, settings)
-    named = corpus.model_copy(update={"source": settings.texts})
+        return limited(open_texts(request).slug, settings)
+    named = request.corpus.model_copy(update={"source": settings.texts})
     return limited(_corpus_slug(named), settings)

@@ -6,8 +6,6 @@ then four bytes of crc32c: what the Zarr codecs `bytes`, `blosc` and `crc32c` gi
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,6 @@ from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ghosttrack_cli.store.format.dtypes import Array
@@ -105,11 +102,15 @@ def find_fault(store: Path, spec: ChunkSpec, index: int, crc: int, out: Array) -
     """Read a chunk as `read` does, and say what is wrong with its file; None if nothing is."""
     path = layout.chunk_path(store, spec.array, index)
     try:
-        with files.disk_errors(path, "read"), _opened(path) as descriptor:
+        with files.opened(path) as file:
             if spec.compress == "none":
-                _read_plain(descriptor, spec, crc, out)
+                _read_plain(file, spec, crc, out)
             else:
-                _read_squeezed(descriptor, spec, crc, out)
+                _read_squeezed(file, spec, crc, out)
+    except FileNotFoundError:
+        return "the file is missing"
+    except EOFError:
+        return "the file ends early"
     except _BadFileError as bad:
         return str(bad)
     return None
@@ -119,38 +120,26 @@ class _BadFileError(Exception):
     """What is wrong with a chunk file."""
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise _BadFileError("the file is missing") from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _read_plain(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> None:
-    size = os.fstat(descriptor).st_size
+def _read_plain(file: files.OpenedFile, spec: ChunkSpec, crc: int, out: Array) -> None:
+    size = file.size
     if size != spec.bytes + CRC_BYTES:
         raise _BadFileError(f"{size:,} bytes instead of {spec.bytes + CRC_BYTES:,}")
     padding = np.empty(spec.bytes - out.nbytes, np.uint8)
     stored = np.empty(CRC_BYTES, np.uint8)
-    _read_all(descriptor, [raw(out).data, padding.data, stored.data])
+    file.fill(raw(out).data, padding.data, stored.data)
     found = checksum(out)
     _check_crc(found, crc)
     _check_own(extend(found, padding), stored)
 
 
-def _read_squeezed(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> None:
+def _read_squeezed(file: files.OpenedFile, spec: ChunkSpec, crc: int, out: Array) -> None:
     from numcodecs.blosc import decompress
 
-    size = os.fstat(descriptor).st_size
+    size = file.size
     if not BLOSC_HEADER + CRC_BYTES <= size <= spec.bytes + BLOSC_HEADER + CRC_BYTES:
         raise _BadFileError(f"{size:,} bytes, not the size of a chunk")
     body, stored = np.empty(size - CRC_BYTES, np.uint8), np.empty(CRC_BYTES, np.uint8)
-    _read_all(descriptor, [body.data, stored.data])
+    file.fill(body.data, stored.data)
     _check_own(extend(0, body), stored)
     if int.from_bytes(body[4:8], "little") != spec.bytes:
         raise _BadFileError("its header gives a different size")
@@ -158,18 +147,6 @@ def _read_squeezed(descriptor: int, spec: ChunkSpec, crc: int, out: Array) -> No
     decompress(body, raw(chunk))
     out[:] = chunk[: len(out)]
     _check_crc(checksum(out), crc)
-
-
-def _read_all(descriptor: int, parts: list[memoryview]) -> None:
-    parts = [part for part in parts if part.nbytes]
-    while parts:
-        count = os.readv(descriptor, parts)
-        if not count:
-            raise _BadFileError("the file ends early")
-        while parts and count >= parts[0].nbytes:
-            count -= parts.pop(0).nbytes
-        if parts:
-            parts[0] = parts[0][count:]
 
 
 def _check_crc(found: int, crc: int) -> None:

@@ -198,7 +198,7 @@ def standing(path: Path) -> Path:
     commit with rows.
     """
     previous = layout.previous_path(path)
-    return previous if previous.is_dir() and not has_rows(path) else path
+    return previous if files.is_folder(previous) and not has_rows(path) else path
 
 
 def has_rows(folder: Path) -> bool:
@@ -216,7 +216,7 @@ def has_store(path: Path) -> bool:
 
 def has_commit(folder: Path) -> bool:
     """Whether `folder` itself holds a store with at least one commit."""
-    return layout.commit_path(folder).is_file()
+    return files.is_file(layout.commit_path(folder))
 
 
 def read_commit(path: Path) -> Commit:

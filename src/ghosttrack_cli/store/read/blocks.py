@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ghosttrack_cli.machine.ahead import in_order, taken_ahead, workers
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.chunks import ChunkSpec
 from ghosttrack_cli.store.format.dtypes import to_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     import torch
 
@@ -26,7 +26,6 @@ BLOCKS_AHEAD = 2
 BLOCKS_HELD = 1 + BLOCKS_AHEAD
 """In memory at once: the one in use and those read ahead."""
 LOAD_THREADS = 2
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -86,24 +85,12 @@ def on_device(order: Array, device: torch.device | str) -> torch.Tensor:
     return places.to(device, non_blocking=True)
 
 
-def _ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
-    """Items, each given once `depth` more have been taken from where they come."""
-    waiting: deque[Item] = deque()
-    for item in items:
-        waiting.append(item)
-        if len(waiting) > depth:
-            yield waiting.popleft()
-    yield from waiting
-
-
 def ordered_ahead(
     blocks: Iterator[Block], order: Callable[[Block], Array]
 ) -> Generator[tuple[Block, Array]]:
     """Each block with its order, which a thread works out while the one before is in use."""
-    with ThreadPoolExecutor(1, thread_name_prefix="row-orders") as pool:
-        begun = ((block, pool.submit(order, block)) for block in blocks)
-        for block, ordered in _ahead(begun, 1):
-            yield block, ordered.result()
+    with workers(1, "row-orders") as pool:
+        yield from in_order(pool, order, blocks, 1)
 
 
 @dataclass(frozen=True)
@@ -128,11 +115,8 @@ def stream_blocks(
     Raises:
         CorruptionError: a chunk is missing or not what was committed.
     """
-    with ThreadPoolExecutor(LOAD_THREADS, thread_name_prefix="row-batches") as pool:
-        try:
-            yield from _stream(store, layer, blocks, order, pool)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with workers(LOAD_THREADS, "row-batches") as pool:
+        yield from _stream(store, layer, blocks, order, pool)
 
 
 def _stream(
@@ -156,7 +140,7 @@ def _stream(
         ]
         return _Loading(block, buffer, chunks, pool.submit(order, block))
 
-    for loading in _ahead(map(start, blocks), BLOCKS_AHEAD):
+    for loading in taken_ahead(map(start, blocks), BLOCKS_AHEAD):
         yield _finished(loading)
         spare.append(loading.buffer)
 

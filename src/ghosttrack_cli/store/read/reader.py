@@ -5,13 +5,13 @@ D d_model.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.arguments import as_path
 from ghosttrack_cli.errors import StateError, UsageError
+from ghosttrack_cli.machine.ahead import workers
 from ghosttrack_cli.monitor import SILENT, Monitor
 from ghosttrack_cli.store.format import chunks, layout
 from ghosttrack_cli.store.format.chunks import ChunkSpec
@@ -212,7 +212,7 @@ class ActivationStore:
             index, first, last = span
             self._fill(array, index, out[first - start : last - start], first)
 
-        with ThreadPoolExecutor(READ_THREADS) as pool:
+        with workers(READ_THREADS, "read") as pool:
             list(pool.map(fill, self._spans(start, stop)))
         return out
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError
+from ghosttrack_cli.machine.ahead import in_order, workers
 from ghosttrack_cli.machine.signals import raise_if_stopped
 from ghosttrack_cli.monitor import SILENT, Monitor, Part, Progress
 from ghosttrack_cli.store.format import chunks, layout
@@ -76,16 +76,13 @@ def _verify_chunks(
 
     bad: list[BadChunk] = []
     done, total = 0, sum(check.rows * specs[check.array].row_bytes for check in checks)
-    pool = ThreadPoolExecutor(VERIFY_THREADS)
-    try:
-        for check, reason in zip(checks, pool.map(fault, checks), strict=True):
+    with workers(VERIFY_THREADS, "verify") as pool:
+        for check, reason in in_order(pool, fault, checks, VERIFY_THREADS):
             if reason is not None:
                 bad.append(BadChunk(check.array, _layer(check.array), check.chunk, reason))
             done += check.rows * specs[check.array].row_bytes
             monitor.progress(Progress(VERIFYING.name, done, total, "bytes"))
             raise_if_stopped(monitor.stop_signal)
-    finally:
-        pool.shutdown(cancel_futures=True)
     return bad
 
 

@@ -6,13 +6,12 @@ A process killed in between leaves the commit before, and every chunk that it na
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli import files
 from ghosttrack_cli.machine import clock
+from ghosttrack_cli.machine.behind import WorkBehind
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.commit_parts import SEGMENT_CHUNKS, LayerSums
 from ghosttrack_cli.store.format.commit_record import Commit, write_commit
@@ -81,46 +80,44 @@ class Committer:
         self._batch = files.WriteBatch()
         self._jobs = 0
         self._committed_at = clock.monotonic()
-        self._failure: BaseException | None = None
-        self._pending: deque[tuple[int, Future[None]]] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-committer")
+        self._thread = WorkBehind(
+            self._run,
+            Job.give_up,
+            most=MAX_WAITING_BYTES,
+            size=lambda job: job.bytes,
+            name="store-committer",
+        )
 
     def submit(self, job: Job) -> None:
         """Queue a job; waits while many bytes are queued, and raises what an earlier one raised."""
-        while self._pending and (self._is_behind(job) or self._pending[0][1].done()):
-            self._pending.popleft()[1].result()
-        self._pending.append((job.bytes, self._thread.submit(self._guarded, job)))
-
-    def _is_behind(self, job: Job) -> bool:
-        return sum(size for size, _ in self._pending) + job.bytes > MAX_WAITING_BYTES
+        self._thread.put(job)
 
     def wait(self) -> None:
         """Return when every queued job is done; raises what one of them raised."""
-        while self._pending:
-            self._pending.popleft()[1].result()
+        self._thread.drain()
 
     def close(self, *, commit: bool = True) -> None:
-        """Commit the chunks that are written, unless writing failed, and end the thread."""
-        try:
-            if commit and self._failure is None:
-                self.submit(Job((), {}, final=True))
-                self.wait()
-        finally:
-            self._thread.shutdown()
-            self._batch.discard()
+        """Commit the chunks that are written, unless writing failed, and end the thread.
 
-    def _guarded(self, job: Job) -> None:
-        if self._failure is not None:
-            job.give_up()
-            raise self._failure
+        Raises what a job raised, unless another call did.
+        """
         try:
-            self._run(job)
-        except BaseException as error:
-            self._failure = error
+            if commit and not self._thread.failed:
+                self._thread.put(Job((), {}, final=True))
+        finally:
+            try:
+                self._thread.close()
+            finally:
+                self._batch.discard()
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._take(job)
+        except BaseException:
             job.give_up()
             raise
 
-    def _run(self, job: Job) -> None:
+    def _take(self, job: Job) -> None:
         for chunk in job.chunks:
             self._write(chunk)
         self._origins |= job.origins

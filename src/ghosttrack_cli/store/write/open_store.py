@@ -56,7 +56,7 @@ def open_commit(
 def _read_or_none(path: Path) -> Commit | None:
     if has_commit(path):
         return read_folder(path)
-    if path.exists() and not _is_unborn(path):
+    if files.is_there(path) and not _is_unborn(path):
         raise StateError(
             f"not an activation store, and not empty: {path}", hint="use another --workspace"
         )
@@ -65,7 +65,7 @@ def _read_or_none(path: Path) -> Commit | None:
 
 def _is_unborn(path: Path) -> bool:
     unborn = files.temporary_path(layout.commit_path(path))
-    return path.is_dir() and all(child == unborn for child in path.iterdir())
+    return files.is_folder(path) and all(child == unborn for child in files.entries(path))
 
 
 def pass_layers(commit: Commit, layers: tuple[AnySite, ...]) -> tuple[AnySite, ...]:

@@ -6,7 +6,6 @@ N rows, n rows of a chunk, D d_model.
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.machine.ahead import in_order, workers
 from ghosttrack_cli.monitor import SILENT
 from ghosttrack_cli.store.format.norms import column_sums, norms_of, square_norms
 from ghosttrack_cli.store.read.row_order import MaskReport, Split, row_mask
@@ -84,10 +84,10 @@ def survey_layer(
 
     sums = _Sums(store.d_model)
     threads = min(torch.get_num_threads(), MOST_CHUNKS)
-    with ThreadPoolExecutor(threads, thread_name_prefix="survey") as pool:
-        looks = pool.map(look, range(store.chunks))
+    with workers(threads, "survey") as pool:
+        looks = in_order(pool, look, range(store.chunks), threads)
         seen = monitor.counted(SURVEY, looks, store.chunks, "chunks")
-        keep = [sums.add(part) for part in seen]
+        keep = [sums.add(part) for _, part in seen]
     return sums.result(layer, split), np.concatenate(keep)
 
 
