@@ -166,6 +166,13 @@ def resealed(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[S
     return prepare
 
 
+def half_characters_on_the_hub(scene: Scene) -> None:
+    """A data set, some/halves, with bytes that are no text."""
+    folder = scene.hub.root / "datasets" / "some" / "halves"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.txt").write_bytes(b"half of a pair \xed\xa0\x80 and more\n" * 40)
+
+
 def answer_no(scene: Scene) -> None:
     """Somebody who does not want anything deleted."""
     scene.patch.setattr("ghosttrack_cli.cli.terminal.console.Console.confirm", lambda *_: False)
@@ -893,6 +900,12 @@ ROWS: tuple[Row, ...] = (
         "extract --model {model} --corpus {texts} --tokens 1k --context-length 32",
         ("--context-length 16", "--dtype bfloat16"),
         prepare=little_memory,
+    ),
+    Row(
+        "cannot read *: *",
+        "extract --model {model} --corpus some/halves --tokens 1k --context-length 32",
+        ("--corpus {texts}",),
+        prepare=half_characters_on_the_hub,
     ),
     Row(
         "unsupported store version: * has schema *, this version reads *",

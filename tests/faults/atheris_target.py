@@ -27,10 +27,10 @@ atheris: Any = importlib.import_module("atheris")
 
 def prepare(name: str, workspace: Path, folder: Path) -> Reader:
     """The reader, with every module that it needs instrumented."""
-    with atheris.instrument_imports(include=["ghosttrack_cli"]):
-        from tests.faults import test_fuzz
+    with atheris.instrument_imports(include=["ghosttrack_cli", "tests.faults.planted"]):
+        from tests.faults import planted, test_fuzz
 
-        make = getattr(test_fuzz, name)
+        make = getattr(planted if name == "planted" else test_fuzz, name)
         reader: Reader = make(Workspace(workspace), folder)
         reader.read()
     return reader

@@ -14,12 +14,13 @@ from ghosttrack_cli.hub import errors
 from ghosttrack_cli.settings.schema import CorpusSettings
 from ghosttrack_cli.text import retry
 from ghosttrack_cli.text.corpus import open_corpus
-from ghosttrack_cli.text.hub import HubCorpus, WikipediaCorpus
+from ghosttrack_cli.text.hub import HubCorpus, HubStream, WikipediaCorpus
 from ghosttrack_cli.text.retry import RetryingStream
 from ghosttrack_cli.text.truthfulqa import load_truthfulqa
 from ghosttrack_cli.text.windows import TokenWindows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Clock
@@ -353,3 +354,71 @@ def test_truthfulqa_comes_from_the_hub(hub_here: Hub) -> None:
     train, validation, test = load_truthfulqa()
     assert (len(train), len(validation), len(test)) == (48, 6, 6)
     assert train[0].hallucinated_answer.endswith("is green")
+
+
+LONG = "a text that is long enough to be kept, " * 4
+HALF = b"half \xed\xa0\x80 pair, " + LONG.encode()
+"""A lone surrogate as the bytes that UTF-8 would have for it."""
+
+
+def jsonl_with_half_a_pair(folder: Path) -> None:
+    lines = [json.dumps({"text": LONG})] * 3 + [json.dumps({"text": f"\ud800 {LONG}"})]
+    (folder / "train.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def parquet_with_half_a_pair(folder: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    data = pa.array([LONG.encode()] * 3 + [HALF], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), len(data), data.buffers())
+    parquet.write_table(pa.table({"text": text}), folder / "train.parquet")
+
+
+def lines_with_half_a_pair(folder: Path) -> None:
+    lines = [LONG.encode()] * 3 + [HALF]
+    (folder / "train.txt").write_bytes(b"\n".join(lines) + b"\n")
+
+
+def csv_with_half_a_pair(folder: Path) -> None:
+    lines = [b"text", *[f'"{LONG}"'.encode()] * 3, HALF.replace(b",", b"")]
+    (folder / "train.csv").write_bytes(b"\n".join(lines) + b"\n")
+
+
+def damaged_parquet(folder: Path) -> None:
+    (folder / "train.parquet").write_bytes(b"PAR1" + bytes(400) + b"PAR1")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    "write",
+    [
+        jsonl_with_half_a_pair,
+        parquet_with_half_a_pair,
+        lines_with_half_a_pair,
+        csv_with_half_a_pair,
+        damaged_parquet,
+    ],
+)
+def test_text_that_the_library_cannot_read_ends_in_a_sentence(
+    write: Callable[[Path], None], hub_here: Hub, hub_root: Path
+) -> None:
+    name = write.__name__.replace("_", "-")
+    folder = hub_root / "datasets" / "some" / name
+    folder.mkdir(parents=True)
+    write(folder)
+    with pytest.raises(CorpusError) as caught:
+        list(HubCorpus(f"some/{name}", min_characters=5).documents())
+    assert f"the data set 'some/{name}'" in caught.value.what
+    assert "--corpus FOLDER" in str(caught.value.hint)
+
+
+def test_half_a_surrogate_pair_that_the_library_hands_on_is_replaced_and_counted(
+    hub_here: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = simple()
+    halves = [{"text": f"half \ud800 pair {number} {LONG}"} for number in range(3)]
+    monkeypatch.setattr(HubStream, "_open", lambda _: iter(halves))
+    stream = corpus.documents()
+    assert [one.text[:10] for one in stream] == ["half \ufffd pai"] * 3
+    assert stream.state()["replaced"] == 3

@@ -18,6 +18,7 @@ from tests.forks import Forks, spread
 from tests.store import kills
 from tests.store.kills import FSYNC, REMOVE, RENAME, RENAMED, WRITE, Failing, Failpoints, Kill
 from tests.support.twins import Twins
+from tests.training.conftest import Bench
 from tests.training.forks import request
 from tests.training.outcomes import (
     LAYER,
@@ -31,6 +32,7 @@ from tests.training.outcomes import (
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import DiskError, Stopped
+from ghosttrack_cli.settings.schema import SAETrainingSettings
 from ghosttrack_cli.training.records.retraining import forget
 from ghosttrack_cli.workspace import Workspace
 
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Clock
     from tests.support.files import Tree
-    from tests.training.conftest import Bench
 
     from ghosttrack_cli.training.trainer import Trainer
 
@@ -54,6 +55,15 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 TRAINING: dict[str, Any] = {}
 """The one step of a training: its settings are those of the scenario."""
+TINY: dict[str, Any] = {
+    "epochs": 1,
+    "batch_size": 256,
+    "target_sparsity_min": 2.0,
+    "target_sparsity_max": 8.0,
+    "evaluations": 2,
+    "checkpoint_steps": 2,
+    "device": "cpu",
+}
 SHORT: dict[str, Any] = {"evaluations": 2, "checkpoint_steps": 15}
 """Each kind of call at least twice."""
 KILLS, SEEDS = 6, range(1, 5)
@@ -217,25 +227,28 @@ def test_a_call_that_fails_loses_nothing(
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("no_fsync")
 @pytest.mark.parametrize(
-    ("number", "for_good", "first"),
+    ("number", "for_good", "every"),
     [
         (errno.EIO, False, 1),
-        (errno.ENOSPC, True, 2),
+        (errno.ENOSPC, True, 1),
         (errno.EMFILE, False, 3),
-        (errno.EACCES, True, 4),
+        (errno.EACCES, True, 3),
     ],
 )
 def test_every_call_that_fails_loses_nothing(
-    twins: Callable[[str, str], Trainings],
+    workspace: Workspace,
+    forks: Forks,
     number: int,
     for_good: bool,
-    first: int,
+    every: int,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Each call fails in one of the four ways."""
-    pair = twins("failing", "short")
-    count = fail_at_each(pair, number, for_good=for_good, first=first, every=4)
-    assert count >= 30
+    """In a training of few rows, whose calls are those of any: of three steps and two saves."""
+    bench = Bench(workspace, training=SAETrainingSettings(**TINY))
+    bench.plant(900)
+    pair = Trainings(bench, forks, "failing", {})
+    count = fail_at_each(pair, number, for_good=for_good, first=1, every=every)
+    assert count >= 100 // every
     name = f"{errno.errorcode[number]} {'for good' if for_good else 'once'}: train"
     record_property("fault", fault(name, count))
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHELL = "index.html"
-HINT = "ghosttrack interpret"
 NAME = re.compile(r"index\.html|browser/(?:[\w-]+(?:\.\w+)?/)*[\w-]+\.(?:js|css|json)", re.ASCII)
 """A name inside a list that says otherwise would leave the folder."""
 _Facts = TypeAdapter(dict[str, FileFacts])
@@ -50,7 +49,7 @@ def listed_files(interpretations: Path) -> dict[str, FileFacts]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise CorruptionError(f"not a list of files: {path}", hint=HINT) from error
+        raise CorruptionError(f"not a list of files: {path}") from error
 
 
 def facts_to_json(facts: Mapping[str, FileFacts]) -> dict[str, Any]:
@@ -77,10 +76,10 @@ def check_file(interpretations: Path, name: str, facts: FileFacts) -> None:
         CorruptionError: it is missing, or has other bytes than were written.
     """
     try:
-        checked_bytes(interpretations / name, facts, HINT)
+        checked_bytes(interpretations / name, facts, None)
     except FileNotFoundError as error:
         what = f"missing from the page: {interpretations / name}"
-        raise CorruptionError(what, hint=HINT) from error
+        raise CorruptionError(what) from error
 
 
 def is_sound(interpretations: Path) -> bool:

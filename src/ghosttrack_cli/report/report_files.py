@@ -140,7 +140,7 @@ class WholeReport:
             raise CorruptionError(f"{MISSING}: {records}", hint=hint) from error
 
 
-def checked_bytes(path: Path, facts: FileFacts | None, hint: str) -> bytes:
+def checked_bytes(path: Path, facts: FileFacts | None, hint: str | None) -> bytes:
     """The bytes of a file that is listed with `facts`.
 
     Raises:

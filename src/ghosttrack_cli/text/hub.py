@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import zlib
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ghosttrack_cli.arguments import as_count, as_path
-from ghosttrack_cli.errors import CorpusError
+from ghosttrack_cli.errors import CorpusError, GhostTrackError
 from ghosttrack_cli.hub.errors import HubRepository, look_up
 from ghosttrack_cli.hub.fail_fast import HubWatch
 from ghosttrack_cli.text.documents import ReadsAll
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from ghosttrack_cli.text.documents import JSON, Document
 
 WIKIPEDIA = "wikimedia/wikipedia"
+UNREADABLE = (ValueError, OSError, EOFError, zlib.error)
+"""What the library raises for files with other bytes than their kind has: text that is not UTF-8,
+half a surrogate pair, JSON that ends early, damaged Parquet."""
 START = {"file": 0, "row": 0, **Keeper("", 0).state()}
 """A place: a file of the split, a row of it, and how many documents came before or were dropped."""
 
@@ -86,7 +91,7 @@ class HubCorpus(ReadsAll):
 
     def rows(self) -> Any:
         """The split as a `datasets.IterableDataset`."""
-        with self.watch.errors():
+        with _readable(self.watch.what), self.watch.errors():
             return self._builder.as_streaming_dataset(split=self.split)
 
     @cached_property
@@ -128,6 +133,22 @@ class HubCorpus(ReadsAll):
         return [str(file) for file in self._builder.config.data_files[self.split]]
 
 
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Turn what the library raises for files that it cannot read into an error that says so."""
+    try:
+        yield
+    except GhostTrackError:
+        raise
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        raise CorpusError(
+            f"cannot read {what}: {reason}",
+            hint="download its files and name their folder, as in --corpus FOLDER: there,"
+            " half a character is replaced and said",
+        ) from error
+
+
 class HubStream:
     """Rows of the data set as documents; its place is a file, a row of it, and a count."""
 
@@ -150,6 +171,11 @@ class HubStream:
         return self
 
     def _next(self) -> Any:
+        place = f"file {self._file + 1} of {self._rows.num_shards}, behind row {self._row:,}"
+        with _readable(f"the rows of {self._corpus.watch.what}: {place}"):
+            return self._next_row()
+
+    def _next_row(self) -> Any:
         with self._corpus.watch.errors():
             row = next(self._iterator, None)
             while row is None and self._file + 1 < self._rows.num_shards:
