@@ -97,6 +97,23 @@ def sae_config(workspace: Workspace, _: Path) -> Reader:
     return Reader(folder / "cfg.json", lambda: JumpReLUSAE.load(folder), unsealed)
 
 
+def topk_config(_: Workspace, folder: Path) -> Reader:
+    """Its k is a number that decides how much is computed."""
+    import torch
+
+    from ghosttrack_cli.sae.jumprelu import random_weights
+    from ghosttrack_cli.sae.registry import load_sae
+    from ghosttrack_cli.sae.topk import TopKSAE
+
+    TopKSAE.from_weights(random_weights(8, 32, 0.0, seed=0), k=4).save(folder / "topk")
+    (folder / "topk" / "checksums.json").unlink()
+    return Reader(
+        folder / "topk" / "cfg.json",
+        lambda: load_sae(folder / "topk").encode(torch.ones(2, 8)),
+        unsealed,
+    )
+
+
 def sae_checksums(workspace: Workspace, _: Path) -> Reader:
     from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 
@@ -303,6 +320,7 @@ READERS: dict[Callable[[Workspace, Path], Reader], int] = {
     checkpoint_tensors: 8_000,
     tensors: 12_000,
     sae_config: 6_000,
+    topk_config: 3_000,
     sae_checksums: 6_000,
     progress: 6_000,
     history: 6_000,
