@@ -107,7 +107,6 @@ PENALTIES = {
         fires="row",
         trains_threshold=False,
         holds_l0=True,
-        rate=0.034,
     ),
 }
 """By the words that `--sparsity` takes.

@@ -99,6 +99,7 @@ def test_an_architecture_that_dictionary_learning_lacks_is_refused_by_name(
     ended = ghosttrack("export", "--layer", "6", "--to", tmp_path / "out")
     assert (ended.code, not (tmp_path / "out").exists()) == (1, True)
     assert "no SAE of the architecture 'jumprelu'" in ended.error[0]
+    assert ended.error[1] == "it has standard, topk"
 
 
 def test_what_is_not_there_is_refused(

@@ -240,5 +240,8 @@ def test_tensors_of_another_architecture_are_refused(tmp_path: Path) -> None:
 def test_wrong_arguments_are_refused_by_name() -> None:
     with pytest.raises(UsageError, match="weights: no b_dec"):
         ReLUSAE.from_weights({name: w for name, w in some_weights().items() if name != "b_dec"})
-    with pytest.raises(UsageError, match="k: "):
-        TopKSAE.from_weights(some_weights())
+    with pytest.raises(UsageError, match="weights: no W_enc"):
+        JumpReLUSAE.from_weights({"threshold": torch.zeros(F)})
+    for k in (None, 0, 2.5, True, F + 1):
+        with pytest.raises(UsageError, match="k: "):
+            TopKSAE.from_weights(some_weights(), k=k)  # type: ignore[arg-type]

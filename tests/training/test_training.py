@@ -422,6 +422,7 @@ def test_the_default_learning_rate(
     assert rate() == pytest.approx(expected)
     for sparsity, factor in (("batchtopk", 0.034), ("l1", 0.0225)):  # nothing is revived there
         assert rate(sparsity=sparsity) == pytest.approx(expected * factor / 0.04)
+    assert rate(sparsity="topk") == rate()
     assert rate(learning_rate=0.002) == 0.002
 
 

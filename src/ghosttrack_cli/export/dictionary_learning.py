@@ -68,7 +68,7 @@ def _dictionary(sae: SAE, source: Path) -> Dictionary:
     if make is None:
         raise ModelError(
             f"dictionary_learning has no SAE of the architecture {sae.architecture!r}: {source}",
-            hint="SAELens opens this folder as it is",
+            hint=f"it has {', '.join(KINDS)}",
         )
     return make(sae)
 

@@ -46,7 +46,7 @@ class JumpReLUSAE(LinearSAE):
         threshold: of every feature, in units of pre-activations.
         seed: of the decoder rows.
         weights: W_enc (D, F), b_enc (F,), W_dec (F, D), b_dec (D,), threshold (F,), in place of new
-            ones.
+            ones; they have the sizes then.
         metadata: what `cfg.json` says about where the SAE comes from.
 
     Raises:
@@ -88,8 +88,7 @@ class JumpReLUSAE(LinearSAE):
         cls, weights: Mapping[str, Tensor], *, metadata: Mapping[str, Any] | None = None
     ) -> Self:
         """Make an SAE of the five tensors W_enc, b_enc, W_dec, b_dec and threshold."""
-        D, F = weights["W_enc"].shape
-        return cls(D, F, weights=weights, metadata=metadata)
+        return cls(0, 0, weights=weights, metadata=metadata)
 
     def floors(self) -> Tensor:
         """What each feature's pre-activation must exceed, (F,)."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from ghosttrack_cli.arguments import as_count
+from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.sae.firing import after_largest, largest, row_thresholds
 from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
 from ghosttrack_cli.sae.linear import LinearSAE, with_own_input
@@ -66,8 +67,15 @@ class TopKSAE(LinearSAE):
         metadata: Mapping[str, Any] | None = None,
         k: int | None = None,
     ) -> Self:
-        """Make an SAE of the four tensors W_enc, b_enc, W_dec and b_dec; `k` has no default."""
-        return cls(weights, metadata, k=as_count(k, "k"))
+        """Make an SAE of the four tensors W_enc, b_enc, W_dec and b_dec; `k` has no default.
+
+        Raises:
+            UsageError: a tensor is missing, or k is no number from 1 to F.
+        """
+        sae = cls(weights, metadata, k=as_count(k, "k"))
+        if sae.k > sae.d_hidden:
+            raise UsageError(f"k: {sae.k} of {sae.d_hidden} features", hint="a smaller k")
+        return sae
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> Self:
         """An SAE that differs in its tensors only."""
