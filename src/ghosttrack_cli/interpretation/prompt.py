@@ -26,6 +26,7 @@ from ghosttrack_cli.text.usable_texts import encodable, is_replaced
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from ghosttrack_cli.model.residual import ResidualModel
@@ -54,14 +55,7 @@ def explain_prompt(
     if is_replaced(text):
         raise UsageError("the text holds bytes that are not UTF-8", hint="pass it as UTF-8")
     text = encodable(text)
-    encoder = Encoder(model.tokenizer)
-    ids = np.concatenate([[encoder.bos], *encoder.encode([text])])  # (T,)
-    if len(ids) == 1:
-        raise UsageError("the text is empty")
-    if len(ids) > model.max_context:
-        raise UsageError(
-            f"the text is too long: {len(ids):,} tokens, the model takes {model.max_context:,}"
-        )
+    ids = _token_ids(text, model)
     found = []
     with reading(workspace, layers, "ghosttrack interpret prompt"):
         streams = model.residuals(torch.from_numpy(ids)[None], layers)
@@ -78,6 +72,19 @@ def explain_prompt(
         texts=TokenTexts(model.tokenizer).row(ids.tolist(), range(len(ids))),
         layers=found,
     )
+
+
+def _token_ids(text: str, model: ResidualModel) -> NDArray[np.int64]:
+    """The tokens of a text after the beginning-of-text token, (T,)."""
+    encoder = Encoder(model.tokenizer)
+    ids = np.concatenate([[encoder.bos], *encoder.encode([text])])
+    if len(ids) == 1:
+        raise UsageError("the text is empty")
+    if len(ids) > model.max_context:
+        raise UsageError(
+            f"the text is too long: {len(ids):,} tokens, the model takes {model.max_context:,}"
+        )
+    return ids
 
 
 @torch.inference_mode()
