@@ -18,7 +18,7 @@ SMALL = {
 """What their first cell of code says here, after what it says for everyone."""
 SAID = {
     "demo": (" blocks, D = ", "held-out rows", "features fire on these", "Feature "),
-    "your_own": ("layers (2, 4)", "layer 4: FVU", "mine", "clean "),
+    "your_own": ("layers 2 4", "layer 4: FVU", "mine", "clean "),
 }
 
 
