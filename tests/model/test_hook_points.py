@@ -10,6 +10,7 @@ import torch
 from tests.model.test_residual import FAMILIES, PATHS, padding_mask, token_ids, wrap
 
 from ghosttrack_cli.errors import UsageError
+from ghosttrack_cli.model.hook_points import find_taps
 from ghosttrack_cli.site import POINTS, Point, Site
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ def test_every_point_is_what_a_plain_hook_sees(
     assert list(found) == expected
     for site, value in found.items():
         torch.testing.assert_close(value, plain[site], rtol=1e-5, atol=1e-5, msg=str(site))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rounding_hides_no_point_and_makes_none_up(
+    family: str, dtype: torch.dtype, make_random_model: Callable[..., PreTrainedModel]
+) -> None:
+    exact = wrap(make_random_model(family))
+    rounded = wrap(make_random_model(family))
+    rounded.model.to(dtype)  # type: ignore[arg-type]
+    ids = torch.arange(3, 9)
+    assert find_taps(rounded, ids) == find_taps(exact, ids)
 
 
 def test_a_twin_reads_the_same_points(make_random_model: Callable[..., PreTrainedModel]) -> None:

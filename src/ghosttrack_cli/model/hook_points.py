@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.site import Point, Site
 
 CLOSE = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.05}
-"""How far a sum may be from what it ought to be, as a share of what the block adds."""
+"""How far a sum may be from what it ought to be, as a share of what the block adds to a row."""
 HIDDEN = "hidden_states"
 
 
@@ -124,8 +124,7 @@ def _taps_of(calls: list[Call], close: float) -> dict[Point, Tap]:
         return taps
     attention, mlp = pair
     taps["attn_out"], taps["mlp_out"] = Tap(attention.path, "output"), Tap(mlp.path, "output")
-    assert attention.gave is not None
-    reader = _reading(calls, block.got + attention.gave, attention, close)
+    reader = _reading(calls, block.got, attention)
     if reader is not None:
         taps["resid_mid"] = Tap(reader.path, "input")
     entry = _entry(calls, mlp, block.got.shape[-1])
@@ -139,14 +138,17 @@ def _adding_up(
 ) -> tuple[Call, Call] | None:
     """The two calls whose outputs make `after` of `before` (B, T, D), the first of them first."""
     added = after.float() - before.float()
+    rounding = torch.finfo(after.dtype).eps * _lengths(after)  # (B, T)
+    allowed = close * _lengths(added) + rounding
     candidates = _distinct([call for call in calls if _has(call.gave, after)])
-    best, error = None, close * float(added.norm())
+    best, error = None, 1.0
     for one, other in combinations(candidates, 2):
         assert one.gave is not None
         assert other.gave is not None
-        distance = float((added - one.gave.float() - other.gave.float()).norm())
-        if distance < error and one.gave.any() and other.gave.any():
-            best, error = (one, other), distance
+        missed = _lengths(added - one.gave.float() - other.gave.float())
+        share = float((missed / allowed).median())
+        if share < error and one.gave.any() and other.gave.any():
+            best, error = (one, other), share
     return best
 
 
@@ -162,14 +164,20 @@ def _distinct(calls: list[Call]) -> list[Call]:
     return found
 
 
-def _reading(calls: list[Call], stream: Tensor, after: Call, close: float) -> Call | None:
-    """The first call that got `stream` (B, T, D) and ended after another one did."""
-    later = calls[calls.index(after) + 1 :]
-    limit = close * float(stream.float().norm())
-    for call in later:
-        if _has(call.got, stream):
+def _reading(calls: list[Call], before: Tensor, attention: Call) -> Call | None:
+    """The first call after `attention` that got the stream with what that gave, (B, T, D).
+
+    What is small beside the stream is told from nothing: it must be nearer to that than to the
+    stream `before`.
+    """
+    assert attention.gave is not None
+    stream = before.float() + attention.gave.float()
+    for call in calls[calls.index(attention) + 1 :]:
+        if _has(call.got, before):
             assert call.got is not None
-            if float((call.got.float() - stream.float()).norm()) <= limit:
+            near = _lengths(call.got.float() - stream)  # (B, T)
+            far = _lengths(call.got.float() - before.float())
+            if bool((near < far / 2).float().median() == 1):
                 return call
     return None
 
@@ -195,6 +203,12 @@ def _until(calls: list[Call], end: Call) -> Iterator[Call]:
 def _is_elementwise(module: nn.Module) -> bool:
     """Norms, activations and dropout: no parameter of theirs is a matrix."""
     return all(parameter.dim() < 2 for parameter in module.parameters())
+
+
+def _lengths(rows: Tensor) -> Tensor:
+    """The norm of each row, (B, T, D) to (B, T); a median of them is blind to a few huge ones."""
+    lengths: Tensor = torch.linalg.vector_norm(rows.float(), dim=-1)
+    return lengths
 
 
 def _has(value: Tensor | None, like: Tensor) -> bool:
