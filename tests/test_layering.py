@@ -22,6 +22,7 @@ LEVELS = {
     "interpretation": 3,
     "status": 3,
     "export": 3,
+    "importing": 3,
     "browser": 2,
     "foreign": 2,
     "text": 1,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 SECTIONS = {
     "L4, the command line": ("cli",),
-    "L3, the stages": ("extraction", "training", "interpretation", "status", "export"),
+    "L3, the stages": ("extraction", "training", "interpretation", "status", "export", "importing"),
     "L2, the page, and files of others": ("browser", "foreign"),
     "L1, the parts": ("text", "store", "model", "sae", "report", "metrics.py"),
 }

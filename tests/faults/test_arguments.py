@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 COMMANDS = (
     "extract", "train", "interpret", "interpret list", "interpret prompt", "status", "run",
-    "export", "config show", "config init",
+    "export", "import", "config show", "config init",
 )  # fmt: skip
 NAMES = sorted({name for flag in FLAGS for name in flag.names})
 OWN = (

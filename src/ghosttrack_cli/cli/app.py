@@ -8,7 +8,17 @@ import typer
 
 from ghosttrack_cli._version import __version__
 from ghosttrack_cli.cli.command import group
-from ghosttrack_cli.cli.commands import config, demo, export, extract, interpret, run, status, train
+from ghosttrack_cli.cli.commands import (
+    config,
+    demo,
+    export,
+    extract,
+    import_sae,
+    interpret,
+    run,
+    status,
+    train,
+)
 from ghosttrack_cli.cli.commands import open as open_command
 from ghosttrack_cli.cli.parser import Group
 from ghosttrack_cli.errors import StateError
@@ -58,7 +68,18 @@ def ghosttrack(
     """
 
 
-for module in (extract, train, interpret, open_command, status, run, demo, export, config):
+for module in (
+    extract,
+    train,
+    interpret,
+    open_command,
+    status,
+    run,
+    demo,
+    import_sae,
+    export,
+    config,
+):
     module.register(app)
 
 

@@ -10,7 +10,18 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ORDER = ("extract", "train", "interpret", "open", "status", "run", "demo", "export", "config")
+ORDER = (
+    "extract",
+    "train",
+    "interpret",
+    "open",
+    "status",
+    "run",
+    "demo",
+    "import",
+    "export",
+    "config",
+)
 
 
 class Mended:

@@ -49,7 +49,7 @@ class ForeignSAE:
 
     family: str
     sae: SAE
-    site: Site | None
+    site: Site | None = None
     """Where its rows come from; None where neither files nor names tell."""
     model_name: str | None = None
     prepend_bos: bool | None = None

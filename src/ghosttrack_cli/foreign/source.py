@@ -100,13 +100,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _on_hub(place: OnHub, site: Site | None, cache_dir: Path | None) -> tuple[Family, Found]:
-    try:
-        there = errors.look_up("model", place.repository, place.revision)
-        names, revision = there.files, there.commit
-    except HubError:
-        names, revision = _cached(place, cache_dir), place.revision or ""
-        if not names:
-            raise
+    names = _names(place, cache_dir)
     inside = _inside(names, place.path)
     folder, file = place.path, None
     if not inside and place.path in names:
@@ -117,17 +111,39 @@ def _on_hub(place: OnHub, site: Site | None, cache_dir: Path | None) -> tuple[Fa
     family = family_of(here, file)
     if family is None:
         raise _none_here(f"{HUB}{place.repository}{folder and '/'}{folder}", inside)
-    wanted = [file] if file else [*family.needs, *(one for one in family.may_have if one in here)]
-    above = PurePosixPath(folder).parent
-    for name in family.may_have:
-        if name.startswith("../") and folder and str(above / name[3:]) in names:
-            fetch_file(place.repository, str(above / name[3:]), revision or None, cache_dir)
-    fetched = [
-        fetch_file(place.repository, f"{folder}/{name}".lstrip("/"), revision or None, cache_dir)
-        for name in wanted
-    ]
+    listed = [file] if file else [*family.needs, *family.may_have]
+    wanted = [path for path in (_path(folder, name) for name in listed) if path in names]
+    root = _fetch(place, wanted, cache_dir)
     where = f"{place.repository}/{folder}".rstrip("/")
-    return family, Found(fetched[-1].parent, f"{where}/{file}" if file else where, file)
+    return family, Found(root / folder, f"{where}/{file}" if file else where, file)
+
+
+def _names(place: OnHub, cache_dir: Path | None) -> tuple[str, ...]:
+    """The files of the repository; without a hub, those of the place in the cache."""
+    try:
+        return errors.look_up("model", place.repository, place.revision).files
+    except HubError:
+        cached = _cached(place, cache_dir)
+        if place.path in cached or family_of(_inside(cached, place.path)):
+            return cached
+        raise
+
+
+def _fetch(place: OnHub, names: list[str], cache_dir: Path | None) -> Path:
+    """Fetch files of one commit; the folder that stands for the repository."""
+    # Asked for by branch or tag, the cache remembers the commit behind it for times without a hub.
+    first = fetch_file(place.repository, names[0], place.revision, cache_dir)
+    root = first.parents[names[0].count("/")]
+    for name in names[1:]:
+        fetch_file(place.repository, name, root.name, cache_dir)
+    return root
+
+
+def _path(folder: str, name: str) -> str:
+    """A file's path in the repository; "../NAME" is one in the folder above."""
+    if name.startswith("../"):
+        return str(PurePosixPath(folder).parent / name[3:])
+    return str(PurePosixPath(folder) / name)
 
 
 def _inside(names: Iterable[str], folder: str) -> list[str]:
@@ -139,9 +155,7 @@ def _inside(names: Iterable[str], folder: str) -> list[str]:
 def _cached(place: OnHub, cache_dir: Path | None) -> tuple[str, ...]:
     """Files of the place that an earlier run fetched, for times without a hub."""
     known = dict.fromkeys(name for one in FAMILIES for name in (*one.needs, *one.may_have))
-    paths = [str(PurePosixPath(place.path) / name) for name in known if not name.startswith("..")]
-    above = PurePosixPath(place.path).parent
-    paths += [str(above / name[3:]) for name in known if name.startswith("../")]
+    paths = [_path(place.path, name) for name in known]
     return tuple(
         name
         for name in [*paths, place.path]

@@ -8,6 +8,7 @@ from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 
 EXTRACT, TRAIN, INTERPRET, RUN, DEMO = "extract", "train", "interpret", "run", "demo"
 PROMPT = "prompt"
+IMPORT = "import"
 LIST = "list"
 
 
@@ -42,7 +43,7 @@ FLAGS = (
     Flag(("--layers", "--layer"), ("extraction.layers",), "LAYERS", (EXTRACT, RUN)),
     Flag(("--hook",), ("extraction.hook",), "POINTS", (EXTRACT, RUN)),
     Flag(("--tokens",), ("extraction.tokens",), "AMOUNT", (EXTRACT, RUN, DEMO)),
-    Flag(("--model",), ("model.name",), "MODEL", (EXTRACT, INTERPRET, PROMPT, RUN)),
+    Flag(("--model",), ("model.name",), "MODEL", (EXTRACT, INTERPRET, PROMPT, IMPORT, RUN)),
     Flag(("--revision",), ("model.revision",), "NAME", (EXTRACT, RUN)),
     Flag(("--corpus",), ("corpus.source",), "TEXT", (EXTRACT, RUN)),
     Flag(("--column",), ("corpus.column",), "NAME", (EXTRACT, INTERPRET, RUN)),
@@ -67,7 +68,7 @@ FLAGS = (
     Flag(("--max-tokens",), ("interpretation.max_tokens",), "AMOUNT", (INTERPRET,)),
     Flag(("--top-examples",), ("interpretation.top_examples",), "N", (INTERPRET,)),
     Flag(("--checkpoint",), ("interpretation.checkpoint",), "WHICH", (INTERPRET, PROMPT)),
-    Flag(("--device",), ("model.device",), "DEVICE", (EXTRACT, INTERPRET, PROMPT)),
+    Flag(("--device",), ("model.device",), "DEVICE", (EXTRACT, INTERPRET, PROMPT, IMPORT)),
     Flag(("--device",), ("sae_training.device",), "DEVICE", (TRAIN,)),
     Flag(
         ("--device",),

@@ -65,14 +65,14 @@ def is_kept(stage: Stage, key: str, *, given: bool) -> bool:
 
 def remember(root: Path, stage: Stage, values: Mapping[str, Any]) -> None:
     """Keep dotted keys and JSON values for `stage`; nothing is written if they are kept already."""
-    kept = {key: _lasting(value) if key in PATHS else value for key, value in values.items()}
+    kept = {key: lasting(value) if key in PATHS else value for key, value in values.items()}
     found, problem = _read(root, stage)
     if kept and (problem is not None or found != kept):
         path = files.make_folder(root / FOLDER) / f"{stage}.json"
         files.write_sealed(path, {"schema": SCHEMA, "settings": kept})
 
 
-def _lasting(name: str) -> str:
+def lasting(name: str) -> str:
     """A local path from wherever the next command runs; anything else as it is."""
     path = Path(name).expanduser()
     try:

@@ -36,11 +36,16 @@ class Check:
 def checklist(layers: Sequence[LayerStatus], recon_loss: float | None = None) -> tuple[Check, ...]:
     """Judge all layers of the workspace; a target holds if it holds for every layer.
 
-    Each layer is judged by what its own training aimed at. `recon_loss` is the largest
-    reconstruction loss that the settings accept, in place of what is good at the layer's L0.
+    Each layer is judged by what its own training aimed at; an imported SAE aims at nothing here.
+    `recon_loss` is the largest reconstruction loss that the settings accept, in place of what is
+    good at the layer's L0.
     """
+    everything = layers
+    layers = [one for one in layers if not (one.training and one.training.imported)]
+    if everything and not layers:
+        return (_trained(everything), _interpreted(everything))
     return (
-        _trained(layers),
+        _trained(everything),
         *_reconstruction(layers, recon_loss),
         _metric(
             "active features per token",
@@ -51,7 +56,7 @@ def checklist(layers: Sequence[LayerStatus], recon_loss: float | None = None) ->
             lambda training: training.l0,
             _in_band,
         ),
-        _interpreted(layers),
+        _interpreted(everything),
         _metric(
             "active features",
             f"at least {format_share(1 - MAX_DEAD)}",

@@ -9,6 +9,7 @@ from ghosttrack_cli import files
 from ghosttrack_cli.errors import GhostTrackError
 from ghosttrack_cli.leftovers import reclaimable_bytes, tree_bytes
 from ghosttrack_cli.quantities import counted
+from ghosttrack_cli.sae.origin import read_imported
 from ghosttrack_cli.site import in_order
 from ghosttrack_cli.status.checklist import Check, checklist
 from ghosttrack_cli.status.layer_status import LayerStatus, read_interpretations, read_training
@@ -115,10 +116,12 @@ def _read_commit(workspace: Workspace, problems: list[str]) -> Commit | None:
 
 
 def _all_layers(workspace: Workspace, commit: Commit | None) -> list[Site]:
-    """Every layer that has rows, a training or a report."""
+    """Every layer that has rows, a training, an imported SAE or a report."""
     found = set(commit.layers) if commit else set()
     found |= set(numbered_layers(workspace.checkpoints, "sae_layer_{}_progress.json"))
     found |= set(numbered_layers(workspace.interpretations, "layer_{}"))
+    saes = numbered_layers(workspace.checkpoints, "sae_layer_{}_best")
+    found |= {one for one in saes if read_imported(workspace.sae(one, "best"))}
     return list(in_order(found))
 
 

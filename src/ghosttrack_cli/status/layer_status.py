@@ -13,6 +13,7 @@ from ghosttrack_cli.report.stored import (
     wrong_sizes,
 )
 from ghosttrack_cli.sae.checksums import is_another_sae
+from ghosttrack_cli.sae.origin import Imported, read_imported
 from ghosttrack_cli.status.manifests import Manifest, read_manifest, read_object
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.workspace import Workspace
 
+IMPORTED = "imported"
 CURVES = {"loss": "val_loss", "L0": "sparsity", "FVU": "fvu", "dead": "dead_fraction"}
 """What the course of a training shows, and the history's columns for it."""
 
@@ -84,11 +86,13 @@ class TrainingStatus:
     """Each of CURVES, one value an evaluation."""
     curve_rows: tuple[float, ...] = ()
     """Held-out rows behind each value of the curves, but for `dead`."""
+    imported: Imported | None = None
+    """Where an SAE comes from that was not trained here."""
 
     @property
     def finished(self) -> bool:
-        """Whether training went to its end."""
-        return self.state == "finished"
+        """Whether training went to its end, here or elsewhere."""
+        return self.state in ("finished", IMPORTED)
 
     @property
     def seconds_left(self) -> float | None:
@@ -146,7 +150,10 @@ class LayerStatus:
 def read_training(
     workspace: Workspace, layer: AnySite, problems: list[str]
 ) -> TrainingStatus | None:
-    """What the training of `layer` left behind."""
+    """What the training of `layer` left behind, or the import of its SAE."""
+    imported = read_imported(workspace.sae(layer, "best"))
+    if imported is not None:
+        return _of_import(imported, _retraining(workspace, layer, problems))
     manifest = read_manifest(workspace.training_progress(layer), problems)
     if manifest is None:
         return None
@@ -170,6 +177,24 @@ def read_training(
         settings=manifest.mapping("settings"),
         curves={name: history.numbers(column) for name, column in CURVES.items()},
         curve_rows=history.numbers("val_rows"),
+    )
+
+
+def _of_import(imported: Imported, retraining: Retraining | None) -> TrainingStatus:
+    return TrainingStatus(
+        state=IMPORTED,
+        step=0,
+        total_steps=0,
+        recon_loss=None,
+        fvu=imported.fvu,
+        l0=imported.l0,
+        dead=None,
+        rows=imported.tokens,
+        dead_rows=None,
+        converged=None,
+        retraining=retraining,
+        curves=dict.fromkeys(CURVES, ()),
+        imported=imported,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ghosttrack_cli.status.gather import Overview
     from ghosttrack_cli.status.layer_status import LayerStatus
 
+TEXTS = "python-docs"
+"""Text that is there wherever Python is."""
 LOG_TAIL_BYTES = 2**18
 
 
@@ -63,9 +66,25 @@ def _interpret(unread: list[AnySite], overview: Overview) -> Step | None:
     if not unread:
         why = "the page is not whole"
         return None if overview.page_whole else Step("interpret", why)
+    without = [
+        (one.layer, one.training.imported)
+        for one in layers
+        if one.layer in unread and not one.rows and one.training and one.training.imported
+    ]
+    if without:
+        layer, imported = without[0]
+        model = None if overview.store else imported.model
+        why = f"layer {layer} was imported and has no report, and the store has no rows of it"
+        return Step(over_texts(layer, model), why)
     old = any(one.interpretation and not one.interpreted for one in layers)
     why = "some reports are of an earlier SAE" if old else "some layers have no report yet"
     return Step(_for_layers("interpret", unread, layers), why)
+
+
+def over_texts(layer: AnySite, model: str | None) -> str:
+    """The command that interprets a layer over TEXTS, through the model that is known."""
+    command = f"interpret --layers {layer} --texts {TEXTS}"
+    return command if model is None else f"{command} --model {shlex.quote(model)}"
 
 
 def _train(

@@ -11,6 +11,7 @@ from ghosttrack_cli.arguments import as_layer
 from ghosttrack_cli.errors import CorruptionError, StateError
 from ghosttrack_cli.leftovers import clear_leftovers
 from ghosttrack_cli.monitor import SILENT
+from ghosttrack_cli.sae.origin import read_imported
 from ghosttrack_cli.training import reporting
 from ghosttrack_cli.training.engines.cpu import CpuEngine
 from ghosttrack_cli.training.engines.cuda_graph import GraphEngine
@@ -146,8 +147,20 @@ class Trainer:
                 f"layer {self.layer} is not in the store, it has {list(self.store.layers)}",
                 hint=f"ghosttrack extract --layers {self.layer}",
             )
+        self._check_imported()
         self._recipe(max(1, self.store.rows))
         return logger_names(self.training.log_to)
+
+    def _check_imported(self) -> None:
+        """Refuse to train over an imported SAE, unless that is asked for, or begun beside it."""
+        imported = read_imported(self.workspace.sae(self.layer, "best"))
+        if imported is None or self.overwrite or retraining.begun(self.workspace, self.layer):
+            return
+        raise StateError(
+            f"the SAE of layer {self.layer} was imported from {imported.source}",
+            hint=f"ghosttrack train --layers {self.layer} --overwrite trains one in its place;"
+            " or use another --workspace",
+        )
 
     def _recipe(self, rows: int) -> Recipe:
         """The recipe of a training on `rows` rows an epoch."""

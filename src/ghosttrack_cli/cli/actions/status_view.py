@@ -234,6 +234,8 @@ def _trained(training: TrainingStatus | None, *, at_work: bool) -> str:
     if training.finished and retraining:
         words = _share(retraining, at_work=at_work).removesuffix(" running")
         return f"yes, retraining {words}"
+    if training.imported:
+        return "imported"
     if training.finished:
         return "yes"
     return _share(training, at_work=at_work)
@@ -253,7 +255,8 @@ def _check_row(check: Check) -> Line:
 
 def _footnote(overview: Overview) -> list[Line | Table]:
     """The row counts behind the metrics, which mean nothing without them."""
-    trained = [one.training for one in overview.layers if one.training]
+    known = [one.training for one in overview.layers if one.training]
+    trained = [one for one in known if not one.imported]
     rows = sorted({one.rows for one in trained if one.rows})
     dead_rows = sorted({one.dead_rows for one in trained if one.dead_rows})
     notes = []
@@ -261,7 +264,24 @@ def _footnote(overview: Overview) -> list[Line | Table]:
         notes.append(f"recon, FVU and L0 on {_span(rows)} held-out rows")
     if dead_rows:
         notes.append(f"dead: no firing in {_span(dead_rows)} rows")
-    return [line(Span("; ".join(notes), "dim"))] if notes else []
+    lines: list[Line | Table] = [line(Span("; ".join(notes), "dim"))] if notes else []
+    return [*lines, *_origins(overview)]
+
+
+def _origins(overview: Overview) -> list[Line | Table]:
+    """Where each imported SAE comes from, and the tokens behind its figures."""
+    found = [(one.layer, one.training.imported) for one in overview.layers if one.training]
+    return [
+        line(
+            Span(
+                f"layer {layer} imported from {one.source} ({one.family}); "
+                + (f"FVU and L0 on {one.tokens:,} tokens" if one.tokens else "not checked on text"),
+                "dim",
+            )
+        )
+        for layer, one in found
+        if one is not None
+    ]
 
 
 def _span(values: list[int]) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
+from ghosttrack_cli.cli.hints import shell_word
 from ghosttrack_cli.errors import CorruptionError, GhostTrackError
 from ghosttrack_cli.leftovers import tree_bytes
 from ghosttrack_cli.machine.signals import raise_if_stopped
@@ -102,9 +103,14 @@ def _pieces(workspace: Workspace) -> Iterator[_Piece]:
 
 def _sae(folder: Path, layer: AnySite) -> _Piece:
     from ghosttrack_cli.sae.checksums import check_files
+    from ghosttrack_cli.sae.origin import read_imported
 
     look = partial(files.read_folder, folder, check_files)
-    return _Piece(tree_bytes(folder), f"train --layers {layer} --overwrite", partial(_said, look))
+    imported = read_imported(folder)
+    command = f"train --layers {layer} --overwrite"
+    if imported is not None:
+        command = f"import {shell_word(imported.source)} --site {layer} --overwrite"
+    return _Piece(tree_bytes(folder), command, partial(_said, look))
 
 
 def _checkpoints(folder: Path, layer: AnySite) -> _Piece:

@@ -1,0 +1,1 @@
+"""SAEs of other programs, checked on rows and put into the workspace."""
