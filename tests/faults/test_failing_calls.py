@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 OPTIONS = ("--config", "settings.toml", "--workspace", "data", "-q")
 SETTINGS = {
-    "extract": small_settings(extraction={"layers": "0,2", "tokens": 2000}),
+    "extract": small_settings(extraction={"layers": "0", "tokens": 600}),
     "interpret": small_settings(extraction={"layers": "0", "tokens": 600}, sae={"d_hidden": 16}),
 }
 """As little as has every kind of call."""

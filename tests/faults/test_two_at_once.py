@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.faults
 
 ROOT = Path(__file__).parents[2]
+PROC = Path("/proc/self/stat").is_file()
 EXTRACT = ("extract", "--overwrite", "--yes")
 TRAIN = ("train", "--layers", "0", "--overwrite", "--yes")
 INTERPRET = ("interpret", "--layers", "0", "--overwrite", "--yes")
@@ -99,7 +100,8 @@ def test_the_second_is_refused_by_name_and_touches_nothing(
     with held(ready, 9, *first) as process:
         before = tree(data, without=PASSING)
         said = ready(*second)
-        assert said.code == 3, said.err
+        state = Path(f"/proc/{process.pid}/stat").read_text() if PROC else "unknown"
+        assert said.code == 3, (state, process.poll(), said.err)
         assert f"process {process.pid}, {name}" in said.err
         assert tree(data, without=PASSING) == before
         go_on(process)

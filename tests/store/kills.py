@@ -110,7 +110,10 @@ class Failpoints:
 
 
 class Failing(Failpoints):
-    """From call number `at` on, that one or all further ones fail; opening a file is a call too."""
+    """From call number `at` on, that one or all further ones fail.
+
+    Opening a file to write is a call too; opening one to read is none.
+    """
 
     def __init__(self, at: int, number: int, *, for_good: bool) -> None:
         super().__init__(at, self.fail)
@@ -123,10 +126,10 @@ class Failing(Failpoints):
     def _reached(self, call: str) -> bool:
         return super()._reached(call) or (self.for_good and self.failed)
 
-    def open(self, *arguments: Any, **options: Any) -> int:
-        if self._reached("open"):
+    def open(self, path: Any, flags: int, *mode: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR) and self._reached("open"):
             self.act()
-        return os.open(*arguments, **options)
+        return os.open(path, flags, *mode)
 
 
 def install(failpoints: Any) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from ghosttrack_cli.cli import completion
 from ghosttrack_cli.cli.hints import shell_word
-from ghosttrack_cli.cli.options import COMMON, Options, workspace_option
+from ghosttrack_cli.cli.options import COMMON, HiddenConfig, Options, workspace_option
 from ghosttrack_cli.cli.parser import Command
 from ghosttrack_cli.settings.flags import Flag, flags_of
 
@@ -92,6 +92,8 @@ def _wrap(
     ]
     parameters += own
     common = COMMON | {"workspace": workspace_option(defaults.get("paths.workspace"))}
+    if defaults:  # the demo, which has a settings file of its own, refuses another in a sentence
+        common |= {"config": HiddenConfig}
     parameters += [_parameter(name, option, None) for name, option in common.items()]
     wrapper.__doc__ = function.__doc__
     wrapper.__name__ = function.__name__

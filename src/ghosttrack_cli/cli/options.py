@@ -47,6 +47,9 @@ Config = Annotated[
 ]
 
 
+HiddenConfig = Annotated[str | None, typer.Option("--config", help="Refused.", hidden=True)]
+
+
 def workspace_option(default: str | None = None) -> Any:
     """The option --workspace of a command whose workspace is `default`, else that of all."""
     return Annotated[

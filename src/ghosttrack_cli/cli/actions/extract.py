@@ -92,7 +92,7 @@ def _held_out(session: Session, documents: int | None) -> dict[str, Any] | None:
 
     store = ActivationStore.open(session.workspace.store)
     few = held_out(store, session.settings.sae_training)
-    if few is not None:
+    if few is not None and session.command == "extract":  # in a run training says it at once
         session.console.notice(few["words"])
     return few
 

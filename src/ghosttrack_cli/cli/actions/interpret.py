@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ghosttrack_cli.cli.actions.outcome import Outcome, give, trained_layers
 from ghosttrack_cli.cli.terminal.output import Line, Table, line
 from ghosttrack_cli.interpretation import parts
-from ghosttrack_cli.quantities import format_bytes, format_seconds
+from ghosttrack_cli.quantities import counted, format_bytes, format_seconds
 from ghosttrack_cli.site import format_layers, named_layers
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def interpret_layers(
     blocks = [
         line(
             f"layer {one.layer}: {one.counts.active:,} of {one.counts.features:,} features fire"
-            f" on {_rows(one)}"
+            f" on {_rows(workspace, one)}"
         )
         for one in summaries
     ]
@@ -78,16 +78,25 @@ def interpret_layers(
     return Outcome(document, blocks, ("open", _look_at(workspace, summaries)))
 
 
-def _rows(one: LayerSummary) -> str:
+def _rows(workspace: Workspace, one: LayerSummary) -> str:
     """The rows that count, and what the others are."""
+    from ghosttrack_cli.cli.actions.feature_files import one_report, read_report
+
     whose = "the store" if one.source.kind == "store" else one.source.name
     left_out = one.source.rows - one.counts.rows
     if not left_out:
         return f"{one.counts.rows:,} rows of {whose}"
-    repeated = ", repeated questions" if one.source.kind == "truthfulqa" else ""
+    mask = read_report(one_report(workspace, one.layer, one.source.slug)).mask
+    kinds = {
+        "window start": mask.position_0,
+        "special token": mask.special,
+        "outlier": mask.outlier,
+        "repeated row": mask.repeated,
+    }
+    others = ", ".join(counted(number, kind) for kind, number in kinds.items() if number)
     return (
-        f"{one.counts.rows:,} of {one.source.rows:,} rows of {whose}; the other {left_out:,}"
-        f" are window starts, special tokens{repeated} or outliers"
+        f"{one.counts.rows:,} of {one.source.rows:,} rows of {whose}; left out:"
+        f" {others or left_out}"
     )
 
 

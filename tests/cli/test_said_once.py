@@ -1,0 +1,55 @@
+"""What `run` says of its stages: each thing once, with its numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.support.settings import small_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Ended
+
+
+def test_few_documents_are_said_once_and_rows_left_out_are_counted(
+    tiny_model: Path, texts: Path, ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "ghosttrack.toml").write_text(small_settings())
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join(texts.read_text().splitlines()[:9]) + "\n")
+    source = ("--model", tiny_model, "--corpus", few, "--layers", "0", "--tokens", "2k")
+    ended = ghosttrack("run", *source)
+    assert ended.code == 0, ended.err
+    assert ended.err.count("metrics on so few say little") == 1
+    said = re.search(r"on ([\d,]+) of ([\d,]+) rows of the store; left out: (.+)", ended.out)
+    assert said is not None, ended.out
+    counted, rows = (int(number.replace(",", "")) for number in said.groups()[:2])
+    kinds = {
+        kind.removesuffix("s"): int(number.replace(",", ""))
+        for number, kind in re.findall(r"([\d,]+) ([a-z ]+)", said[3])
+    }
+    assert kinds.keys() <= {"window start", "special token", "outlier"}
+    assert kinds["window start"] == -(-rows // 32)
+    assert sum(kinds.values()) == rows - counted
+
+
+def test_extract_alone_says_what_training_will_hold_out(
+    tiny_model: Path, texts: Path, ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "ghosttrack.toml").write_text(small_settings())
+    source = ("--model", tiny_model, "--corpus", texts, "--layers", "0", "--tokens", "600")
+    assert ghosttrack("extract", *source).err.count("metrics on so few say little") == 1
+
+
+def test_the_help_of_the_demo_names_no_option_that_it_refuses(
+    ghosttrack: Callable[..., Ended],
+) -> None:
+    shown = ghosttrack("demo", "--help").out
+    assert "--workspace" in shown
+    assert "--config" not in shown
+    refused = ghosttrack("demo", "--config", "mine.toml")
+    assert refused.code == 2
+    assert refused.what == "demo uses its own settings file"
