@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def request(trainer: Trainer) -> dict[str, Any]:
     """A trainer as a request."""
     return {
-        "layer": trainer.layer,
+        "layer": trainer.layer.layer,
         "workspace": str(trainer.workspace.root),
         "checkpoints": str(trainer.workspace.checkpoints),
         "sae": trainer.sae.model_dump(mode="json"),
