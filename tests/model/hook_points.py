@@ -62,15 +62,15 @@ def check_points(model: ResidualModel, ids: Tensor, other: Tensor) -> None:
 
 
 def plain_hooks(model: ResidualModel, ids: Tensor, sites: list[Site]) -> dict[Site, Tensor]:
-    """What plain forward hooks see in a whole pass of the plain model."""
+    """What plain forward hooks see in a whole pass, times what the block multiplies it by."""
     seen: dict[Site, Tensor] = {}
 
-    def hook(site: Site, side: str) -> Callable[..., None]:
+    def hook(site: Site, side: str, scale: float) -> Callable[..., None]:
         def see(_module: object, args: Any, words: dict[str, Any], output: Any = None) -> None:
             first = args[0] if args else words.get("hidden_states", next(iter(words.values())))
             value = first if side == "input" else output
             value = value[0] if isinstance(value, tuple | list) else value
-            seen[site] = value.detach().reshape(*ids.shape, -1).clone()
+            seen[site] = scale * value.detach().reshape(*ids.shape, -1)
 
         return see
 
@@ -80,7 +80,7 @@ def plain_hooks(model: ResidualModel, ids: Tensor, sites: list[Site]) -> dict[Si
             module = model.blocks[site.layer].get_submodule(tap.module)
             before = module.register_forward_pre_hook
             add = before if tap.side == "input" else module.register_forward_hook
-            hooks.callback(add(hook(site, tap.side), with_kwargs=True).remove)
+            hooks.callback(add(hook(site, tap.side, tap.scale), with_kwargs=True).remove)
         model.model(input_ids=ids, use_cache=False)
     return seen
 
@@ -131,7 +131,7 @@ def spliced_read(
     def hook(_module: object, _args: object, output: object) -> None:
         value = output[0] if isinstance(output, tuple | list) else output
         assert isinstance(value, torch.Tensor)
-        keep(value.reshape(*ids.shape, -1))
+        keep(tap.scale * value.reshape(*ids.shape, -1))
 
     handle = module.register_forward_hook(hook)
     model.logits(ids, layer=at, replace=change)

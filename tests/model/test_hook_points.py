@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.model.hook_points import check_points
 from tests.model.test_residual import FAMILIES, PATHS, padding_mask, token_ids, wrap
+from tests.model.tiny import tiny_model
 
 from ghosttrack_cli.errors import UsageError
 from ghosttrack_cli.model.hook_points import find_taps
@@ -93,6 +95,18 @@ def test_rounding_hides_no_point_and_makes_none_up(
     rounded.model.to(dtype)  # type: ignore[arg-type]
     ids = torch.arange(3, 9)
     assert find_taps(rounded, ids) == find_taps(exact, ids)
+
+
+def test_what_is_added_is_scaled_as_the_block_does() -> None:
+    """Granite multiplies what attention and MLP give before it adds them."""
+    plain = tiny_model("granite")
+    for block in plain.get_submodule("model.layers").children():
+        block.residual_multiplier = 0.25  # type: ignore[assignment]
+    model, ids = wrap(plain), token_ids() % 90
+    check_points(model, ids, ids.flip(0))
+    tap = model.taps(Site(1, "mlp_out"))["mlp_out"]
+    assert tap.module == "mlp"
+    assert tap.scale == pytest.approx(0.25, rel=1e-5)
 
 
 def test_a_twin_reads_the_same_points(make_random_model: Callable[..., PreTrainedModel]) -> None:

@@ -39,6 +39,8 @@ class Tap:
 
     module: str
     side: Literal["input", "output"]
+    scale: float = 1.0
+    """What the block multiplies it by before it is added to the stream."""
 
 
 BLOCK_TAPS: Mapping[Point, Tap] = {
@@ -122,9 +124,10 @@ def _taps_of(calls: list[Call], close: float) -> dict[Point, Tap]:
     pair = _adding_up(calls, block.got, block.gave, close)
     if pair is None:
         return taps
-    attention, mlp = pair
-    taps["attn_out"], taps["mlp_out"] = Tap(attention.path, "output"), Tap(mlp.path, "output")
-    reader = _reading(calls, block.got, attention)
+    attention, mlp, scale = pair
+    taps["attn_out"] = Tap(attention.path, "output", scale)
+    taps["mlp_out"] = Tap(mlp.path, "output", scale)
+    reader = _reading(calls, block.got, attention, scale)
     if reader is not None:
         taps["resid_mid"] = Tap(reader.path, "input")
     entry = _entry(calls, mlp, block.got.shape[-1])
@@ -135,8 +138,11 @@ def _taps_of(calls: list[Call], close: float) -> dict[Point, Tap]:
 
 def _adding_up(
     calls: list[Call], before: Tensor, after: Tensor, close: float
-) -> tuple[Call, Call] | None:
-    """The two calls whose outputs make `after` of `before` (B, T, D), the first of them first."""
+) -> tuple[Call, Call, float] | None:
+    """The two calls whose outputs make `after` of `before` (B, T, D), the first of them first.
+
+    Some families multiply both by one number, which comes last.
+    """
     added = after.float() - before.float()
     rounding = torch.finfo(after.dtype).eps * _lengths(after)  # (B, T)
     allowed = close * _lengths(added) + rounding
@@ -145,10 +151,13 @@ def _adding_up(
     for one, other in combinations(candidates, 2):
         assert one.gave is not None
         assert other.gave is not None
-        missed = _lengths(added - one.gave.float() - other.gave.float())
-        share = float((missed / allowed).median())
-        if share < error and one.gave.any() and other.gave.any():
-            best, error = (one, other), share
+        if _beside(one, other) or not (one.gave.any() and other.gave.any()):
+            continue
+        parts = one.gave.float() + other.gave.float()
+        scale = _scale(added, parts, close)
+        share = float((_lengths(added - scale * parts) / allowed).median())
+        if share < error:
+            best, error = (one, other, scale), share
     return best
 
 
@@ -164,14 +173,20 @@ def _distinct(calls: list[Call]) -> list[Call]:
     return found
 
 
-def _reading(calls: list[Call], before: Tensor, attention: Call) -> Call | None:
+def _scale(added: Tensor, parts: Tensor, close: float) -> float:
+    """The number that brings `parts` closest to `added`; 1 where they differ by rounding."""
+    scale = float((added * parts).sum() / parts.square().sum())
+    return 1.0 if abs(scale - 1) < close else scale
+
+
+def _reading(calls: list[Call], before: Tensor, attention: Call, scale: float) -> Call | None:
     """The first call after `attention` that got the stream with what that gave, (B, T, D).
 
     What is small beside the stream is told from nothing: it must be nearer to that than to the
     stream `before`.
     """
     assert attention.gave is not None
-    stream = before.float() + attention.gave.float()
+    stream = before.float() + scale * attention.gave.float()
     for call in calls[calls.index(attention) + 1 :]:
         if _has(call.got, before):
             assert call.got is not None
@@ -209,6 +224,11 @@ def _lengths(rows: Tensor) -> Tensor:
     """The norm of each row, (B, T, D) to (B, T); a median of them is blind to a few huge ones."""
     lengths: Tensor = torch.linalg.vector_norm(rows.float(), dim=-1)
     return lengths
+
+
+def _beside(one: Call, other: Call) -> bool:
+    """Whether two calls are of one part of the block, as experts that add up to its MLP are."""
+    return one.path.partition(".")[0] == other.path.partition(".")[0]
 
 
 def _has(value: Tensor | None, like: Tensor) -> bool:

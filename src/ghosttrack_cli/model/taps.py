@@ -30,7 +30,7 @@ def reading(
     def read(_module: object, args: Any, words: dict[str, Any], output: Any = None) -> None:
         value = first_input(args, words) if tap.side == "input" else block_output(output)
         # A block may add in place to what it gets, and to its parts; to its output nobody does.
-        keep(value if tap == BLOCK_TAPS["resid_post"] else value.reshape(*shape, -1).clone())
+        keep(value if tap == BLOCK_TAPS["resid_post"] else tap.scale * value.reshape(*shape, -1))
 
     with _hooked(block.get_submodule(tap.module), tap, read):
         yield
@@ -48,7 +48,7 @@ def replacing(
             tap = taps[point]
         module = block.get_submodule(tap.module)
         swap = _swap_input if tap.side == "input" else _swap_output
-        hooks.enter_context(_hooked(module, tap, swap(shape, change)))
+        hooks.enter_context(_hooked(module, tap, swap(shape, _scaled(change, tap.scale))))
         yield
 
 
@@ -69,6 +69,11 @@ def _onto_stream(hooks: ExitStack, block: nn.Module, change: Change) -> Change:
         return added + (change(stream).to(stream.dtype) - stream)
 
     return changed
+
+
+def _scaled(change: Change, scale: float) -> Change:
+    """A change of what is added to the stream, for what the block multiplies by `scale`."""
+    return change if scale == 1 else lambda value: change(scale * value) / scale
 
 
 def _swap_output(shape: Size, change: Change) -> Callable[..., Any]:
