@@ -41,7 +41,7 @@ test-faults: $(VENV)/.test
 # The test that reads TensorBoard's files back with TensorBoard itself is run there too.
 test-peers: $(VENV)/.test $(PEERS)/.test
 	$(BIN)/pytest -m peers tests/store
-	$(PEERS)/bin/pytest tests/sae/test_peers.py tests/training/test_loggers.py
+	$(PEERS)/bin/pytest tests/sae/test_peers.py tests/foreign/test_peers.py tests/training/test_loggers.py
 
 # Every supported Python that is on this machine, each in an environment of its own.
 test-pythons: browser
