@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ghosttrack_cli import files
-from ghosttrack_cli.sae.jumprelu import JumpReLUSAE
+from ghosttrack_cli.sae.registry import load_sae
 from ghosttrack_cli.training.records.checkpoint import load_checkpoint
 from ghosttrack_cli.workspace import CheckpointKind, Workspace
 
@@ -74,6 +74,6 @@ def assert_sound(workspace: Workspace) -> None:
     for kind in KINDS:
         folder = workspace.sae(LAYER, kind)
         if files.present_folder(folder).is_dir():
-            JumpReLUSAE.load(folder)
+            load_sae(folder)
     for path in (workspace.history(LAYER), workspace.training_progress(LAYER)):
         assert not path.exists() or files.read_sealed(path)

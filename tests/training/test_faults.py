@@ -50,6 +50,7 @@ OFTEN = {"evaluations": 6, "checkpoint_steps": 5}
 SCENARIOS: dict[str, dict[str, Any]] = {
     "target": {"sae": {}, **OFTEN},
     "l1, patience": {"sae": {"sparsity": "l1"}, "patience": 2, **OFTEN},
+    "topk": {"sae": {"sparsity": "topk"}, "revive_rows": 300, **OFTEN},
     "a checkpoint a step": {"sae": {}, "evaluations": 42, "checkpoint_steps": 1},
     "overwritten": {"sae": {}, "overwrite": True, **OFTEN},
 }
