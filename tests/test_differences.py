@@ -21,9 +21,9 @@ def test_what_differs_stands_in_the_order_of_the_disk_then_what_is_new() -> None
 
 
 def test_differences_are_refused_and_nothing_else_is() -> None:
-    refuse("the store was made with different settings", {}, "leave them out")
+    refuse("the store was made with different settings", {}, hint="leave them out")
     with pytest.raises(ConflictError) as caught:
-        refuse("it differs", {"a": (1, 2), "b": ("x", None)}, "leave them out")
+        refuse("it differs", {"a": (1, 2), "b": ("x", None)}, hint="leave them out")
     assert (
         str(caught.value)
         == "it differs\n  a: 1 on disk, 2 requested\n  b: x on disk, None requested"

@@ -39,7 +39,7 @@ def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def refuse(what: str, fields: Fields, hint: str) -> None:
+def refuse(what: str, fields: Fields, *, hint: str) -> None:
     """Raise a ConflictError that says `what` and lists `fields`, if there are any."""
     if fields:
         raise ConflictError(what, fields=fields, hint=hint)

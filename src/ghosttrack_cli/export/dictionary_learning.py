@@ -52,7 +52,7 @@ def export_sae(source: Path, target: Path, *, layer: AnySite) -> None:
     refuse(
         f"the SAE {source.name} was trained on another layer",
         fields,
-        "it was moved or renamed: put each SAE back into the folder of its layer",
+        hint="it was moved or renamed: put each SAE back into the folder of its layer",
     )
     dictionary = _dictionary(sae, source)
     weights = io.BytesIO()

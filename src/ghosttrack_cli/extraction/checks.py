@@ -98,7 +98,9 @@ def _refuse_other_corpus(corpus: CorpusSettings, commit: Commit, workspace: Work
     from ghosttrack_cli.text.asked import known_differences
 
     fields = known_differences(corpus, commit.identity.corpus)
-    refuse(f"the store was made from different text: {workspace.store}", fields, OTHER_SETTINGS)
+    refuse(
+        f"the store was made from different text: {workspace.store}", fields, hint=OTHER_SETTINGS
+    )
 
 
 def check_text(corpus: Corpus) -> None:

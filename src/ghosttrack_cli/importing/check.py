@@ -55,7 +55,7 @@ def chosen_site(found: ForeignSAE, asked: Site | None) -> Site:
         refuse(
             "the SAE belongs to another hook or layer",
             {"hook_name": (found.site.hook_name, site.hook_name)},
-            f"leave --layer out, or use --site {found.site}",
+            hint=f"leave --layer out, or use --site {found.site}",
         )
     return site
 
@@ -71,7 +71,7 @@ def check_width(found: ForeignSAE, d_model: int, model: str) -> None:
         refuse(
             f"the SAE was trained on another model or hook than {model}",
             fields | _model_name(found, model),
-            f"its own model is {found.model_name or 'not recorded'}",
+            hint=f"its own model is {found.model_name or 'not recorded'}",
         )
 
 

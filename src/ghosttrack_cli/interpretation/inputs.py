@@ -79,8 +79,11 @@ def check_fits(trained: Trained, model: ResidualModel) -> None:
     fields = sae_differences(metadata, trained.layer, model.identity.record)
     if trained.sae.d_model != model.d_model:
         fields["d_model"] = (trained.sae.d_model, model.d_model)
-    what = f"the SAE {trained.facts.folder} was trained on another model or layer"
-    refuse(what, fields, _fitting(metadata, fields))
+    refuse(
+        f"the SAE {trained.facts.folder} was trained on another model or layer",
+        fields,
+        hint=_fitting(metadata, fields),
+    )
 
 
 def _fitting(metadata: Mapping[str, Any], fields: Fields) -> str:

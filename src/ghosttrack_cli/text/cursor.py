@@ -80,7 +80,8 @@ class Cursor:
 
 def refuse_text(fields: Fields) -> None:
     """Raise a ConflictError if there are any fields in which a text is not what it was."""
-    refuse("the corpus changed", fields, "restore the same text, or use --overwrite to start over")
+    hint = "restore the same text, or use --overwrite to start over"
+    refuse("the corpus changed", fields, hint=hint)
 
 
 def text_hash(text: str) -> str:

@@ -65,7 +65,7 @@ def _open_store(
     refuse(
         f"the store was made with a different model: {workspace.store}",
         fields,
-        f"leave --model out, the workspace knows its model, {stored.model};"
+        hint=f"leave --model out, the workspace knows its model, {stored.model};"
         " or use another --workspace",
     )
     return StoreSource(store, settings, model.device)

@@ -103,7 +103,7 @@ def check_identity(found: StoreIdentity, asked: StoreIdentity, *, where: object)
     fields = model_differences(found.model_record, asked.model_record) | {
         name: both for name, both in others.items() if name not in NAMES_ONLY
     }
-    refuse(f"the store was made with different settings: {where}", fields, _way_out(fields))
+    refuse(f"the store was made with different settings: {where}", fields, hint=_way_out(fields))
 
 
 def _way_out(fields: Fields) -> str:

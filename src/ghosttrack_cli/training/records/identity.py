@@ -79,7 +79,7 @@ def check_same(
             f"ghosttrack train --layers {layer} --overwrite retrains it on all rows; the old SAE"
             " stays until that is finished"
         )
-    refuse(what, fields, hint)
+    refuse(what, fields, hint=hint)
 
 
 def _differing(
