@@ -26,8 +26,8 @@ def test_every_command_of_the_page_runs(
     assert [words.split()[0] for words in commands] == ["import", "interpret", "status"]
     monkeypatch.chdir(tmp_path)
     Path("model").symlink_to(DEMO_MODEL)
-    # Each number of a row and its opposite: a TopK that reconstructs every row.
-    folder = made.sparsify(tmp_path / "theirs", "layers.1", d_in=WIDTH, k=2 * WIDTH)
+    # Each number of a row and its opposite: a TopK that keeps the 32 largest.
+    folder = made.sparsify(tmp_path / "theirs", "layers.1", d_in=WIDTH, k=32)
     one = torch.eye(WIDTH)
     made.write_safetensors(
         folder / "sae.safetensors",
