@@ -618,6 +618,12 @@ ROWS: tuple[Row, ...] = (
         "stored",
     ),
     Row(
+        "target_l0: * requested, but with sparsity = * it is the k of a row, a whole number from 1",
+        "train --sparsity topk --target-l0 4.5",
+        ("--target-l0 4",),
+        "stored",
+    ),
+    Row(
         "check_same()",
         "run --d-hidden 48",
         ("ghosttrack train --d-hidden 48 --overwrite", "no --d-hidden"),
