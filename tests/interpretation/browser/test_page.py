@@ -616,3 +616,31 @@ def seconds_until_searched(page: Page, reports: Reports) -> float:
     page.locator("[data-sort='rate']").click()
     page.wait_for_selector("[aria-sort='descending']")
     return time.monotonic() - start
+
+
+CUT = """() => {
+  const cut = [];
+  const canvas = document.createElement("canvas").getContext("2d");
+  for (const field of document.querySelectorAll("input[placeholder]")) {
+    if (!field.clientWidth) continue;
+    const style = getComputedStyle(field);
+    canvas.font = style.font;
+    const clear = field.type === "search" ? 20 : 0;
+    const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const needed = canvas.measureText(field.placeholder).width + clear;
+    if (needed > room) cut.push(`${field.placeholder}: ${needed} of ${room}`);
+  }
+  const tabs = document.querySelector(".tabs");
+  if (tabs.scrollWidth > tabs.clientWidth) cut.push("tabs");
+  const page = document.documentElement;
+  if (page.scrollWidth > page.clientWidth) cut.push("the page");
+  return cut;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 721, 768, 1024, 1440])
+def test_no_placeholder_and_no_tab_is_cut(site: Reports, visit: Visit, width: int) -> None:
+    page = visit(site, "#", width=width)
+    for place in (*list(VIEWS.values())[:7], "#view=search&q="):
+        go(page, place)
+        assert page.evaluate(CUT) == [], place

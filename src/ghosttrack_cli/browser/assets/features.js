@@ -83,7 +83,7 @@
       return el("input", {
         type: "search",
         id: "search",
-        placeholder: "Words, \"a phrase\", #123",
+        placeholder: "Words or #123",
         "aria-label": "Search tokens, words of examples, flags, or a feature number",
         autocomplete: "off",
         spellcheck: "false",
