@@ -53,3 +53,19 @@ def test_the_help_of_the_demo_names_no_option_that_it_refuses(
     refused = ghosttrack("demo", "--config", "mine.toml")
     assert refused.code == 2
     assert refused.what == "demo uses its own settings file"
+
+
+def test_a_plan_knows_that_a_small_text_has_fewer_tokens_than_asked(
+    tiny_model: Path, texts: Path, ghosttrack: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """Whatever the run stores is within what its plan said."""
+    (tmp_path / "ghosttrack.toml").write_text(small_settings())
+    source = ("--model", tiny_model, "--corpus", texts, "--layers", "0")
+    plan = ghosttrack("extract", *source, "--tokens", "1M", "--dry-run", "--json").document["plan"]
+    assert plan["most_tokens"] < 100_000
+    shown = ghosttrack("extract", *source, "--tokens", "1M", "--dry-run").out
+    assert f"the text has at most about {plan['most_tokens']:,}" in shown
+    stored = ghosttrack("extract", *source, "--tokens", "1M", "--json").document["rows"]
+    assert 0.5 * plan["most_tokens"] < stored <= plan["most_tokens"]
+    other = ghosttrack("extract", *source, "--tokens", "1k", "--dry-run", "--json", "--overwrite")
+    assert other.document["plan"]["most_tokens"] is None

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.fault_table import fault
@@ -17,6 +17,7 @@ from tests.support.settings import small_settings
 
 from ghosttrack_cli.browser import writer
 from ghosttrack_cli.cli.app import run_program
+from ghosttrack_cli.model.residual import ResidualModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ def folder(
     """A folder with a model, texts and settings; files are written without waiting for the disk."""
     for name in ("SCRIPTS", "STYLES"):
         monkeypatch.setattr(writer, name, getattr(writer, name)[:ASSETS])
+    monkeypatch.setattr(ResidualModel, "load", loaded_once(ResidualModel.load))
     lines = [
         json.dumps({"text": f"Document {n} tells of number {n * 7919}. " * 6}) for n in range(60)
     ]
@@ -59,6 +61,17 @@ def folder(
     kills.install(Failpoints(0, kills.never))
     yield tmp_path
     kills.uninstall()
+
+
+def loaded_once(load: Callable[..., ResidualModel]) -> Callable[..., ResidualModel]:
+    """`load` that gives what it gave before: a model on disk is read by no call that is counted."""
+    loaded: list[ResidualModel] = []
+
+    def again(*arguments: Any, **options: Any) -> ResidualModel:
+        loaded[:] = loaded or [load(*arguments, **options)]
+        return loaded[0]
+
+    return again
 
 
 def run(*command: str) -> int:

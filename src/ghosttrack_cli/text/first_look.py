@@ -31,6 +31,19 @@ class FirstLook:
     left_out: LeftOut
     whole: bool
     skipped_files: Mapping[str, int] = field(default_factory=dict)
+    bytes: int = field(default=0, compare=False)
+    """Of the documents that were read, as UTF-8."""
+
+    def most_tokens(self, context_length: int) -> int | None:
+        """About as many tokens as the text has at most; None if not all of it was read.
+
+        A token has a byte or more; a document has one more at its end and one at its beginning,
+        and each window begins with one that is no text.
+        """
+        if not self.whole:
+            return None
+        most = self.bytes + 2 * self.documents
+        return most + -(-most // max(1, context_length - 1))
 
     def counts(self) -> dict[str, int | bool]:
         """All of it by name, as a store has it of its text."""
@@ -49,9 +62,10 @@ def look_at(corpus: LocalCorpus) -> FirstLook:
         CorpusError: a file that a run would refuse when it came to it, or no text at all.
     """
     stream = corpus.documents()
-    documents = characters = 0
+    documents = characters = size = 0
     for document in stream:
         documents += 1
+        size += len(document.text.encode())
         characters += len(document.text)
         if characters > WHOLE_CHARACTERS:
             break
@@ -64,7 +78,7 @@ def look_at(corpus: LocalCorpus) -> FirstLook:
                 _check_beginning(TextFile(path, corpus.column, corpus.encoding))
         except OSError as error:
             raise CorpusError(f"cannot read the text: {path}: {error.strerror or error}") from error
-    return FirstLook(documents, LeftOut.of(state), whole, corpus.skipped_files())
+    return FirstLook(documents, LeftOut.of(state), whole, corpus.skipped_files(), size)
 
 
 def _check_beginning(file: TextFile) -> None:

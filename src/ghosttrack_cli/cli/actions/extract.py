@@ -126,7 +126,13 @@ class ExtractionOutlook:
     def outcome(self) -> Outcome:
         """The plan as it is shown."""
         text = None if self.text is None else self.text.counts()
-        document = {"plan": {**self.planned.to_json(), "seconds": self.seconds, "text": text}}
+        plan = {
+            **self.planned.to_json(),
+            "most_tokens": _most_tokens(self.planned, self.text),
+            "seconds": self.seconds,
+            "text": text,
+        }
+        document = {"plan": plan}
         lines = _plan_lines(self.planned, self.seconds, self.text)
         return Outcome(document, lines, refusal=self.refusal)
 
@@ -178,10 +184,17 @@ def _time(planned: ExtractionPlan, seconds: float | None) -> str:
     )
 
 
+def _most_tokens(planned: ExtractionPlan, text: FirstLook | None) -> int | None:
+    """How many tokens there are at most, if that is less than what was asked for."""
+    most = None if text is None else text.most_tokens(planned.context_length)
+    return most if most is not None and most < planned.rows else None
+
+
 def _plan_lines(
     planned: ExtractionPlan, seconds: float | None, text: FirstLook | None
 ) -> list[Line]:
     model = planned.model
+    most = _most_tokens(planned, text)
     batch = "automatic" if planned.batch_size is None else f"{planned.batch_size} windows"
     facts = {
         "action": planned.action,
@@ -189,7 +202,8 @@ def _plan_lines(
         "computes in": f"{planned.model_dtype} on {planned.device}",
         "corpus": planned.corpus + ("" if text is None else f", {text.in_words()}"),
         "layers": format_layers(planned.layers),
-        "tokens": f"{planned.rows:,} per layer, {planned.rows_done:,} of them already stored",
+        "tokens": f"{planned.rows:,} per layer, {planned.rows_done:,} of them already stored"
+        + ("" if most is None else f"; the text has at most about {most:,}"),
         "windows": f"{planned.context_length} tokens; batch: {batch}",
         "stores": planned.dtype,
         "disk": f"{format_bytes(planned.bytes_needed)} needed,"
