@@ -926,10 +926,10 @@ NOT_FOLLOWED: dict[str, str] = {
     "--site: *": IMPORTS,
     "layer * has an SAE already: *": IMPORTS,
     "neither the SAE nor its name says which layer it belongs to": IMPORTS,
-    "target_l0: * requested, but with sparsity = * it is the k of a row, a whole number from 1": IMPORTS,
     "the SAE belongs to another hook or layer": IMPORTS,
     "the SAE of layer * was imported from *": IMPORTS,
-    "wrong hook or layer? On * tokens at * the FVU of the SAE is * (L0 *): its reconstruction is worse than the mean": IMPORTS,
+    "wrong hook or layer? On * tokens at * the FVU of the SAE is * (L0 *):"
+    " its reconstruction is worse than the mean": IMPORTS,
     "feature * is not in *": "behind the checksum of the report's files",
     "not the name of a shard: *: *": "behind the same checksum",
     "no such report: *": "a report that is deleted while it is read",
