@@ -23,6 +23,7 @@ PUBLIC = [
     "WikipediaCorpus",
     "__version__",
     "analyze_sae",
+    "Site",
     "load_sae",
     "load_settings",
     "load_truthfulqa",

@@ -32,6 +32,11 @@ def test_equal_sites_have_equal_hashes_and_one_order(one: Site, other: Site) -> 
     assert (one < other) + (other < one) + (one == other) == 1
 
 
+@pytest.mark.parametrize("name", ["blocks.6.hook_mlp_in", "blocks.6.attn.hook_z", "layers.6", None])
+def test_other_hooks_are_no_site(name: str | None) -> None:
+    assert hook_site(name) is None
+
+
 def test_a_layer_is_the_stream_after_its_block() -> None:
     assert {6: "a"}[Site(6)] == "a"  # type: ignore[index]
     assert Site(6) == 6

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ghosttrack_cli.sae.registry import load_sae
     from ghosttrack_cli.settings.resolve import load_settings
     from ghosttrack_cli.settings.schema import Settings
+    from ghosttrack_cli.site import Site
     from ghosttrack_cli.store.read.reader import ActivationStore
     from ghosttrack_cli.text.hub import WikipediaCorpus
     from ghosttrack_cli.text.truthfulqa import load_truthfulqa
@@ -33,6 +34,7 @@ __all__ = [
     "HiddenStateExtractor",
     "JumpReLUSAE",
     "Settings",
+    "Site",
     "Trainer",
     "WikipediaCorpus",
     "__version__",
@@ -52,6 +54,7 @@ _MODULES = {
     "JumpReLUSAE": "sae.jumprelu",
     "SAE": "sae.protocol",
     "Settings": "settings.schema",
+    "Site": "site",
     "Trainer": "training.trainer",
     "WikipediaCorpus": "text.hub",
     "analyze_sae": "interpretation.api",

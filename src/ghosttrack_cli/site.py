@@ -135,8 +135,8 @@ def hook_site(hook_name: object) -> Site | None:
     ('6.mlp_out', '5')
     """
     match = HOOK_NAME.fullmatch(str(hook_name))
-    if match is None or (match[2] or "mlp_in") not in POINTS:
-        return None
+    if match is None or match[2] == "mlp_in" or (match[2] or "mlp_in") not in POINTS:
+        return None  # hook_mlp_in is before the norm: not what the MLP reads
     return usual(Site(int(match[1]), cast("Point", match[2] or "mlp_in")))
 
 

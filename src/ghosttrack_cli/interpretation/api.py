@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from ghosttrack_cli.interpretation.inputs import Trained
     from ghosttrack_cli.model.residual import ResidualModel
     from ghosttrack_cli.report.facts import SourceFacts
+    from ghosttrack_cli.site import AnySite
 
 
 def analyze_sae(
     sae_checkpoint_path: str | Path,
     model_wrapper: ResidualModel,
-    layer_idx: int,
+    layer_idx: AnySite,
     texts: Sequence[str],
     save_dir: str | Path | None = None,
 ) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def analyze_sae(
     Args:
         sae_checkpoint_path: the folder of an SAE.
         model_wrapper: the model that the SAE was trained on, `GPT2WithResidualHooks("gpt2")`.
-        layer_idx: the layer that the SAE was trained on.
+        layer_idx: the layer that the SAE was trained on, or its `Site`.
         texts: one or more.
         save_dir: gets the same as layer_N_interpretations.json; default: nothing is written.
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghosttrack_cli.monitor import Monitor
+    from ghosttrack_cli.site import AnySite
 
 
 def train_sae_for_layer(
-    layer_idx: int,
+    layer_idx: AnySite,
     hidden_states_path: str | Path,
     save_dir: str | Path | None = None,
     device: str = "auto",
@@ -34,7 +35,7 @@ def train_sae_for_layer(
     """Train the SAE of one layer. Calling it again continues, or returns what is finished.
 
     Args:
-        layer_idx: a layer that the store has.
+        layer_idx: a layer that the store has, or a `Site`, for another hook point of it.
         hidden_states_path: the store that extraction gave, or the workspace around it.
         save_dir: gets `sae_layer_6_best`, `sae_layer_6_final` and the history; default:
             the workspace's `checkpoints`.
