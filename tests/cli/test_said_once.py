@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.support.settings import small_settings
 
 if TYPE_CHECKING:
@@ -69,3 +70,22 @@ def test_a_plan_knows_that_a_small_text_has_fewer_tokens_than_asked(
     assert 0.5 * plan["most_tokens"] < stored <= plan["most_tokens"]
     other = ghosttrack("extract", *source, "--tokens", "1k", "--dry-run", "--json", "--overwrite")
     assert other.document["plan"]["most_tokens"] is None
+
+
+@pytest.mark.parametrize("more", [(), ("--tokens", "1M"), ("--layers", "0,2")])
+def test_a_run_on_a_text_that_has_ended_can_be_repeated(
+    tiny_model: Path,
+    texts: Path,
+    ghosttrack: Callable[..., Ended],
+    tmp_path: Path,
+    more: tuple[str, ...],
+) -> None:
+    """It was asked for more rows than there are, and has all of them."""
+    (tmp_path / "ghosttrack.toml").write_text(small_settings())
+    source = ("--model", tiny_model, "--corpus", texts, "--layers", "0", "--tokens", "500k")
+    assert ghosttrack("run", *source).code == 0
+    planned = ghosttrack("run", *more, "--dry-run")
+    assert planned.code == 0, planned.err
+    again = ghosttrack("run", *more)
+    assert again.code == 0, again.err
+    assert "layer 0: already trained, nothing to do" in again.err

@@ -21,14 +21,19 @@ UNKNOWN = "0" * 64
 def expected_store(
     planned: ExtractionPlan, commit: Commit | None, workspace: Workspace
 ) -> ActivationStore:
-    """A store with the planned rows of the planned layers; its chunks cannot be read."""
+    """A store with the planned rows of the planned layers; its chunks cannot be read.
+
+    A text that has ended gives no more rows than it has, whatever is asked for.
+    """
+    ended = commit is not None and commit.corpus_ended
+    rows = commit.rows if commit is not None and ended else planned.rows
     begun = commit or new_commit(_identity(planned), planned.rows)
     begun = begun.with_layers(planned.layers)
     arrays = {
-        name: array if array.rows == planned.rows else replace(array, rows=planned.rows)
+        name: array if array.rows == rows else replace(array, rows=rows)
         for name, array in begun.arrays.items()
     }
-    done = replace(begun, asked_rows=planned.rows, reached=True, arrays=arrays)
+    done = replace(begun, asked_rows=rows, reached=True, arrays=arrays)
     return ActivationStore(workspace.store, done, standing(workspace.store))
 
 
