@@ -89,6 +89,8 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "layer, half": (lambda _: extractor().extract_for_layer(1.5), "layer_idx: .* not 1.5"),
     "layer, negative": (lambda _: extractor().extract_for_layer(-1), "layer_idx: .* not -1"),
     "layer, too large": (lambda _: extractor().extract_for_layer(3), "must be 0 to 2"),
+    "site, no layer": (lambda _: api.Site("6"), "layer: expected a whole number, not '6'"),
+    "site, no point": (lambda _: api.Site(6, "post"), "not a hook point: 'post'"),
     "SAE, no path": (lambda _: api.JumpReLUSAE.load(7), "folder: expected a path, not 7"),
     "SAE, a pickle": (
         lambda here: api.JumpReLUSAE.load(written(here / "sae_layer_6_best.pt")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from functools import total_ordering
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
@@ -29,7 +30,7 @@ HOOK_NAME = re.compile(rf"blocks\.({LAYER})\.(?:hook_(\w+)|({re.escape(NORMALIZE
 
 @total_ordering
 class Site:
-    """Layer `layer` (from 0), point `point` of its block.
+    """A layer and a hook point of its block.
 
     - `resid_pre`, `resid_mid`, `resid_post`: the residual stream before the block, between its
       attention and its MLP, and after it.
@@ -39,14 +40,30 @@ class Site:
     `resid_post` goes without saying: such a site is written as its layer, and is equal to that
     number, so that who knows no other point writes `6` everywhere.
 
-    >>> str(Site(6)), str(Site(6, "mlp_out")), Site(6) == 6, Site(6, "mlp_out") == 6
-    ('6', '6.mlp_out', True, False)
+    Args:
+        layer: the number of the layer, from 0.
+        point: the hook point.
+
+    Raises:
+        UsageError: an argument that cannot be what it is passed as.
+
+    Example:
+        >>> str(Site(6)), str(Site(6, "mlp_out")), Site(6) == 6, Site(6, "mlp_out") == 6
+        ('6', '6.mlp_out', True, False)
     """
 
     __slots__ = ("layer", "point")
 
     def __init__(self, layer: int, point: Point = RESID_POST) -> None:
-        self.layer = layer
+        try:
+            number = -1 if isinstance(layer, bool) else operator.index(layer)
+        except TypeError:
+            number = -1
+        if number < 0:
+            raise UsageError(f"layer: expected a whole number, not {layer!r}", hint="pass an int")
+        if point not in POINTS:
+            raise UsageError(f"not a hook point: {point!r}", hint=f"pass one of {POINTS}")
+        self.layer = number
         self.point = point
 
     @classmethod
