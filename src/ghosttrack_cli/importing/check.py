@@ -130,8 +130,8 @@ def check_fit(fit: Fit, site: Site) -> None:
     if not fit.fvu <= MAX_FVU:
         raise ModelError(
             f"wrong hook or layer? On {fit.tokens:,} tokens at {site.hook_name} the FVU of the SAE"
-            f" is {format_figure(fit.fvu)} (L0 {format_figure(fit.l0)}): its reconstruction is worse"
-            " than the mean",
+            f" is {format_figure(fit.fvu)} (L0 {format_figure(fit.l0)}): its reconstruction is"
+            " worse than the mean",
             hint="look at what the SAE was trained on, and name its place with --site;"
             " or name its model with --model",
         )
