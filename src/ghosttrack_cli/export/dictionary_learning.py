@@ -60,7 +60,9 @@ def export_sae(source: Path, target: Path, *, layer: AnySite) -> None:
     # read back from here.
     torch.save(dictionary.tensors, weights)  # noqa: TID251
     config = files.json_text(_config(sae, dictionary, layer)).encode()
-    files.write_together({target / "ae.pt": weights.getbuffer(), target / "config.json": config})
+    # Not `getbuffer`: in an error's traceback such a view crashes the collector of Python 3.12.1.
+    # `getvalue` does not copy either.
+    files.write_together({target / "ae.pt": weights.getvalue(), target / "config.json": config})
 
 
 def _dictionary(sae: SAE, source: Path) -> Dictionary:
