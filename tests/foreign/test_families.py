@@ -240,6 +240,9 @@ def test_a_folder_above_names_the_saes_in_it(tmp_path: Path) -> None:
         read(tmp_path / "empty")
     with pytest.raises(UsageError, match="no such folder"):
         read(tmp_path / "nowhere")
+    for text in ("", "no\0path"):
+        with pytest.raises(UsageError, match="no such folder"):
+            read_source(text, None)
 
 
 def test_gemma_scope_in_another_byte_order(tmp_path: Path) -> None:

@@ -198,9 +198,19 @@ def test_damage_is_said_and_the_rest_is_shown(
 
 def test_a_store_whose_commit_is_gone(workspace: Workspace, build: Builder) -> None:
     build.everything(6)
+    (workspace.store / "zarr.json").touch()
     (workspace.store / "commit.json").unlink()
     overview = gather(workspace)
     assert overview.problems == (f"a store without a commit: {workspace.store}",)
+
+
+@pytest.mark.parametrize("begun", ["", "commit.json.partial"])
+def test_an_extraction_that_begins_is_no_problem(workspace: Workspace, begun: str) -> None:
+    """The folder is there an instant before its first commit, or longer, after a kill."""
+    workspace.store.mkdir(parents=True)
+    if begun:
+        (workspace.store / begun).touch()
+    assert gather(workspace).problems == ()
 
 
 JSON_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

@@ -73,7 +73,10 @@ def read_source(text: str, site: Site | None, cache_dir: Path | None = None) -> 
 
 
 def _local(text: str, site: Site | None) -> tuple[Family, Found]:
-    path = Path(expand_home(text)).absolute()
+    try:
+        path = Path(expand_home(text)).absolute()
+    except ValueError as error:
+        raise UsageError(f"no such folder: {text[:200]!r}: {error}", hint=HOW) from error
     if path.is_file():
         folder, file = path.parent, path.name
     elif path.is_dir():

@@ -14,7 +14,7 @@ from ghosttrack_cli.site import in_order
 from ghosttrack_cli.status.checklist import Check, checklist
 from ghosttrack_cli.status.layer_status import LayerStatus, read_interpretations, read_training
 from ghosttrack_cli.status.page_status import read_page
-from ghosttrack_cli.store.format.commit_record import has_store, read_commit, standing
+from ghosttrack_cli.store.format.commit_record import has_store, is_unborn, read_commit, standing
 from ghosttrack_cli.store.format.layout import layer_array
 from ghosttrack_cli.store.replace import replaced_by_rows
 from ghosttrack_cli.workspace import numbered_layers
@@ -104,15 +104,24 @@ def _reclaimable_bytes(workspace: Workspace) -> int:
 
 
 def _read_commit(workspace: Workspace, problems: list[str]) -> Commit | None:
-    if not has_store(workspace.store):
-        if standing(workspace.store) == workspace.store and workspace.store.is_dir():
-            problems.append(f"a store without a commit: {workspace.store}")
+    store = workspace.store
+    if not has_store(store):
+        if standing(store) == store and store.is_dir() and not _is_born_meanwhile(store):
+            problems.append(f"a store without a commit: {store}")
         return None
     try:
-        return read_commit(workspace.store)
+        return read_commit(store)
     except GhostTrackError as error:
         problems.append(error.what)
         return None
+
+
+def _is_born_meanwhile(store: Path) -> bool:
+    """Whether an extraction begins, or was killed as it began: it has no commit yet."""
+    try:
+        return is_unborn(store) or has_store(store)
+    except GhostTrackError:  # it went away
+        return True
 
 
 def _all_layers(workspace: Workspace, commit: Commit | None) -> list[Site]:

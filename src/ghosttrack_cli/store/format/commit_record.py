@@ -214,6 +214,12 @@ def has_store(path: Path) -> bool:
     return has_commit(standing(path))
 
 
+def is_unborn(folder: Path) -> bool:
+    """Whether `folder` is that of a store before its first commit: nothing can be lost with it."""
+    unborn = files.temporary_path(layout.commit_path(folder))
+    return files.is_folder(folder) and all(child == unborn for child in files.entries(folder))
+
+
 def has_commit(folder: Path) -> bool:
     """Whether `folder` itself holds a store with at least one commit."""
     return files.is_file(layout.commit_path(folder))

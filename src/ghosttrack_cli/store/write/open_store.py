@@ -12,6 +12,7 @@ from ghosttrack_cli.store.format.commit_parts import START, ResumePoint
 from ghosttrack_cli.store.format.commit_record import (
     Commit,
     has_commit,
+    is_unborn,
     new_commit,
     read_folder,
     write_commit,
@@ -56,16 +57,11 @@ def open_commit(
 def _read_or_none(path: Path) -> Commit | None:
     if has_commit(path):
         return read_folder(path)
-    if files.is_there(path) and not _is_unborn(path):
+    if files.is_there(path) and not is_unborn(path):
         raise StateError(
             f"not an activation store, and not empty: {path}", hint="use another --workspace"
         )
     return None
-
-
-def _is_unborn(path: Path) -> bool:
-    unborn = files.temporary_path(layout.commit_path(path))
-    return files.is_folder(path) and all(child == unborn for child in files.entries(path))
 
 
 def pass_layers(commit: Commit, layers: tuple[AnySite, ...]) -> tuple[AnySite, ...]:
