@@ -55,15 +55,11 @@ class Site:
     __slots__ = ("layer", "point")
 
     def __init__(self, layer: int, point: Point = RESID_POST) -> None:
-        try:
-            number = -1 if isinstance(layer, bool) else operator.index(layer)
-        except TypeError:
-            number = -1
-        if number < 0:
+        if isinstance(layer, bool) or not hasattr(layer, "__index__"):
             raise UsageError(f"layer: expected a whole number, not {layer!r}", hint="pass an int")
         if point not in POINTS:
             raise UsageError(f"not a hook point: {point!r}", hint=f"pass one of {POINTS}")
-        self.layer = number
+        self.layer = operator.index(layer)
         self.point = point
 
     @classmethod
