@@ -21,7 +21,7 @@ def test_the_examples_of_the_module_hold() -> None:
 
 @given(SITES)
 def test_what_is_written_is_read_back(one: Site) -> None:
-    assert Site.parse(str(one)) == Site.parse(one.json) == one
+    assert Site.parse(str(one)) == Site.parse(one.json) == Site.of_array(one.array) == one
     assert hook_site(one.hook_name) == usual(one)
 
 

@@ -25,7 +25,9 @@ SITE = rf"(?:{LAYER})(?:\.(?:{POINT}))?"
 """How a site is written in the name of a file, as a regular expression without groups."""
 NORMALIZED = "ln2.hook_normalized"
 """What TransformerLens calls the input of the MLP."""
-HOOK_NAME = re.compile(rf"blocks\.({LAYER})\.(?:hook_(\w+)|({re.escape(NORMALIZED)}))", re.ASCII)
+HOOKED = "|".join(point for point in POINTS if point != "mlp_in")
+"""Called alike by TransformerLens; its hook_mlp_in is before the norm, not what the MLP reads."""
+HOOK_NAME = re.compile(rf"blocks\.({LAYER})\.(?:hook_({HOOKED})|{re.escape(NORMALIZED)})", re.ASCII)
 
 
 @total_ordering
@@ -74,6 +76,14 @@ class Site:
         if match is None:
             raise ValueError(f"not a site: {str(text)[:40]!r}")
         return cls(int(match[1]), cast("Point", match[2] or RESID_POST))
+
+    @classmethod
+    def of_array(cls, array: str) -> Site:
+        """The site whose `array` this is; ValueError for any other array."""
+        match = re.fullmatch(rf"layers/(\d{{2,6}})/({POINT})", array, re.ASCII)
+        if match is None:
+            raise ValueError(f"not the array of a site: {array[:40]!r}")
+        return cls(int(match[1]), cast("Point", match[2]))
 
     @property
     def array(self) -> str:
@@ -148,8 +158,8 @@ def hook_site(hook_name: object) -> Site | None:
     ('6.mlp_out', '5')
     """
     match = HOOK_NAME.fullmatch(str(hook_name))
-    if match is None or match[2] == "mlp_in" or (match[2] or "mlp_in") not in POINTS:
-        return None  # hook_mlp_in is before the norm: not what the MLP reads
+    if match is None:
+        return None
     return usual(Site(int(match[1]), cast("Point", match[2] or "mlp_in")))
 
 

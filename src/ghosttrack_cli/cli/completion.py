@@ -5,6 +5,7 @@ An empty list lets the shell complete names of files. Nothing heavy is loaded, n
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -14,7 +15,7 @@ from ghosttrack_cli.quantities import expand_home
 from ghosttrack_cli.report.stored import stored_reports
 from ghosttrack_cli.settings.catalogue import CATALOGUE, shown_default
 from ghosttrack_cli.settings.origins import find_config, from_file
-from ghosttrack_cli.site import POINTS, Site, in_order
+from ghosttrack_cli.site import Site, in_order
 from ghosttrack_cli.workspace import Workspace
 
 Completer = Callable[[str], list[str]]
@@ -65,15 +66,12 @@ def sources(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def stored_layers(place: Workspace) -> tuple[Site, ...]:
     """The sites that have an array in the store, whether committed or not."""
-    try:
-        arrays = [path.parts[-2:] for path in (place.store / "layers").glob("*/*")]
-    except OSError:
-        return ()
-    return in_order(
-        Site.parse(f"{int(layer)}.{point}")
-        for layer, point in arrays
-        if layer.isdecimal() and point in POINTS
-    )
+    found: list[Site] = []
+    with suppress(OSError):
+        for path in place.store.glob("layers/*/*"):
+            with suppress(ValueError):  # the metadata beside them
+                found.append(Site.of_array(path.relative_to(place.store).as_posix()))
+    return in_order(found)
 
 
 def workspace_of(ctx: typer.Context) -> Workspace:

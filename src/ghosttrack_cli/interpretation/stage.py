@@ -34,7 +34,7 @@ from ghosttrack_cli.monitor import Monitor, Progress, by_layers
 from ghosttrack_cli.report import report_files
 from ghosttrack_cli.report.token_text import TokenTexts
 from ghosttrack_cli.sae.checksums import reading
-from ghosttrack_cli.site import Site
+from ghosttrack_cli.site import Site, in_order
 from ghosttrack_cli.store.format.commit_record import has_store
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Stage:
             write_browser(self.workspace.interpretations, self.monitor, parts.PAGE)
         if unfinished.exists():
             unfinished.remove()
-        summaries = [self._summary(layer) for layer in sorted(set(layers))]
+        summaries = [self._summary(layer) for layer in in_order(layers)]
         return [summary for summary in summaries if summary is not None]
 
     def _summary(self, layer: AnySite) -> LayerSummary | None:
@@ -142,7 +142,7 @@ class Stage:
 
     def todo(self, layers: Sequence[AnySite], *, again: bool = False) -> list[Job]:
         """The layers to interpret, with their SAEs: without `again`, those not current."""
-        asked = sorted(set(layers))
+        asked = in_order(layers)
         jobs = [
             load_job(layer, self.model, self.source, self.settings, self.workspace)
             for layer in self.monitor.counted(parts.SAES, asked, len(asked), "layers")

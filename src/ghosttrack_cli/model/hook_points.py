@@ -21,7 +21,7 @@ from ghosttrack_cli.model.architectures import block_output
 from ghosttrack_cli.site import POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -204,15 +204,11 @@ def _entry(calls: list[Call], mlp: Call, d_model: int) -> Call | None:
     where they lie in the block itself.
     """
     while _is_elementwise(mlp.module) or mlp.got is None or mlp.got.shape[-1] != d_model:
-        before = [one for one in _until(calls, mlp) if _equal(one.gave, mlp.got)]
+        before = [one for one in calls[: calls.index(mlp)] if _equal(one.gave, mlp.got)]
         if not before:
             return None
         mlp = min(before, key=lambda one: one.path.count("."))
     return mlp
-
-
-def _until(calls: list[Call], end: Call) -> Iterator[Call]:
-    return iter(calls[: calls.index(end)])
 
 
 def _is_elementwise(module: nn.Module) -> bool:

@@ -27,12 +27,6 @@ def layer_array(layer: AnySite) -> str:
     return Site.of(layer).array
 
 
-def array_site(array: str) -> Site:
-    """The site of a site's array."""
-    _, layer, point = array.split("/")
-    return Site.parse(f"{int(layer)}.{point}")
-
-
 def commit_path(store: Path) -> Path:
     """The file that says what is committed."""
     return store / "commit.json"

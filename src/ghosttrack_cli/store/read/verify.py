@@ -11,6 +11,7 @@ from ghosttrack_cli.errors import CorruptionError
 from ghosttrack_cli.machine.ahead import in_order, workers
 from ghosttrack_cli.machine.signals import raise_if_stopped
 from ghosttrack_cli.monitor import SILENT, Monitor, Part, Progress
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.store.format import chunks, layout
 from ghosttrack_cli.store.format.chunks import ChunkSpec
 from ghosttrack_cli.store.format.segments import read_checksums
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ghosttrack_cli.site import AnySite, Site
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.commit_record import Commit
 
 VERIFY_THREADS = 2
@@ -93,7 +94,7 @@ def _checks(store: Path, commit: Commit, array: str) -> Iterator[_Check]:
 
 
 def _layer(array: str) -> Site | None:
-    return None if array in layout.ROW_ARRAYS else layout.array_site(array)
+    return None if array in layout.ROW_ARRAYS else Site.of_array(array)
 
 
 def _bad_metadata(store: Path, commit: Commit) -> Iterator[BadChunk]:

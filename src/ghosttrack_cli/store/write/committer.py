@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ghosttrack_cli import files
 from ghosttrack_cli.machine import clock
 from ghosttrack_cli.machine.behind import WorkBehind
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.commit_parts import SEGMENT_CHUNKS, LayerSums
 from ghosttrack_cli.store.format.commit_record import Commit, write_commit
@@ -149,7 +150,7 @@ class Committer:
     def _layer_sums(self, chunk: FilledChunk) -> dict[AnySite, LayerSums]:
         if chunk.squares is None:
             return {}
-        layer = layout.array_site(chunk.spec.array)
+        layer = Site.of_array(chunk.spec.array)
         full, new = self._staged.sums[layer].full, norm_sums(chunk.squares)
         whole = chunk.rows == chunk.spec.rows
         return {layer: LayerSums(full + new) if whole else LayerSums(full, new)}

@@ -11,6 +11,7 @@ import numpy as np
 
 from ghosttrack_cli import files
 from ghosttrack_cli.errors import CorruptionError, StateError
+from ghosttrack_cli.site import Site
 from ghosttrack_cli.store.format import chunks, layout
 from ghosttrack_cli.store.format.chunks import ChunkSpec
 from ghosttrack_cli.store.format.commit_parts import SEGMENT_CHUNKS, START, ResumePoint
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ghosttrack_cli.site import AnySite, Site
+    from ghosttrack_cli.site import AnySite
     from ghosttrack_cli.store.format.commit_record import Commit
     from ghosttrack_cli.store.format.dtypes import Array
     from ghosttrack_cli.store.format.identity import StoreIdentity
@@ -109,7 +110,7 @@ class StoreRepair:
     def layers(self) -> tuple[Site, ...]:
         """Layers with chunks that are still to be replaced."""
         arrays = {refill.spec.array for refill in self._refills} - set(layout.ROW_ARRAYS)
-        return tuple(sorted(layout.array_site(array) for array in arrays))
+        return tuple(sorted(Site.of_array(array) for array in arrays))
 
     @property
     def passes(self) -> list[RepairPass]:

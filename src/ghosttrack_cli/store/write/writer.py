@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ghosttrack_cli import files
 from ghosttrack_cli.files import DiskQueue
 from ghosttrack_cli.monitor import SILENT, Monitor
+from ghosttrack_cli.site import in_order
 from ghosttrack_cli.store.format import layout
 from ghosttrack_cli.store.format.chunks import ChunkSpec
 from ghosttrack_cli.store.format.commit_parts import SEGMENT_CHUNKS, ResumePoint
@@ -97,7 +98,7 @@ class StoreWriter:
                 earlier.set_aside()
             else:
                 settle(path, monitor.notice)
-            layers = tuple(sorted({*layers}))
+            layers = in_order(layers)
             commit = open_commit(path, identity, layers, asked_rows)
             mend_metadata(path, commit)
             return cls(path, commit, pass_layers(commit, layers), earlier, lock.pop_all())
